@@ -1,0 +1,109 @@
+/**
+ * The types of event fields, a subset of Iceberg's (iceberg.apache.org/spec, Primitive Types and Nested Types), each with
+ * the one JavaScript form in which its values travel from source to sink:
+ *
+ * | type                     | JavaScript value                                                      |
+ * | ------------------------ | --------------------------------------------------------------------- |
+ * | boolean                  | boolean                                                               |
+ * | int                      | number, a signed 32-bit integer                                       |
+ * | long                     | bigint, signed 64-bit                                                 |
+ * | float, double            | number; NaN, infinities and -0 are values like others                 |
+ * | decimal(p ≤ 38, s)       | bigint, the unscaled value (12.30 at scale 2 is 1230n)                |
+ * | date                     | number, days since 1970-01-01, proleptic Gregorian                    |
+ * | time                     | bigint, microseconds since midnight, below 24 h                       |
+ * | timestamp, timestamptz   | bigint, microseconds since 1970-01-01T00:00:00, for timestamptz in UTC |
+ * | string                   | string                                                                |
+ * | uuid                     | string, lower case with hyphens                                       |
+ * | binary                   | Uint8Array                                                            |
+ * | struct                   | array of values in the order of its fields                            |
+ * | list                     | array of values                                                       |
+ *
+ * NULL is `null`. A value that the event does not carry is `UNKNOWN`, at the top level of a row only.
+ */
+export type FieldType =
+  | { kind: 'boolean' }
+  | { kind: 'int' }
+  | { kind: 'long' }
+  | { kind: 'float' }
+  | { kind: 'double' }
+  | { kind: 'decimal'; precision: number; scale: number }
+  | { kind: 'date' }
+  | { kind: 'time' }
+  | { kind: 'timestamp' }
+  | { kind: 'timestamptz' }
+  | { kind: 'string' }
+  | { kind: 'uuid' }
+  | { kind: 'binary' }
+  | { kind: 'struct'; fields: readonly Field[] }
+  | { kind: 'list'; element: FieldType };
+
+export interface Field {
+  name: string;
+  type: FieldType;
+  /** True where no row ever holds NULL here. */
+  required: boolean;
+  doc?: string;
+}
+
+/** The shape of one table's events. `key` names the top-level fields of the primary key, in key order; empty without one. */
+export interface Schema {
+  fields: readonly Field[];
+  key: readonly string[];
+}
+
+/**
+ * Stands in a row for a value that the event does not carry: an unchanged TOAST column in `after`, or a column outside
+ * the replica identity in `before`. Never NULL, never stored as a value.
+ */
+export const UNKNOWN: unique symbol = Symbol('unknown');
+
+export type Value = null | boolean | number | bigint | string | Uint8Array | readonly Value[];
+
+/** One row: a value for each of the schema's fields, in their order. */
+export type Row = readonly (Value | typeof UNKNOWN)[];
+
+/** True if both describe the same fields in the same order with the same key; docs are not compared. */
+export function schemasEqual(a: Schema, b: Schema): boolean {
+  return schemaFingerprint(a) === schemaFingerprint(b);
+}
+
+/** A canonical text of the shape: equal exactly for equal shapes. */
+export function schemaFingerprint(schema: Schema): string {
+  return JSON.stringify([schema.fields.map(fieldShape), schema.key]);
+}
+
+function fieldShape(field: Field): unknown {
+  return [field.name, typeShape(field.type), field.required];
+}
+
+function typeShape(type: FieldType): unknown {
+  switch (type.kind) {
+    case 'struct':
+      return ['struct', type.fields.map(fieldShape)];
+    case 'list':
+      return ['list', typeShape(type.element)];
+    case 'decimal':
+      return ['decimal', type.precision, type.scale];
+    default:
+      return type.kind;
+  }
+}
+
+/** As people and catalogs write it: `decimal(12, 2)`, `struct<name: string>`, `list<int>`. */
+export function typeName(type: FieldType): string {
+  switch (type.kind) {
+    case 'decimal':
+      return `decimal(${type.precision}, ${type.scale})`;
+    case 'struct':
+      return `struct<${type.fields.map((field) => `${field.name}: ${typeName(field.type)}`).join(', ')}>`;
+    case 'list':
+      return `list<${typeName(type.element)}>`;
+    default:
+      return type.kind;
+  }
+}
+
+/** Indexes of the key fields in a row, in key order. */
+export function keyIndexes(schema: Schema): number[] {
+  return schema.key.map((name) => schema.fields.findIndex((field) => field.name === name));
+}

@@ -1,0 +1,59 @@
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+
+/** Debezium's operations: create, update, delete, read (by a snapshot), truncate. */
+export type Op = 'c' | 'u' | 'd' | 'r' | 't';
+
+/**
+ * One change to one row. `before` is null for c and r; for u and d it holds at least the key (other values may be
+ * UNKNOWN), or is null for a u whose key did not change and whose source told no old row. `after` is null for d and t. A key change is two events, d then c.
+ */
+export interface ChangeEvent {
+  op: Op;
+  before: Row | null;
+  after: Row | null;
+  /** Index into the transactions of the batch. */
+  tx: number;
+}
+
+/** A committed transaction of the source. */
+export interface Transaction {
+  /** The source's own id of it. */
+  id: string;
+  /** Position just after its commit: two transactions compare by this, never by where their events stand. */
+  position: SourcePosition;
+  /** Commit time, microseconds since 1970 UTC. */
+  timeMicros: bigint;
+}
+
+/** A place in a source's history, in the source's own notation (`0/16B3748` for Postgres); only the source compares two. */
+export type SourcePosition = string;
+
+/** Consecutive changes of one table that share a schema, in source order. */
+export interface TableChanges {
+  /** source.schema.table */
+  table: string;
+  schema: Schema;
+  events: ChangeEvent[];
+  transactions: readonly Transaction[];
+}
+
+/**
+ * What a source hands over at once, and what one record of a log holds. Items stand in source order for each table; two
+ * tables' items within a batch may be reordered, for a batch is applied as a whole.
+ */
+export interface Batch {
+  items: BatchItem[];
+  /** Position after the last transaction that is complete with this batch; restart from here loses nothing. */
+  position: SourcePosition;
+  /** Commit time of that transaction, or when the source was known to be idle at `position`; microseconds UTC. */
+  timeMicros: bigint;
+  /** False while more of a transaction or of a table's snapshot follows: nothing of it may become visible before it ends. */
+  isComplete: boolean;
+}
+
+export type BatchItem =
+  | { kind: 'changes'; changes: TableChanges }
+  /** Rows of `table` follow as op r, until its snapshot-end; an earlier unfinished snapshot of it is void. */
+  | { kind: 'snapshot-begin'; table: string; schema: Schema; generation: number }
+  /** The rows since snapshot-begin are the whole table as of this batch's position. */
+  | { kind: 'snapshot-end'; table: string; generation: number; rows: number };

@@ -1,0 +1,50 @@
+import type { z } from 'zod';
+import type { Module } from '#catalog/module.ts';
+import type { Schema } from '#catalog/schemas/schema.ts';
+import type { SourcePosition, TableChanges } from './event.ts';
+
+export interface SinkModule<Config extends z.ZodObject = z.ZodObject, Deps = unknown> extends Module<'sink', Config> {
+  open(config: z.infer<Config>, deps: Deps): Sink;
+}
+
+/** How far a sink has come in each of its pipeline's sources. */
+export type PipelinePosition = Readonly<
+  Record<string, { offset: number; position: SourcePosition; timeMicros: string }>
+>;
+
+/**
+ * Writes one pipeline's events to an external target. Calls come one at a time. Nothing becomes visible or durable before
+ * `commit`; after a crash the log is read again from `writtenUpTo`, and what was only written, not committed, is void.
+ */
+export interface Sink {
+  /** `kind/target` parts as `status` shows them for one table that flows in. */
+  target(table: string): { kind: string; target: string };
+
+  /** The position of the last commit, per input table (source.schema.table); null for a table never committed. */
+  writtenUpTo(table: string, signal: AbortSignal): Promise<PipelinePosition | null>;
+
+  /** The rows that follow replace the table as a whole at `endSnapshot`; an unfinished snapshot before it is void. */
+  beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void>;
+
+  /** Stages changes. A schema that differs from the last one is evolved first. `op: r` outside a snapshot is an upsert. */
+  write(changes: TableChanges, signal: AbortSignal): Promise<void>;
+
+  /** The snapshot's rows are complete; visible with the next commit, an empty table too. */
+  endSnapshot(table: string, signal: AbortSignal): Promise<void>;
+
+  /**
+   * THE COMMIT POINT. Makes all staged changes and `position` durable and visible in one atomic step per target; durable
+   * when resolved. Throws `commit_unknown` if it cannot tell; the caller then opens the sink anew and asks `writtenUpTo`.
+   * With nothing staged it only moves the position, and may skip that if nothing but the position would change.
+   */
+  commit(position: PipelinePosition, signal: AbortSignal): Promise<SinkCommit[]>;
+
+  close(): Promise<void>;
+}
+
+export interface SinkCommit {
+  table: string;
+  /** Rows that the target holds now. */
+  rows: bigint;
+  snapshotId: bigint | null;
+}

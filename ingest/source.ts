@@ -1,0 +1,77 @@
+import type { z } from 'zod';
+import type { Module } from '#catalog/module.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Batch, SourcePosition } from './event.ts';
+
+export interface SourceModule<Config extends z.ZodObject = z.ZodObject> extends Module<'source', Config> {
+  /** Reads no network yet. `config` has its secrets filled in. */
+  open(config: z.infer<Config>, deps: SourceDeps): Source;
+}
+
+export interface SourceDeps {
+  /** The source's name in the definition: first part of its tables' names. */
+  name: string;
+  now: () => Date;
+}
+
+/** One external store whose changes we follow. Errors are DailiesErrors with a `source_…`, `table_…` or `type_…` code. */
+export interface Source {
+  /** The tables of the definition's patterns as they are now, without the source's name: `public.movie`. A pattern without `*` that matches nothing is a `table_unknown`. */
+  discover(signal: AbortSignal): Promise<DiscoveredTable[]>;
+
+  /** What this store still lacks before its changes can be read, each with the statement that mends it; empty if ready. */
+  check(signal: AbortSignal): Promise<Requirement[]>;
+
+  /**
+   * Everything that happened since `from`, in source order, without gap or overlap, until aborted: first the snapshots of
+   * the tables marked so (each snapshot-begin … snapshot-end, then their changes since), then the stream. `from` is the
+   * position of the last batch that is durable in the log, null at the very first start. What is repeated after a crash
+   * has a position ≤ `from` and is left out. While the source is idle a batch without items comes at least
+   * every second, whose position says how far everything is known.
+   */
+  changes(request: ChangesRequest, signal: AbortSignal): AsyncIterable<Batch>;
+
+  /** Tells the store that everything up to `upTo` is durable with us and may be forgotten there. May be repeated. */
+  ack(upTo: SourcePosition): Promise<void>;
+
+  /** Where the store's history ends at this moment. */
+  head(signal: AbortSignal): Promise<SourcePosition>;
+
+  /** Bytes of history from `from` to `to`; 0 if `to` is not after `from`. */
+  distance(from: SourcePosition, to: SourcePosition): number;
+
+  /**
+   * Reads rows again by key as they are now, for values that an event did not carry. `keys` hold the key's values in key
+   * order; the answer has a row in the order of `schema.fields` for each key still there, keyed as `keys`' index.
+   */
+  readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>>;
+
+  /** Ends connections. The store keeps what was not acknowledged. */
+  close(): Promise<void>;
+
+  /** Removes what we made in the store (slot, publications); for a source that is removed from the definition. May be repeated. */
+  drop(signal: AbortSignal): Promise<void>;
+}
+
+export interface DiscoveredTable {
+  /** schema.table as the store holds it. */
+  name: string;
+  schema: Schema;
+  /** A sentence if this table cannot be followed (an unsupported type …), naming the column; else null. */
+  refusal: string | null;
+  /** What a person should know of this table: columns left out, inserts only. */
+  notes: string[];
+}
+
+export interface ChangesRequest {
+  from: SourcePosition | null;
+  /** schema.table → whether it needs a snapshot, and the generation this snapshot gets. */
+  tables: ReadonlyMap<string, { snapshot: boolean; generation: number }>;
+}
+
+export interface Requirement {
+  /** What is missing, in one sentence. */
+  problem: string;
+  /** The exact statement or setting that mends it. */
+  statement: string;
+}
