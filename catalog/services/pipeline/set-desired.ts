@@ -1,0 +1,25 @@
+import { requireAccess } from '../../access/principal.ts';
+import { recordAudit } from '../../audit/record-audit.ts';
+import { notifyChanged, type Scope } from '../scope.ts';
+import { unknownPipeline } from './get.ts';
+
+/** Asks the worker to pause it before its next batch. Durable when resolved; may be repeated. */
+export function pausePipeline(scope: Scope, name: string): Promise<void> {
+  return setDesired(scope, name, 'paused');
+}
+
+/** Asks the worker to go on where it stands; also what makes it try again after it failed. */
+export function resumePipeline(scope: Scope, name: string): Promise<void> {
+  return setDesired(scope, name, 'running');
+}
+
+async function setDesired(scope: Scope, name: string, desired: 'running' | 'paused'): Promise<void> {
+  requireAccess(scope.who, 'pipeline.write', desired === 'paused' ? 'pause pipelines' : 'resume pipelines');
+  await scope.state.$transaction(async (tx) => {
+    // A failed pipeline that is resumed keeps `failed` until the worker takes it up; `updatedAt` tells it of the wish.
+    const { count } = await tx.pipeline.updateMany({ where: { name }, data: { desired, updatedAt: new Date() } });
+    if (count === 0) throw await unknownPipeline(scope, name);
+    await recordAudit(tx, scope.who, desired === 'paused' ? 'pipeline.pause' : 'pipeline.resume', name);
+    await notifyChanged(tx);
+  });
+}
