@@ -57,7 +57,10 @@ function readUrl(name: string, text: string | undefined, protocols: readonly str
   if (text === undefined || text === '') return null;
   const url = URL.parse(text);
   if (url === null || !protocols.includes(url.protocol)) {
-    throw wrong(name, `must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+    throw wrong(
+      name,
+      `must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    );
   }
   return text.replace(/\/+$/, '');
 }

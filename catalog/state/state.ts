@@ -8,3 +8,5 @@ export type State = PrismaClient;
 export function openState(url: string, connections = 10): State {
   return new PrismaClient({ adapter: new PrismaPg({ connectionString: url, max: connections }) });
 }
+
+export { migrateState } from '#prisma/migrate.ts';
