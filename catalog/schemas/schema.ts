@@ -43,7 +43,15 @@ export interface Field {
   /** True where no row ever holds NULL here. */
   required: boolean;
   doc?: string;
+  /** Where a step took it from, unless it is the source table's own column of this name. Not part of the shape. */
+  origin?: FieldOrigin;
 }
+
+export type FieldOrigin =
+  /** Another column of the source table, by its name there (dotted below a struct). */
+  | { kind: 'column'; path: string }
+  /** An answer of a graph, by the answer's path: `movies.director`. */
+  | { kind: 'graph'; path: string };
 
 /** The shape of one table's events. `key` names the top-level fields of the primary key, in key order; empty without one. */
 export interface Schema {
