@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import avro from 'avsc';
+import { DailiesError } from '../error.ts';
+
+/*
+ * Avro object container file (avro.apache.org/docs/1.12.0/specification, Object Container Files):
+ *
+ *   "Obj" 1 | header: map<bytes> | sync (16 bytes) | { count: long | size: long | deflated records | sync } …
+ *
+ * avsc's own encoder drops attributes that it does not know, such as Iceberg's field-id, so the schema's JSON goes into
+ * the header as it is.
+ */
+const magic = Buffer.from('Obj\x01', 'latin1');
+const headerType = avro.Type.forSchema({ type: 'map', values: 'bytes' });
+
+/** Avro longs as bigint in both directions. */
+const longType = avro.types.LongType.__with({
+  fromBuffer: (buffer: Buffer) => buffer.readBigInt64LE(),
+  toBuffer: (value: bigint) => {
+    const buffer = Buffer.alloc(8);
+    buffer.writeBigInt64LE(value);
+    return buffer;
+  },
+  fromJSON: BigInt,
+  toJSON: Number,
+  isValid: (value: unknown) => typeof value === 'bigint',
+  compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
+});
+
+type AvroType = ReturnType<typeof avro.Type.forSchema>;
+
+const types = new Map<string, AvroType>();
+
+function typeOf(schemaJson: string): AvroType {
+  const known = types.get(schemaJson);
+  if (known) return known;
+  const made = avro.Type.forSchema(JSON.parse(schemaJson), {
+    registry: { long: longType },
+    noAnonymousTypes: false,
+    omitRecordMethods: true,
+  });
+  if (types.size > 50) types.clear();
+  types.set(schemaJson, made);
+  return made;
+}
+
+/** A whole container file. `header` entries stand beside `avro.schema` and `avro.codec`. Longs are bigint. */
+export function encodeContainer(
+  schemaJson: string,
+  header: Record<string, string>,
+  records: readonly unknown[],
+): Buffer {
+  const type = typeOf(schemaJson);
+  const sync = randomBytes(16);
+  const entries = { 'avro.schema': schemaJson, 'avro.codec': 'deflate', ...header };
+  const head = headerType.toBuffer(
+    Object.fromEntries(Object.entries(entries).map(([key, value]) => [key, Buffer.from(value)])),
+  );
+  const parts = [magic, head, sync];
+  const blockRecords = 4096;
+  for (let start = 0; start < records.length; start += blockRecords) {
+    const block = records.slice(start, start + blockRecords);
+    const data = deflateRawSync(Buffer.concat(block.map((record) => type.toBuffer(record))), { level: 1 });
+    parts.push(encodeLong(block.length), encodeLong(data.length), data, sync);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Header and records of a container file, codecs null and deflate. Throws `table_corrupt` naming the location. */
+export function decodeContainer(bytes: Buffer, location: string): { header: Map<string, string>; records: unknown[] } {
+  try {
+    if (!bytes.subarray(0, 4).equals(magic)) throw new Error('not an Avro file');
+    const head = headerType.decode(bytes, 4) as { value?: Record<string, Buffer>; offset: number };
+    if (!head.value || head.offset < 0) throw new Error('header is cut off');
+    const header = new Map(Object.entries(head.value).map(([key, value]) => [key, value.toString()]));
+    const codec = header.get('avro.codec') ?? 'null';
+    if (codec !== 'deflate' && codec !== 'null') throw new Error(`codec ${codec} is not supported`);
+    const type = typeOf(header.get('avro.schema') ?? '');
+    const records: unknown[] = [];
+    let offset = head.offset + 16;
+    while (offset < bytes.length) {
+      const count = decodeLong(bytes, offset);
+      const size = decodeLong(bytes, count.offset);
+      const end = size.offset + size.value;
+      if (end + 16 > bytes.length) throw new Error('last block is cut off');
+      const raw = bytes.subarray(size.offset, end);
+      const data = codec === 'deflate' ? inflateRawSync(raw) : raw;
+      let at = 0;
+      for (let index = 0; index < count.value; index++) {
+        const record = type.decode(data, at) as { value: unknown; offset: number };
+        if (record.offset < 0) throw new Error('record is cut off');
+        records.push(record.value);
+        at = record.offset;
+      }
+      offset = end + 16;
+    }
+    return { header, records };
+  } catch (thrown) {
+    throw new DailiesError('table_corrupt', `The manifest file ${location} is torn or not valid Avro.`, {
+      cause: thrown,
+    });
+  }
+}
+
+function encodeLong(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt(value) << 1n;
+  while (rest >= 0x80n) {
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return Buffer.from(bytes);
+}
+
+function decodeLong(bytes: Buffer, start: number): { value: number; offset: number } {
+  let value = 0n;
+  let offset = start;
+  for (let shift = 0n; ; shift += 7n) {
+    const byte = bytes[offset++];
+    if (byte === undefined || shift > 63n) throw new Error('block header is cut off');
+    value |= BigInt(byte & 0x7f) << shift;
+    if ((byte & 0x80) === 0) break;
+  }
+  return { value: Number(value >> 1n), offset };
+}
