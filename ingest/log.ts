@@ -1,33 +1,60 @@
-import type { Batch } from './event.ts';
+import type { Batch, SourcePosition } from './event.ts';
 
 /**
  * Where a source's changes are kept until every pipeline has landed them: a topic for each source, one record a batch,
  * offsets from 0 without gaps. One process appends to a topic; several read it.
  */
 export interface Log {
-  /** Appends in order. Durable on disk when resolved; offsets of the records. */
+  /** Appends in order. Durable on disk when resolved; offsets of the records. Several calls may be under way at once. */
   append(topic: string, batches: readonly Batch[]): Promise<number[]>;
 
-  /** Records from `fromOffset` on, then new ones as they become durable, until aborted. Throws `not_found` if retention has passed `fromOffset`. At most `maxBytes` are read ahead. */
-  read(
-    topic: string,
-    fromOffset: number,
-    signal: AbortSignal,
-  ): AsyncIterable<{ offset: number; batch: Batch; bytes: number }>;
+  /** Bytes of this process' appends to the topic that are not durable yet. */
+  pendingBytes(topic: string): number;
+
+  /**
+   * For the start of a source, before its first append: where its last run ended within a transaction or a snapshot,
+   * that part will come again whole. Empties the records of the part and appends a record with `isRestart`, for readers
+   * that have already taken some of it. Durable when resolved; may be repeated.
+   */
+  discardOpen(topic: string): Promise<void>;
+
+  /** Records from `fromOffset` on, then new ones as they become durable, until aborted. Throws `not_found` if retention has passed `fromOffset`. */
+  read(topic: string, fromOffset: number, signal: AbortSignal): AsyncIterable<LogRecord>;
 
   /** First kept and next free offset, and bytes held. */
   extent(topic: string): Promise<{ first: number; next: number; bytes: number }>;
 
   /** The last durable record's batch header, null for an empty topic. */
-  last(topic: string): Promise<{ offset: number; position: string; timeMicros: bigint } | null>;
+  last(topic: string): Promise<{ offset: number; position: SourcePosition; timeMicros: bigint } | null>;
+
+  /** Where the newest finished snapshot of the table (else one under way) begins, null if it is not held. */
+  snapshotOf(topic: string, table: string): Promise<{ offset: number; generation: number; isFinished: boolean } | null>;
 
   /** Remembers that `group` needs nothing below `offset` any more. Durable when resolved. */
   commitGroup(topic: string, group: string, offset: number): Promise<void>;
   groups(topic: string): Promise<Map<string, number>>;
   removeGroup(topic: string, group: string): Promise<void>;
 
-  /** Forgets records that every group has passed and that are older than the retention, or all groups have passed if over its size. */
+  /**
+   * Forgets records that every group has passed and that are older than the retention, or all groups have passed if over
+   * its size; beyond the hard cap the oldest go even if a group still needs them. The last record is always kept.
+   */
   trim(topic: string): Promise<void>;
   removeTopic(topic: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What can be known of a record without decoding its events, and the way to these. */
+export interface LogRecord {
+  offset: number;
+  bytes: number;
+  position: SourcePosition;
+  timeMicros: bigint;
+  isComplete: boolean;
+  /** True where the source began anew: what was read since the last complete batch is void, and comes again. */
+  isRestart: boolean;
+  /** Each table with items in the batch, source.schema.table. */
+  tables: readonly string[];
+  /** The batch, or of its items those of the given tables. Throws `log_corrupt`. */
+  batch(only?: ReadonlySet<string>): Batch;
 }
