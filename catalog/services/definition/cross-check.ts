@@ -1,0 +1,126 @@
+import { nearestName } from '../nearest-name.ts';
+import type { DefinitionFile } from './file.ts';
+import { type Path, type Problem, pathName, problemAt } from './problem.ts';
+import type { Definition } from './schema.ts';
+
+/** Checks that what `file` says fits `whole`: the definition as it will be once everything is applied. */
+export function checkReferences(file: DefinitionFile, definition: Definition, whole: Definition): Problem[] {
+  return [
+    ...Object.entries(definition.sources).flatMap(([name, source]) =>
+      checkTables(file, source.tables, ['sources', name, 'tables']),
+    ),
+    ...Object.entries(definition.pipelines).flatMap(([name, pipeline]) => [
+      ...pipeline.from.flatMap((pattern, index) => checkFrom(file, pattern, whole, ['pipelines', name, 'from', index])),
+      ...checkStepNames(file, pipeline.steps, ['pipelines', name, 'steps']),
+      ...checkTargets(file, name, definition, whole),
+    ]),
+  ];
+}
+
+function checkTables(file: DefinitionFile, tables: unknown, path: Path): Problem[] {
+  if (!Array.isArray(tables)) return [];
+  return tables.flatMap((pattern, index) =>
+    typeof pattern === 'string' && !/^[^.]+\../.test(pattern)
+      ? [
+          problemAt(
+            file,
+            [...path, index],
+            `${pathName([...path, index])}: ${pattern} is not a table; write schema.table.`,
+          ),
+        ]
+      : [],
+  );
+}
+
+function checkFrom(file: DefinitionFile, pattern: string, whole: Definition, path: Path): Problem[] {
+  const [source, schema] = pattern.split('.', 2);
+  const table = pattern.slice((source?.length ?? 0) + 1);
+  if (source === undefined || !schema || !/^[^.]+\../.test(table))
+    return [
+      problemAt(file, path, `${pathName(path)}: ${pattern} is not a table of a source; write source.schema.table.`),
+    ];
+  const found = whole.sources[source];
+  if (!Object.hasOwn(whole.sources, source) || found === undefined) {
+    const near = nearestName(source, Object.keys(whole.sources));
+    const hint =
+      near === null ? ` Known sources: ${Object.keys(whole.sources).join(', ') || 'none'}.` : ` Did you mean ${near}?`;
+    return [problemAt(file, path, `${pathName(path)}: there is no source ${source}.${hint}`)];
+  }
+  const tables = Array.isArray(found.tables) ? found.tables.filter((item) => typeof item === 'string') : [];
+  if (tables.length === 0 || table.includes('*') || tables.some((wanted) => matchesPattern(wanted, table))) return [];
+  const near = nearestName(
+    table,
+    tables.filter((wanted) => !wanted.includes('*')),
+  );
+  const hint = near === null ? ` It follows ${tables.join(', ')}.` : ` Did you mean ${source}.${near}?`;
+  return [problemAt(file, path, `${pathName(path)}: the source ${source} does not follow ${table}.${hint}`)];
+}
+
+/** `*` stands for any text; everything else for itself, case kept. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  const [first = '', ...rest] = pattern.split('*');
+  if (rest.length === 0) return first === name;
+  const last = rest.pop() ?? '';
+  if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = name.indexOf(part, at);
+    if (found < 0 || found + part.length > name.length - last.length) return false;
+    at = found + part.length;
+  }
+  return true;
+}
+
+function checkStepNames(file: DefinitionFile, steps: readonly { name?: string | undefined }[], path: Path): Problem[] {
+  const seen = new Set<string>();
+  return steps.flatMap(({ name }, index) => {
+    if (name === undefined) return [];
+    if (!seen.has(name)) {
+      seen.add(name);
+      return [];
+    }
+    return [problemAt(file, [...path, index, 'name'], `${pathName(path)}: two steps are named ${name}.`)];
+  });
+}
+
+/** No two pipelines, and no two tables of one, may write one target. */
+function checkTargets(file: DefinitionFile, name: string, definition: Definition, whole: Definition): Problem[] {
+  const owners = new Map<string, string>();
+  for (const [other, pipeline] of Object.entries(whole.pipelines)) {
+    if (other !== name) for (const { target } of targetsOf(pipeline)) owners.set(target, other);
+  }
+  const own = new Set<string>();
+  const pipeline = definition.pipelines[name];
+  return (pipeline === undefined ? [] : targetsOf(pipeline)).flatMap(({ target, index }) => {
+    const path = ['pipelines', name, 'to', index, 'table'];
+    const owner = owners.get(target);
+    const table = target.slice(target.indexOf('/') + 1);
+    if (owner !== undefined)
+      return [problemAt(file, path, `${pathName(path)}: ${table} is written by the pipeline ${owner} already.`)];
+    if (own.has(target))
+      return [
+        problemAt(
+          file,
+          path,
+          `${pathName(path)}: several tables would land in ${table}. Name each target with {table}, or one pipeline each.`,
+        ),
+      ];
+    own.add(target);
+    return [];
+  });
+}
+
+function targetsOf(pipeline: Definition['pipelines'][string]): { target: string; index: number }[] {
+  return pipeline.to.flatMap((sink, index) => {
+    const { table } = sink;
+    if (typeof table !== 'string') return [];
+    return pipeline.from
+      .filter((from) => !from.includes('*'))
+      .map((from) => ({ target: `${sink.kind}/${table.replaceAll('{table}', tablePart(from))}`, index }));
+  });
+}
+
+function tablePart(from: string): string {
+  const [source = '', schema = ''] = from.split('.', 2);
+  return from.slice(source.length + schema.length + 2);
+}
