@@ -48,10 +48,10 @@ export interface Field {
 }
 
 export type FieldOrigin =
-  /** Another column of the source table, by its name there (dotted below a struct). */
-  | { kind: 'column'; path: string }
-  /** An answer of a graph, by the answer's path: `movies.director`. */
-  | { kind: 'graph'; path: string };
+  /** Another column of the source table: its name there, then the names below it if it is a struct. */
+  | { kind: 'column'; path: readonly string[] }
+  /** An answer of a graph: the fields of the query that lead to it, `movies`, `director`. */
+  | { kind: 'graph'; path: readonly string[] };
 
 /** The shape of one table's events. `key` names the top-level fields of the primary key, in key order; empty without one. */
 export interface Schema {
