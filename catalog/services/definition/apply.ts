@@ -145,7 +145,10 @@ function merge(a: Definition, b: Definition): Definition {
   };
 }
 
-async function storedSecrets({ state, secretKey }: ApplyDeps): Promise<Map<string, string>> {
+export async function storedSecrets({
+  state,
+  secretKey,
+}: Pick<ApplyDeps, 'state' | 'secretKey'>): Promise<Map<string, string>> {
   const rows = await state.secret.findMany();
   return new Map(rows.map((row) => [row.name, decryptSecret(secretKey, row.name, row.ciphertext)]));
 }

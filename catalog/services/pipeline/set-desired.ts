@@ -1,3 +1,4 @@
+import { Prisma } from '#prisma/generated/client.ts';
 import { requireAccess } from '../../access/principal.ts';
 import { recordAudit } from '../../audit/record-audit.ts';
 import { notifyChanged, type Scope } from '../scope.ts';
@@ -16,9 +17,14 @@ export function resumePipeline(scope: Scope, name: string): Promise<void> {
 async function setDesired(scope: Scope, name: string, desired: 'running' | 'paused'): Promise<void> {
   requireAccess(scope.who, 'pipeline.write', desired === 'paused' ? 'pause pipelines' : 'resume pipelines');
   await scope.state.$transaction(async (tx) => {
-    // A failed pipeline that is resumed keeps `failed` until the worker takes it up; `updatedAt` tells it of the wish.
-    const { count } = await tx.pipeline.updateMany({ where: { name }, data: { desired, updatedAt: new Date() } });
+    const { count } = await tx.pipeline.updateMany({ where: { name }, data: { desired } });
     if (count === 0) throw await unknownPipeline(scope, name);
+    // The worker starts a failed pipeline again when it finds that it is not failed any more.
+    if (desired === 'running')
+      await tx.pipeline.updateMany({
+        where: { name, state: 'failed' },
+        data: { state: 'running', lastError: Prisma.DbNull },
+      });
     await recordAudit(tx, scope.who, desired === 'paused' ? 'pipeline.pause' : 'pipeline.resume', name);
     await notifyChanged(tx);
   });

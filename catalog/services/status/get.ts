@@ -1,0 +1,150 @@
+import { requireAccess } from '../../access/principal.ts';
+import type { ErrorRecord } from '../../error.ts';
+import type { Scope } from '../scope.ts';
+import { readPosition } from '../table/freshness.ts';
+import { type Lag, measureLag, type Reached, type SourceHead } from './lag.ts';
+
+/** The document of `dailies status`. */
+export interface Status {
+  url: string;
+  sources: Record<
+    string,
+    Flow & { tables: Record<string, { state: string; rows: number; lastError: ErrorRecord | null }> }
+  >;
+  pipelines: Record<string, Flow>;
+  /** By `<pipeline>/<kind>/<target>`. */
+  sinks: Record<string, Flow>;
+  studio?: unknown;
+}
+
+export interface Flow {
+  /** snapshotting | running | paused | failed */
+  state: string;
+  rows: number;
+  /** null where the source does not tell its position. */
+  lag: Lag | null;
+  lastError: ErrorRecord | null;
+}
+
+/** A store that is asked where its history ends, while a status is put together. */
+export interface AskedSource {
+  head(signal: AbortSignal): Promise<string>;
+  /** Bytes of history from `from` to `to`. */
+  distance(from: string, to: string): number;
+  close(): Promise<void>;
+}
+
+export interface StatusDeps extends Scope {
+  url: string;
+  now: () => Date;
+  /** Throws where the source cannot be opened: its lag is then null. */
+  openSource(name: string): Promise<AskedSource>;
+  /** The sample studio's addresses, null where there is none. */
+  studio(): Promise<unknown | null>;
+}
+
+const askTimeoutMs = 2000;
+const coverTimeoutMs = 1000;
+const pollMs = 40;
+
+/**
+ * Asks each source where its history ends, gives the worker up to a second to cover that, then tells the state of all
+ * parts. Takes at most some three seconds.
+ */
+export async function getStatus(deps: StatusDeps, signal: AbortSignal): Promise<Status> {
+  requireAccess(deps.who, 'pipeline.read', 'see the status');
+  const names = (await deps.state.source.findMany({ select: { name: true } })).map((source) => source.name);
+  const heads = new Map<string, SourceHead>();
+  const opened: AskedSource[] = [];
+  try {
+    await Promise.all(
+      names.map(async (name) => {
+        const source = await askHead(deps, name, signal);
+        if (source === null) return;
+        opened.push(source.source);
+        heads.set(name, { head: source.head, distance: source.source.distance.bind(source.source) });
+      }),
+    );
+    const deadline = deps.now().getTime() + coverTimeoutMs;
+    for (;;) {
+      const status = await readStatus(deps, heads);
+      if (isCovered(status) || deps.now().getTime() >= deadline || signal.aborted) {
+        const studio = await deps.studio();
+        return studio === null ? status : { ...status, studio };
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  } finally {
+    await Promise.all(opened.map((source) => source.close().catch(() => undefined)));
+  }
+}
+
+/** null for a source that does not answer in time: why is in its `lastError`, which the worker keeps. */
+async function askHead(
+  deps: StatusDeps,
+  name: string,
+  signal: AbortSignal,
+): Promise<{ source: AskedSource; head: string } | null> {
+  let source: AskedSource | null = null;
+  try {
+    source = await deps.openSource(name);
+    return { source, head: await source.head(AbortSignal.any([signal, AbortSignal.timeout(askTimeoutMs)])) };
+  } catch {
+    await source?.close().catch(() => undefined);
+    return null;
+  }
+}
+
+function isCovered(status: Status): boolean {
+  const flows = [...Object.values(status.sources), ...Object.values(status.pipelines), ...Object.values(status.sinks)];
+  return flows.every((flow) => flow.state !== 'running' || flow.lag === null || flow.lag.bytes === 0);
+}
+
+async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<string, SourceHead>): Promise<Status> {
+  const byName = { orderBy: { name: 'asc' } } as const;
+  const [sources, pipelines] = await Promise.all([
+    state.source.findMany({ ...byName, include: { tables: byName } }),
+    state.pipeline.findMany({ ...byName, include: { sinks: { orderBy: [{ kind: 'asc' }, { target: 'asc' }] } } }),
+  ]);
+  const status: Status = { url, sources: {}, pipelines: {}, sinks: {} };
+  for (const source of sources) {
+    const tables = source.tables.map((table) => [
+      table.name,
+      { state: table.state, rows: Number(table.rows ?? 0), lastError: table.lastError as ErrorRecord | null },
+    ]);
+    const reached: Reached = {
+      [source.name]: { position: source.position, timeMs: (source.coveredAt ?? source.sourceTime)?.getTime() ?? null },
+    };
+    status.sources[source.name] = {
+      state: source.state,
+      rows: source.tables.reduce((sum, table) => sum + Number(table.rows ?? 0), 0),
+      lag: measureLag(reached, heads, now()),
+      lastError: source.lastError as ErrorRecord | null,
+      tables: Object.fromEntries(tables),
+    };
+  }
+  for (const pipeline of pipelines) {
+    const sourceNames = [
+      ...new Set((pipeline.spec as { from?: string[] }).from?.map((from) => from.split('.', 1)[0] ?? '')),
+    ];
+    const reachedBy = (position: unknown): Reached => {
+      const known = readPosition(position);
+      return Object.fromEntries(sourceNames.map((name) => [name, known[name] ?? { position: null, timeMs: null }]));
+    };
+    status.pipelines[pipeline.name] = {
+      state: pipeline.desired === 'paused' && pipeline.state !== 'failed' ? 'paused' : pipeline.state,
+      rows: pipeline.sinks.reduce((sum, sink) => sum + Number(sink.rows), 0),
+      lag: measureLag(reachedBy(pipeline.position), heads, now()),
+      lastError: pipeline.lastError as ErrorRecord | null,
+    };
+    for (const sink of pipeline.sinks) {
+      status.sinks[`${pipeline.name}/${sink.kind}/${sink.target}`] = {
+        state: pipeline.desired === 'paused' && sink.state !== 'failed' ? 'paused' : sink.state,
+        rows: Number(sink.rows),
+        lag: measureLag(reachedBy(sink.position ?? pipeline.position), heads, now()),
+        lastError: (sink.lastError ?? pipeline.lastError) as ErrorRecord | null,
+      };
+    }
+  }
+  return status;
+}
