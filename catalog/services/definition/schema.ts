@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { declaredTypes } from '../../query/parameters.ts';
 
 const email = z.email('is not an e-mail address').toLowerCase();
 
@@ -26,8 +27,6 @@ const role = z
 const moduleEntry = z.looseObject({ kind: z.string() });
 const stepEntry = z.looseObject({ kind: z.string(), name: entryName.optional(), from: z.array(z.string()).optional() });
 
-export const parameterTypes = ['text', 'integer', 'number', 'boolean', 'date', 'timestamp'] as const;
-
 export const scheduleSchema = z.union([
   z.strictObject({ cron: z.string(), zone: z.string() }),
   z.strictObject({ onNewData: z.array(z.string()).min(1, 'names no table') }),
@@ -41,7 +40,7 @@ export const reportSchema = z.strictObject({
     .record(
       z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a parameter name holds letters, digits and _ only'),
       z.strictObject({
-        type: z.enum(parameterTypes),
+        type: z.enum(declaredTypes),
         default: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional(),
       }),
     )

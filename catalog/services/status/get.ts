@@ -21,8 +21,7 @@ export interface Flow {
   /** snapshotting | running | paused | failed */
   state: string;
   rows: number;
-  /** null where the source does not tell its position. */
-  lag: Lag | null;
+  lag: Lag;
   lastError: ErrorRecord | null;
 }
 
@@ -44,12 +43,12 @@ export interface StatusDeps extends Scope {
 }
 
 const askTimeoutMs = 2000;
-const coverTimeoutMs = 1000;
+const coverTimeoutMs = 2500;
 const pollMs = 40;
 
 /**
- * Asks each source where its history ends, gives the worker up to a second to cover that, then tells the state of all
- * parts. Takes at most some three seconds.
+ * Asks each source where its history ends, gives the worker up to 2.5 s to cover that (it tells its positions twice a second), then tells the state of all
+ * parts. Takes at most some five seconds.
  */
 export async function getStatus(deps: StatusDeps, signal: AbortSignal): Promise<Status> {
   requireAccess(deps.who, 'pipeline.read', 'see the status');
@@ -97,7 +96,7 @@ async function askHead(
 
 function isCovered(status: Status): boolean {
   const flows = [...Object.values(status.sources), ...Object.values(status.pipelines), ...Object.values(status.sinks)];
-  return flows.every((flow) => flow.state !== 'running' || flow.lag === null || flow.lag.bytes === 0);
+  return flows.every((flow) => flow.state !== 'running' || flow.lag.bytes === null || flow.lag.bytes === 0);
 }
 
 async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<string, SourceHead>): Promise<Status> {

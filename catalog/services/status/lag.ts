@@ -1,6 +1,8 @@
 export interface Lag {
-  seconds: number;
-  bytes: number;
+  /** Age of the newest change that is held, 0 if none is missing; null before anything is held. */
+  seconds: number | null;
+  /** History that is not held yet; null where the source does not answer or nothing is held yet. */
+  bytes: number | null;
 }
 
 /** Source name → how far it is held; null where nothing is yet. */
@@ -11,22 +13,17 @@ export interface SourceHead {
   distance(from: string, to: string): number;
 }
 
-/**
- * How far behind the heads: bytes of history summed over the sources, and the age of the oldest change that is held where
- * any is missing. 0 and 0 once everything up to each head is held. null if any source did not tell its head.
- */
-export function measureLag(reached: Reached, heads: ReadonlyMap<string, SourceHead>, now: Date): Lag | null {
-  let bytes = 0;
-  let seconds = 0;
+/** How far behind the heads, over all its sources: 0 and 0 once everything up to each head is held. */
+export function measureLag(reached: Reached, heads: ReadonlyMap<string, SourceHead>, now: Date): Lag {
+  let bytes: number | null = 0;
+  let seconds: number | null = 0;
   for (const [name, { position, timeMs }] of Object.entries(reached)) {
     const source = heads.get(name);
-    if (source === undefined) return null;
-    // Before the first snapshot is done nothing can be queried, and there is no position to measure from.
-    if (position === null) return null;
-    const behind = source.distance(position, source.head);
+    const behind = source === undefined || position === null ? null : source.distance(position, source.head);
     if (behind === 0) continue;
-    bytes += behind;
-    seconds = Math.max(seconds, timeMs === null ? 0 : Math.max(0, (now.getTime() - timeMs) / 1000));
+    bytes = bytes === null || behind === null ? null : bytes + behind;
+    const age = timeMs === null ? null : Math.max(0, (now.getTime() - timeMs) / 1000);
+    seconds = seconds === null || age === null ? null : Math.max(seconds, age);
   }
-  return { seconds: Math.round(seconds * 1000) / 1000, bytes };
+  return { seconds: seconds === null ? null : Math.round(seconds * 1000) / 1000, bytes };
 }
