@@ -1,0 +1,112 @@
+/**
+ * The process in which one person's statement runs: started by `ChildPool` with limits of the operating system, an empty
+ * environment and no way to the network. See `child-protocol.ts` for the talk, facts in catalog/query/README.md.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api';
+import { identifier, literal } from '../iceberg/duckdb-values.ts';
+import { watchParent } from '../state/watch-parent.ts';
+import { bindAll } from './bind-parameters.ts';
+import { checkStatement } from './check-statement.ts';
+import type { Analysis, FromChild, RunRequest, ToChild } from './child-protocol.ts';
+import { markParameters } from './parameter-marks.ts';
+import { describeDuckdbError, StatementError } from './query-problem.ts';
+import { SpoolWriter } from './spool-writer.ts';
+import { watchMemory } from './watch-memory.ts';
+
+watchParent();
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+
+const { memoryBytes, processBytes, threads } = JSON.parse(process.argv[2] ?? '') as ChildSettings;
+if (process.platform !== 'linux') watchMemory(processBytes);
+
+const instance = await DuckDBInstance.create(':memory:', {
+  threads: String(threads),
+  memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
+  autoinstall_known_extensions: 'false',
+  autoload_known_extensions: 'false',
+  allow_community_extensions: 'false',
+  allow_persistent_secrets: 'false',
+  errors_as_json: 'true',
+});
+const connection = await instance.connect();
+// UTC, so that a query gives the same on every machine.
+await connection.run("SET TimeZone = 'UTC'");
+await serialize(connection, 'SELECT 1');
+
+process.on('message', (message: ToChild) => {
+  void answer(message);
+});
+send({ kind: 'ready' });
+
+export interface ChildSettings {
+  memoryBytes: number;
+  processBytes: number;
+  threads: number;
+}
+
+async function answer(message: ToChild): Promise<void> {
+  const hidden = message.kind === 'run' ? [...message.files, message.resultDir] : [];
+  try {
+    if (message.kind === 'analyse') send({ kind: 'analysed', analysis: await analyse(message.sql) });
+    else await run(message);
+  } catch (thrown) {
+    send({ kind: 'failed', error: describeDuckdbError(thrown, message.sql, hidden) });
+  }
+}
+
+async function analyse(sql: string): Promise<Analysis> {
+  const marked = markParameters(sql);
+  const { tables } = checkStatement(marked.sql, await serialize(connection, marked.sql));
+  return { tables, parameters: marked.names };
+}
+
+/** Parses only: the text is a value here, nothing of it runs. */
+async function serialize(parser: DuckDBConnection, sql: string): Promise<string> {
+  const result = await parser.runAndReadAll(
+    'SELECT json_serialize_sql($1::VARCHAR, skip_default := true, skip_null := true, skip_empty := true)',
+    [sql],
+  );
+  return String(result.getRows()[0]?.[0]);
+}
+
+async function run(request: RunRequest): Promise<void> {
+  // Checked again here, so that nothing runs that this very process has not checked.
+  const { tables } = await analyse(request.sql);
+  if (tables.length > request.views.length) throw new Error('A table of the statement has no view.');
+  await lock(request);
+  const statement = await connection.prepare(markParameters(request.sql).sql);
+  if (statement.statementType !== StatementType.SELECT) {
+    throw new StatementError('sql_refused', 'Only a SELECT can run here.');
+  }
+  bindAll(statement, request.parameters);
+  const result = await statement.stream();
+  const writer = await SpoolWriter.open(result, request.resultDir, request.resultBytes, (rows) =>
+    send({ kind: 'part', rows }),
+  );
+  send({ kind: 'columns', columns: writer.columns });
+  await writer.writeAll(result);
+  send({ kind: 'done' });
+}
+
+/** Defines the tables, then gives up every other right of this DuckDB for good. */
+async function lock(request: RunRequest): Promise<void> {
+  const temp = path.join(request.resultDir, 'temp');
+  await fs.mkdir(temp, { recursive: true });
+  process.chdir(temp);
+  await connection.run(`SET temp_directory = ${literal(temp)}`);
+  await connection.run(`SET max_temp_directory_size = '${Math.floor(request.tempBytes / 1024)}KiB'`);
+  await connection.run(`SET home_directory = ${literal(temp)}`);
+  await connection.run(`SET allowed_paths = [${request.files.map(literal).join(', ')}]`);
+  await connection.run('SET enable_external_access = false');
+  for (const view of request.views) {
+    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(view.namespace)}`);
+    await connection.run(`CREATE VIEW ${identifier(view.namespace)}.${identifier(view.table)} AS ${view.sql}`);
+  }
+  await connection.run('SET lock_configuration = true');
+}
+
+function send(message: FromChild): void {
+  process.send?.(message);
+}

@@ -1,0 +1,551 @@
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import { Prisma, type Query } from '#prisma/generated/client.ts';
+import { type Principal, requireAccess } from '../access/principal.ts';
+import { DailiesError, type ErrorRecord, toDailiesError } from '../error.ts';
+import type { IcebergCatalog } from '../iceberg/catalog.ts';
+import { planScan, type TableScan } from '../iceberg/scan.ts';
+import { type Row, typeName } from '../schemas/schema.ts';
+import { nearestName } from '../services/nearest-name.ts';
+import type { State } from '../state/state.ts';
+import { ChildPool, type QueryChild } from './child-pool.ts';
+import type { Analysis, ResultColumn, RunRequest } from './child-protocol.ts';
+import type { JsonCell } from './json-values.ts';
+import { type BoundParameter, bindParameters } from './parameters.ts';
+import { defaultLimits, type QueryLimits } from './query-limits.ts';
+import { StatementError } from './query-problem.ts';
+import { type ExportFormat, exportFormats, ResultReader } from './result-reader.ts';
+import { ResultStore } from './result-store.ts';
+import { type FoundTable, lookUpTables } from './table-lookup.ts';
+
+export interface QueryRequest {
+  sql: string;
+  /** Values of the `:name` parameters: plain JSON values, Dates, or `{type, value}` with a report's declared type. */
+  parameters?: Record<string, unknown>;
+  /** Tables are read as they were then; now if left out. */
+  asOf?: Date;
+  origin: 'browser' | 'api' | 'report';
+}
+
+export interface QueryState {
+  id: string;
+  sql: string;
+  state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+  /** Null until the first rows are there; `type` as `typeName` writes it. */
+  columns: { name: string; type: string }[] | null;
+  /** Rows that can be read by now. */
+  rowCount: number;
+  elapsedMs: number | null;
+  /** The snapshot of each table that is read, by name, ids as text. */
+  snapshots: Record<string, string>;
+  error: QueryErrorRecord | null;
+  createdAt: Date;
+}
+
+/** `line` and `column` count from 1 and are there where the error has a place in the SQL. */
+export interface QueryErrorRecord extends ErrorRecord {
+  line?: number;
+  column?: number;
+}
+
+export interface Described {
+  /** Warehouse tables that the statement reads, namespace.table. */
+  reads: string[];
+  /** Its parameters, without the colon. */
+  parameters: string[];
+}
+
+export interface QueryDeps {
+  state: State;
+  catalog: Pick<IcebergCatalog, 'locate' | 'list'>;
+  /** Folder for results, made if missing; several services may share it. */
+  resultsDir: string;
+  /** How a table is read; `planScan` of our own Iceberg tables if left out. */
+  plan?: (
+    metadataLocation: string,
+    at?: { timeMs: number },
+  ) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'>>;
+  now?: () => Date;
+  limits?: Partial<QueryLimits>;
+}
+
+interface ActiveQuery {
+  id: string;
+  owner: string;
+  sql: string;
+  parameters: BoundParameter[];
+  asOf: Date | null;
+  createdAt: Date;
+  startedMs: number | null;
+  state: QueryState['state'];
+  columns: ResultColumn[] | null;
+  rowCount: number;
+  snapshots: Record<string, string>;
+  child: QueryChild | null;
+  /** Why it was stopped from outside, null if it was not. */
+  stop: 'cancelled' | 'time' | null;
+  /** Resolves when the final state is stored. */
+  ended: Promise<void>;
+  end: () => void;
+}
+
+const largestPage = 10_000;
+
+/** Runs people's SELECTs, each in a locked process of its own, and keeps their results for who asked. */
+export class QueryService {
+  readonly #deps: QueryDeps;
+  readonly #limits: QueryLimits;
+  readonly #now: () => Date;
+  readonly #store: ResultStore;
+  readonly #reader: ResultReader;
+  readonly #pool: ChildPool;
+  readonly #active = new Map<string, ActiveQuery>();
+  readonly #queue: ActiveQuery[] = [];
+  readonly #started: Promise<void>;
+  #running = 0;
+  #isClosed = false;
+
+  constructor(deps: QueryDeps) {
+    this.#deps = deps;
+    this.#limits = { ...defaultLimits, ...deps.limits };
+    this.#now = deps.now ?? (() => new Date());
+    this.#store = new ResultStore(deps.resultsDir, this.#limits.kept, this.#now);
+    fs.mkdirSync(this.#store.dir, { recursive: true });
+    this.#reader = new ResultReader(this.#store.dir);
+    const { memoryBytes, threads, warm } = this.#limits;
+    this.#pool = new ChildPool({ memoryBytes, threads, size: warm, cwd: this.#store.dir });
+    this.#started = this.#cleanUp();
+    // Whoever waits for it meets the error; nobody else must crash for it.
+    this.#started.catch(() => undefined);
+  }
+
+  /**
+   * Takes a statement; what is wrong with it shows in the query's state. Throws `forbidden`, `invalid` (a parameter's value),
+   * `too_large`, and `query_limit` while too many wait.
+   */
+  async submit(request: QueryRequest, who: Principal): Promise<{ id: string }> {
+    requireAccess(who, 'sql.run', 'run SQL');
+    if (request.sql.length > this.#limits.sqlLength) {
+      throw new DailiesError('too_large', `The SQL is longer than ${this.#limits.sqlLength} characters.`);
+    }
+    if (this.#queue.length >= this.#limits.queued) {
+      throw new DailiesError('query_limit', `${this.#queue.length} queries wait already: try again in a minute.`);
+    }
+    const query = this.#newQuery(request, who);
+    await this.#store.begin(query.id);
+    const { id, owner, sql, asOf, createdAt } = query;
+    const parameters = (request.parameters ?? {}) as Prisma.InputJsonObject;
+    await this.#deps.state.query.create({
+      data: { id, owner, sql, parameters, asOf, origin: request.origin, createdAt },
+    });
+    this.#active.set(id, query);
+    this.#queue.push(query);
+    this.#startNext();
+    return { id };
+  }
+
+  /** Throws `not_found` for a query that is not there or is somebody else's; so do all below. */
+  async get(id: string, who: Principal): Promise<QueryState> {
+    const active = this.#activeOf(id, who);
+    if (active) return this.#stateOf(active);
+    return storedState(await this.#stored(id, who));
+  }
+
+  /** Rows from `offset`, at most `limit` ≤ 10,000, as far as they are there by now. Values as in `jsonFromDuckdb`. */
+  async rows(id: string, who: Principal, offset: number, limit: number): Promise<JsonCell[][]> {
+    if (!Number.isSafeInteger(offset) || offset < 0)
+      throw new DailiesError('invalid', 'offset must be a whole number from 0.');
+    if (!Number.isSafeInteger(limit) || limit < 0 || limit > largestPage) {
+      throw new DailiesError('invalid', `limit must be a whole number from 0 to ${largestPage}.`);
+    }
+    const columns = await this.#columnsOf(id, who);
+    if (columns === null) return [];
+    const rows = await this.#reader.page(this.#store.pathOf(id), columns, offset, limit);
+    if (rows.length === 0 && !this.#active.has(id)) await this.#requireKept(id);
+    return rows;
+  }
+
+  /** Stops the query, its process gone when resolved; nothing happens to one that has ended. */
+  async cancel(id: string, who: Principal): Promise<void> {
+    const active = this.#activeOf(id, who);
+    if (!active) {
+      await this.#stored(id, who);
+      return;
+    }
+    await this.#stop(active, 'cancelled');
+  }
+
+  /** Resolves with the final state. Aborting the signal stops the waiting, not the query. */
+  async wait(id: string, who: Principal, signal?: AbortSignal): Promise<QueryState> {
+    const active = this.#activeOf(id, who);
+    if (active) await untilAborted(active.ended, signal);
+    for (;;) {
+      const state = await this.get(id, who);
+      if (state.state !== 'queued' && state.state !== 'running') return state;
+      // Another process runs it: its state is in the database only.
+      await untilAborted(new Promise<void>((resolve) => setTimeout(resolve, 200)), signal);
+    }
+  }
+
+  /** Path of a file of the whole result. Throws `conflict` while it is not complete, `unsupported` for xlsx. */
+  async resultFile(
+    id: string,
+    who: Principal,
+    format: ExportFormat | 'xlsx',
+    options: { bom?: boolean } = {},
+  ): Promise<string> {
+    const columns = await this.#completeColumns(id, who);
+    if (!isExportFormat(format)) {
+      throw new DailiesError(
+        'unsupported',
+        `Results cannot be had as ${format} yet: choose ${exportFormats.join(', ')}.`,
+      );
+    }
+    return await this.#reader.file(this.#store.pathOf(id), columns, format, options.bom);
+  }
+
+  /** The whole result for a delivery, in order, in the value forms of `schema.ts`. Throws `conflict` while it is not complete. */
+  async readBatches(id: string, who: Principal): Promise<{ columns: ResultColumn[]; batches: AsyncIterable<Row[]> }> {
+    const columns = await this.#completeColumns(id, who);
+    await this.#requireKept(id);
+    return {
+      columns,
+      batches: this.#reader.batches(
+        this.#store.pathOf(id),
+        columns.map((column) => column.type),
+      ),
+    };
+  }
+
+  /** What the statement would read and take, without running it. Throws `sql_invalid` and `sql_refused` with their place. */
+  async describe(sql: string): Promise<Described> {
+    const child = await this.#pool.acquire();
+    try {
+      return await describeIn(child, sql, this.#deps.catalog);
+    } finally {
+      this.#pool.release(child);
+    }
+  }
+
+  /** Stops all queries and ends all processes. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#active.values()].map((query) => this.#stop(query, 'cancelled')));
+    await this.#pool.close();
+    await this.#started;
+    await this.#reader.close();
+  }
+
+  #newQuery(request: QueryRequest, who: Principal): ActiveQuery {
+    if (this.#isClosed) throw new DailiesError('cancelled', 'The product is stopping.');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    return {
+      id: randomUUID(),
+      owner: who.email,
+      sql: request.sql,
+      parameters: bindParameters(request.parameters ?? {}),
+      asOf: request.asOf ?? null,
+      createdAt: this.#now(),
+      startedMs: null,
+      state: 'queued',
+      columns: null,
+      rowCount: 0,
+      snapshots: {},
+      child: null,
+      stop: null,
+      ended: promise,
+      end: resolve,
+    };
+  }
+
+  #startNext(): void {
+    while (this.#running < this.#limits.concurrent) {
+      const query = this.#queue.shift();
+      if (query === undefined) return;
+      this.#running++;
+      void this.#work(query);
+    }
+  }
+
+  async #work(query: ActiveQuery): Promise<void> {
+    const timer = setTimeout(() => void this.#stop(query, 'time'), this.#limits.timeMs);
+    let error: QueryErrorRecord | null = null;
+    try {
+      query.startedMs = performance.now();
+      query.state = 'running';
+      await this.#deps.state.query.update({
+        where: { id: query.id },
+        data: { state: 'running', startedAt: this.#now() },
+      });
+      await this.#run(query);
+    } catch (thrown) {
+      error = errorOf(thrown);
+    }
+    clearTimeout(timer);
+    query.child?.kill();
+    await query.child?.gone;
+    this.#running--;
+    await this.#finish(query, query.stop === null ? error : this.#stopError(query.stop));
+    this.#startNext();
+  }
+
+  async #run(query: ActiveQuery): Promise<void> {
+    const child = await this.#pool.acquire();
+    query.child = child;
+    if (query.stop !== null) return;
+    const analysis = await child.analyse(query.sql);
+    requireParameters(analysis.parameters, query.parameters);
+    const request = await this.#plan(query, analysis);
+    await child.run(request, {
+      columns: (columns) => {
+        query.columns = columns;
+      },
+      part: (rows) => {
+        query.rowCount += rows;
+      },
+    });
+  }
+
+  async #plan(query: ActiveQuery, analysis: Analysis): Promise<RunRequest> {
+    const tables = await lookUpTables(this.#deps.catalog, analysis.tables);
+    const at = query.asOf === null ? undefined : { timeMs: query.asOf.getTime() };
+    const files: string[] = [];
+    const views: RunRequest['views'] = [];
+    for (const table of tables) {
+      const scan = await this.#scan(table, at);
+      files.push(...scan.files);
+      views.push({ namespace: table.mention.namespace, table: table.mention.table, sql: scan.sql });
+      if (scan.snapshotId !== null) query.snapshots[table.name] = String(scan.snapshotId);
+    }
+    const { tempBytes, resultBytes } = this.#limits;
+    return {
+      kind: 'run',
+      sql: query.sql,
+      parameters: query.parameters,
+      views,
+      files,
+      resultDir: this.#store.pathOf(query.id),
+      tempBytes,
+      resultBytes,
+    };
+  }
+
+  async #scan(
+    table: FoundTable,
+    at: { timeMs: number } | undefined,
+  ): Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'>> {
+    try {
+      return await (this.#deps.plan ?? planScan)(table.metadataLocation, at);
+    } catch (thrown) {
+      const { code, message, details } = toDailiesError(thrown);
+      throw new DailiesError(code, `${table.name} cannot be read: ${message}`, {
+        cause: thrown,
+        details: { ...details, table: table.name },
+      });
+    }
+  }
+
+  async #stop(query: ActiveQuery, reason: 'cancelled' | 'time'): Promise<void> {
+    query.stop ??= reason;
+    const waiting = this.#queue.indexOf(query);
+    if (waiting >= 0) {
+      this.#queue.splice(waiting, 1);
+      await this.#finish(query, null);
+      return;
+    }
+    query.child?.kill();
+    await query.ended;
+  }
+
+  #stopError(stop: 'cancelled' | 'time'): QueryErrorRecord | null {
+    if (stop === 'cancelled') return null;
+    const seconds = this.#limits.timeMs / 1000;
+    return new DailiesError(
+      'query_limit',
+      `The query ran longer than ${seconds} s and was stopped. Read fewer rows or aggregate earlier.`,
+    ).toJSON();
+  }
+
+  /** Stores the final state, before anybody who waits goes on. */
+  async #finish(query: ActiveQuery, error: QueryErrorRecord | null): Promise<void> {
+    query.state = query.stop === 'cancelled' ? 'cancelled' : error === null ? 'succeeded' : 'failed';
+    try {
+      await this.#store.end(query.id);
+      await this.#deps.state.query.update({
+        where: { id: query.id },
+        data: {
+          state: query.state,
+          columns: query.columns === null ? Prisma.DbNull : (query.columns as unknown as Prisma.InputJsonArray),
+          rowCount: query.rowCount,
+          elapsedMs: query.startedMs === null ? null : Math.round(performance.now() - query.startedMs),
+          snapshots: query.snapshots,
+          error: error === null ? Prisma.DbNull : (error as unknown as Prisma.InputJsonObject),
+          endedAt: this.#now(),
+        },
+      });
+      await this.#store.prune();
+    } finally {
+      this.#active.delete(query.id);
+      query.end();
+    }
+  }
+
+  /** What an earlier life left: results beyond the retention, queries that nobody runs any more. */
+  async #cleanUp(): Promise<void> {
+    await this.#store.prune();
+    const open = await this.#deps.state.query.findMany({ where: { state: { in: ['queued', 'running'] } } });
+    const longAgo = this.#now().getTime() - this.#limits.timeMs - 3_600_000;
+    for (const { id, createdAt } of open) {
+      const state = await this.#store.stateOf(id);
+      // Without a folder here it may be another machine's: only one that can no longer run there is given up.
+      if (this.#active.has(id) || state === 'working' || (state === 'gone' && createdAt.getTime() > longAgo)) continue;
+      const error = new DailiesError(
+        'internal',
+        'The product was restarted while this query ran: run it again.',
+      ).toJSON();
+      await this.#deps.state.query.updateMany({
+        where: { id, state: { in: ['queued', 'running'] } },
+        data: { state: 'failed', error: error as unknown as Prisma.InputJsonObject, endedAt: this.#now() },
+      });
+      if (state === 'idle') await this.#store.end(id);
+    }
+  }
+
+  #activeOf(id: string, who: Principal): ActiveQuery | null {
+    const query = this.#active.get(id);
+    if (query !== undefined && query.owner !== who.email) throw noSuchQuery();
+    return query ?? null;
+  }
+
+  async #stored(id: string, who: Principal): Promise<Query> {
+    const row = await this.#deps.state.query.findUnique({ where: { id } });
+    if (row === null || row.owner !== who.email) throw noSuchQuery();
+    return row;
+  }
+
+  async #columnsOf(id: string, who: Principal): Promise<ResultColumn[] | null> {
+    const active = this.#activeOf(id, who);
+    return active ? active.columns : columnsOf(await this.#stored(id, who));
+  }
+
+  async #completeColumns(id: string, who: Principal): Promise<ResultColumn[]> {
+    const { state } = await this.get(id, who);
+    if (state === 'queued' || state === 'running')
+      throw new DailiesError('conflict', 'The query still runs: its result is not complete yet.');
+    const columns = state === 'succeeded' ? await this.#columnsOf(id, who) : null;
+    if (columns === null)
+      throw new DailiesError(
+        'conflict',
+        `The query has no complete result: it ${state === 'failed' ? 'failed' : 'was cancelled'}.`,
+      );
+    return columns;
+  }
+
+  async #requireKept(id: string): Promise<void> {
+    if ((await this.#store.stateOf(id)) === 'gone') {
+      throw new DailiesError('not_found', 'The rows of this result are no longer kept: run the query again.');
+    }
+  }
+
+  #stateOf(query: ActiveQuery): QueryState {
+    const { id, sql, state, rowCount, snapshots, createdAt } = query;
+    return {
+      id,
+      sql,
+      state,
+      columns: query.columns?.map(shownColumn) ?? null,
+      rowCount,
+      elapsedMs: query.startedMs === null ? null : Math.round(performance.now() - query.startedMs),
+      snapshots: { ...snapshots },
+      error: null,
+      createdAt,
+    };
+  }
+}
+
+/** What a statement would read and take, asked of a process of its own. Throws `sql_invalid` and `sql_refused` with their place. */
+export async function describeSql(sql: string, catalog: QueryDeps['catalog']): Promise<Described> {
+  const pool = new ChildPool({ memoryBytes: defaultLimits.memoryBytes, threads: 1, size: 0, cwd: '/' });
+  try {
+    return await describeIn(await pool.acquire(), sql, catalog);
+  } finally {
+    await pool.close();
+  }
+}
+
+async function describeIn(child: QueryChild, sql: string, catalog: QueryDeps['catalog']): Promise<Described> {
+  try {
+    const { tables, parameters } = await child.analyse(sql);
+    const found = await lookUpTables(catalog, tables);
+    return { reads: found.map((table) => table.name), parameters };
+  } catch (thrown) {
+    if (!(thrown instanceof StatementError)) throw thrown;
+    const { code, message, ...place } = thrown.problem;
+    throw new DailiesError(code, message, { details: place });
+  }
+}
+
+function requireParameters(wanted: readonly string[], given: readonly BoundParameter[]): void {
+  const names = new Set(given.map(({ name }) => name.toLowerCase()));
+  const missing = wanted.find((name) => !names.has(name.toLowerCase()));
+  if (missing !== undefined) throw new StatementError('sql_invalid', `Parameter :${missing} has no value.`);
+  const known = new Set(wanted.map((name) => name.toLowerCase()));
+  const unknown = given.find(({ name }) => !known.has(name.toLowerCase()));
+  if (unknown === undefined) return;
+  const nearest = nearestName(unknown.name, wanted);
+  const hint = nearest === null ? '' : ` Did you mean :${nearest}?`;
+  throw new StatementError('sql_invalid', `The SQL has no parameter :${unknown.name}.${hint}`);
+}
+
+function errorOf(thrown: unknown): QueryErrorRecord {
+  if (thrown instanceof StatementError) {
+    const { code, message, ...place } = thrown.problem;
+    return { code, message, details: place, ...place };
+  }
+  return toDailiesError(thrown).toJSON();
+}
+
+function storedState(row: Query): QueryState {
+  return {
+    id: row.id,
+    sql: row.sql,
+    state: row.state as QueryState['state'],
+    columns: columnsOf(row)?.map(shownColumn) ?? null,
+    rowCount: Number(row.rowCount ?? 0),
+    elapsedMs: row.elapsedMs,
+    snapshots: (row.snapshots as Record<string, string> | null) ?? {},
+    error: row.error as QueryErrorRecord | null,
+    createdAt: row.createdAt,
+  };
+}
+
+/** As `#finish` stored them. */
+function columnsOf(row: Query): ResultColumn[] | null {
+  return row.columns as unknown as ResultColumn[] | null;
+}
+
+function shownColumn(column: ResultColumn): { name: string; type: string } {
+  return { name: column.name, type: typeName(column.type) };
+}
+
+function isExportFormat(format: string): format is ExportFormat {
+  return exportFormats.some((known) => known === format);
+}
+
+/** The same for a query of somebody else's: whether it exists is theirs to know. */
+function noSuchQuery(): DailiesError {
+  return new DailiesError('not_found', 'There is no such query.');
+}
+
+async function untilAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return await promise;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

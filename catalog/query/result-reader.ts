@@ -1,0 +1,142 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { DailiesError } from '../error.ts';
+import { fromDuckdb, literal } from '../iceberg/duckdb-values.ts';
+import type { FieldType, Row } from '../schemas/schema.ts';
+import type { ResultColumn } from './child-protocol.ts';
+import { exportSelect } from './export-select.ts';
+import { type JsonCell, jsonFromDuckdb } from './json-values.ts';
+import { listParts, partsOf } from './spool-parts.ts';
+
+export const exportFormats = ['csv', 'json', 'parquet'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+/**
+ * Reads the parts that `SpoolWriter` wrote, by a DuckDB inside this process that may open nothing but the results' folder
+ * and never sees anybody's SQL.
+ */
+export class ResultReader {
+  readonly #resultsDir: string;
+  #opening: Promise<DuckDBInstance> | null = null;
+
+  /** `resultsDir` is the absolute path under which all results lie. */
+  constructor(resultsDir: string) {
+    this.#resultsDir = resultsDir;
+  }
+
+  /** Rows `offset` … as JSON, at most `limit`, fewer if no more are there yet. */
+  async page(dir: string, columns: readonly ResultColumn[], offset: number, limit: number): Promise<JsonCell[][]> {
+    const { parts, skip } = partsOf(await listParts(dir), offset, limit);
+    if (parts.length === 0 || limit === 0) return [];
+    const connection = await this.#connect();
+    try {
+      const result = await connection.runAndReadAll(`${selectFrom(parts)} LIMIT ${limit} OFFSET ${skip}`);
+      const convert = columns.map((column) => jsonFromDuckdb(column.type));
+      return result.getRows().map((row) => row.map((cell, index) => convert[index]?.(cell) ?? null));
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  /** All rows in order, in batches of some thousand, in the value forms of `schema.ts`. */
+  async *batches(dir: string, types: readonly FieldType[]): AsyncGenerator<Row[]> {
+    const convert = types.map(fromDuckdb);
+    const connection = await this.#connect();
+    try {
+      for (const part of await listParts(dir)) {
+        const result = await connection.stream(selectFrom([part]));
+        for await (const rows of result.yieldRows()) {
+          if (rows.length > 0) yield rows.map((row) => row.map((cell, index) => convert[index]?.(cell) ?? null));
+        }
+      }
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  /**
+   * A file of the whole result in its folder, made at the first call. CSV is RFC 4180 with a header, NULL an empty field and
+   * empty text `""`, with `bom` for Excel; JSON an array of objects. Values are written as `page` writes them.
+   */
+  async file(dir: string, columns: readonly ResultColumn[], format: ExportFormat, bom = false): Promise<string> {
+    const target = path.join(dir, `result${bom ? '.bom' : ''}.${format}`);
+    if (await exists(target)) return target;
+    if (format === 'csv' && bom) return await withMark(await this.file(dir, columns, 'csv'), target);
+    const unfinished = `${target}.${process.pid}-${Date.now()}.unfinished`;
+    const connection = await this.#connect();
+    try {
+      const from = selectFrom(await listParts(dir), exportSelect(columns, format));
+      await connection.run(`COPY (${from}) TO ${literal(unfinished)} (${copyOptions[format]})`);
+    } finally {
+      connection.closeSync();
+    }
+    await fs.rename(unfinished, target);
+    return target;
+  }
+
+  async close(): Promise<void> {
+    (await this.#opening)?.closeSync();
+    this.#opening = null;
+  }
+
+  async #connect(): Promise<DuckDBConnection> {
+    this.#opening ??= openReader(this.#resultsDir);
+    const connection = await (await this.#opening).connect();
+    return connection;
+  }
+}
+
+const copyOptions: Record<ExportFormat, string> = {
+  csv: "FORMAT csv, HEADER, NULLSTR ''",
+  json: 'FORMAT json, ARRAY true',
+  parquet: 'FORMAT parquet, COMPRESSION zstd',
+};
+
+async function openReader(resultsDir: string): Promise<DuckDBInstance> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '2',
+    memory_limit: '512MB',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  const connection = await instance.connect();
+  await connection.run("SET TimeZone = 'UTC'");
+  await connection.run(`SET temp_directory = ${literal(path.join(resultsDir, '.temp'))}`);
+  await connection.run(`SET allowed_directories = [${literal(resultsDir)}]`);
+  await connection.run('SET enable_external_access = false');
+  await connection.run('SET lock_configuration = true');
+  connection.closeSync();
+  return instance;
+}
+
+function selectFrom(parts: readonly { path: string }[], select = 'SELECT *'): string {
+  if (parts.length === 0)
+    throw new DailiesError('not_found', 'The rows of this result are no longer kept: run the query again.');
+  return `${select} FROM read_parquet([${parts.map((part) => literal(part.path)).join(', ')}])`;
+}
+
+async function withMark(source: string, target: string): Promise<string> {
+  const unfinished = `${target}.${process.pid}-${Date.now()}.unfinished`;
+  const output = await fs.open(unfinished, 'w');
+  try {
+    await output.write('\uFEFF');
+    const input = await fs.open(source);
+    try {
+      for await (const piece of input.createReadStream({ autoClose: false })) await output.write(piece as Buffer);
+    } finally {
+      await input.close();
+    }
+  } finally {
+    await output.close();
+  }
+  await fs.rename(unfinished, target);
+  return target;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return await fs.access(file).then(
+    () => true,
+    () => false,
+  );
+}

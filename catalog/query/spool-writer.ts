@@ -1,0 +1,143 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import {
+  type DuckDBAppender,
+  type DuckDBConnection,
+  type DuckDBDataChunk,
+  DuckDBInstance,
+  type DuckDBResult,
+  type DuckDBType,
+} from '@duckdb/node-api';
+import { duckdbTypeName, literal } from '../iceberg/duckdb-values.ts';
+import type { ResultColumn } from './child-protocol.ts';
+import { StatementError } from './query-problem.ts';
+import { fieldTypeOf } from './result-types.ts';
+import { partName } from './spool-parts.ts';
+
+/** Rows of the first part: a screenful is there before the rest. Parts grow tenfold up to the largest. */
+const firstPartRows = 500;
+const largestPartRows = 50_000;
+/** Rows in hand are written once they have waited this long for more. */
+const waitMs = 250;
+
+/**
+ * Writes a result as it comes into Parquet parts of its folder, in order, by a DuckDB of its own that can reach nothing
+ * else and never sees the person's SQL. Columns are named c0, c1 … and have exactly the types of `ResultColumn`.
+ */
+export class SpoolWriter {
+  readonly columns: ResultColumn[];
+  readonly #connection: DuckDBConnection;
+  readonly #types: DuckDBType[];
+  readonly #dir: string;
+  readonly #maxBytes: number;
+  readonly #onPart: (rows: number) => void;
+  #appender: DuckDBAppender | null = null;
+  #pending = 0;
+  #parts = 0;
+  #rows = 0;
+  #bytes = 0;
+  #target = firstPartRows;
+
+  private constructor(
+    connection: DuckDBConnection,
+    result: DuckDBResult,
+    dir: string,
+    maxBytes: number,
+    onPart: (rows: number) => void,
+  ) {
+    this.#connection = connection;
+    this.#types = result.columnTypes();
+    this.columns = result.columnNames().map((name, index) => ({ name, type: fieldTypeOf(this.#types[index], name) }));
+    this.#dir = dir;
+    this.#maxBytes = maxBytes;
+    this.#onPart = onPart;
+  }
+
+  /** `dir` must exist; `onPart` is called after each complete part with its rows. */
+  static async open(
+    result: DuckDBResult,
+    dir: string,
+    maxBytes: number,
+    onPart: (rows: number) => void,
+  ): Promise<SpoolWriter> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      threads: '1',
+      memory_limit: '256MB',
+      temp_directory: '',
+    });
+    const connection = await instance.connect();
+    const writer = new SpoolWriter(connection, result, dir, maxBytes, onPart);
+    const columns = writer.#types.map((type, index) => `c${index} ${type}`);
+    await connection.run(`SET allowed_directories = [${literal(dir)}]`);
+    await connection.run('SET enable_external_access = false');
+    await connection.run(`CREATE TABLE rows_in_hand (${columns.join(', ')})`);
+    await connection.run('SET lock_configuration = true');
+    return writer;
+  }
+
+  /** Writes all rows of the result; throws what DuckDB throws, or `query_limit` for a result beyond its size. */
+  async writeAll(result: DuckDBResult): Promise<void> {
+    let next = result.fetchChunk();
+    for (;;) {
+      if (this.#pending > 0 && (await isSlow(next))) await this.#writePart();
+      const chunk = await next;
+      if (chunk === null || chunk.rowCount === 0) break;
+      this.#append(chunk);
+      next = result.fetchChunk();
+      // Failing while a part is written must not count as unhandled: it is awaited above.
+      next.catch(() => undefined);
+      if (this.#pending >= this.#target) await this.#writePart();
+    }
+    // An empty result has one part too: its readers then need no special case.
+    if (this.#pending > 0 || this.#parts === 0) await this.#writePart();
+  }
+
+  async #prepareAppender(): Promise<DuckDBAppender> {
+    this.#appender ??= await this.#connection.createAppender('rows_in_hand');
+    return this.#appender;
+  }
+
+  #append(chunk: DuckDBDataChunk): void {
+    this.#waiting.push(chunk);
+    this.#pending += chunk.rowCount;
+  }
+
+  #waiting: DuckDBDataChunk[] = [];
+
+  async #writePart(): Promise<void> {
+    const appender = await this.#prepareAppender();
+    for (const chunk of this.#waiting) appender.appendDataChunk(chunk);
+    appender.flushSync();
+    this.#waiting = [];
+    const target = path.join(this.#dir, partName(this.#parts, this.#rows, this.#pending));
+    const unfinished = `${target}.unfinished`;
+    const select = this.columns.map(({ type }, index) => `CAST(c${index} AS ${duckdbTypeName(type)}) AS c${index}`);
+    await this.#connection.run(
+      `COPY (SELECT ${select.join(', ')} FROM rows_in_hand) TO ${literal(unfinished)} (FORMAT parquet, COMPRESSION lz4_raw)`,
+    );
+    await this.#connection.run('TRUNCATE rows_in_hand');
+    this.#bytes += (await fs.stat(unfinished)).size;
+    if (this.#bytes > this.#maxBytes) {
+      throw new StatementError(
+        'query_limit',
+        `The result is larger than the ${Math.round(this.#maxBytes / 2 ** 20)} MiB that are kept of one query. Select fewer rows or columns.`,
+      );
+    }
+    await fs.rename(unfinished, target);
+    this.#onPart(this.#pending);
+    this.#rows += this.#pending;
+    this.#parts++;
+    this.#pending = 0;
+    this.#target = Math.min(this.#target * 10, largestPartRows);
+  }
+}
+
+async function isSlow(next: Promise<unknown>): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(true), waitMs);
+  try {
+    return await Promise.race([next.then(() => false), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
