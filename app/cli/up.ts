@@ -1,0 +1,120 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import type { Environment } from '#catalog/environment.ts';
+import { DailiesError } from '#catalog/error.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
+import { migrateState } from '#catalog/state/state.ts';
+import { buildPages, root } from './build-pages.ts';
+import { lockHome } from './home-lock.ts';
+import { type ManagedProcess, startProcess } from './managed-process.ts';
+
+/** How long SIGTERM may take in all: what still runs then is killed. */
+const graceMs = 25_000;
+
+export interface UpOptions {
+  /** Runs this part alone; both, with the embedded state database, if left out. */
+  only?: 'web' | 'worker';
+  /** Added to the processes' environment. */
+  env?: Readonly<Record<string, string>>;
+}
+
+export interface Running {
+  /** The one-time address that makes the first admin, while there is nobody yet. */
+  adminLink: string | undefined;
+  stop(): Promise<void>;
+  /** Resolves with a sentence if a part that cannot be started again has ended. */
+  failed: Promise<string>;
+}
+
+/**
+ * Starts everything on this machine and resolves when it serves. Throws, with nothing left running, if a part cannot
+ * start. The caller holds the home's lock.
+ */
+export async function up(
+  environment: Environment,
+  options: UpOptions,
+  report: (line: string) => void,
+): Promise<Running> {
+  if (options.only !== undefined && environment.databaseUrl === null) {
+    const message = `--only ${options.only} needs DATABASE_URL: the parts meet in one Postgres.`;
+    throw new DailiesError('environment_invalid', message);
+  }
+  if (options.only !== 'worker') await refuseTakenPort(environment);
+  const building = options.only === 'worker' ? undefined : buildMissingPages(report);
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const step of stops.splice(0).reverse()) await step();
+  };
+  try {
+    let postgres: EmbeddedPostgres | undefined;
+    if (environment.databaseUrl === null) {
+      postgres = await startEmbeddedPostgres({ dir: path.join(environment.home, 'postgres') });
+      stops.push(postgres.close);
+      await postgres.ensureDatabase('dailies');
+    }
+    const stateUrl = environment.databaseUrl ?? postgres?.url('dailies') ?? '';
+    await migrate(stateUrl);
+    await building;
+    const env: NodeJS.ProcessEnv = {
+      ...process.env,
+      ...options.env,
+      DAILIES_STATE_URL: stateUrl,
+      DAILIES_HOME: environment.home,
+    };
+    const parts = (['web', 'worker'] as const).filter((part) => options.only === undefined || options.only === part);
+    const processes: ManagedProcess[] = parts.map((part) =>
+      startProcess(path.join(root, `app/cli/${part}.ts`), [part], env, report),
+    );
+    stops.push(async () => {
+      await Promise.all(processes.map((own) => own.stop(graceMs)));
+    });
+    const [adminLink] = await Promise.all(processes.map((own) => own.ready));
+    return { adminLink, stop, failed: postgres?.ended ?? new Promise<string>(() => undefined) };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Claims the home (made with mode 0700 at first need) for a whole product, or for one part of it. */
+export async function claimHome(environment: Environment, only?: 'web' | 'worker'): Promise<() => void> {
+  try {
+    fs.mkdirSync(environment.home, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const message = `DAILIES_HOME ${environment.home} cannot be made: ${(cause as Error).message}.`;
+    throw new DailiesError('environment_invalid', message, { cause });
+  }
+  return lockHome(environment.home, only ?? 'up');
+}
+
+async function migrate(url: string): Promise<void> {
+  try {
+    await migrateState(url);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    const message = `The state database cannot be brought to this version: ${reason}. Check DATABASE_URL and that its user may create tables.`;
+    throw new DailiesError('environment_invalid', message, { cause });
+  }
+}
+
+function refuseTakenPort({ host, port }: Environment): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer();
+    probe.once('error', (cause: NodeJS.ErrnoException) => {
+      const message =
+        cause.code === 'EADDRINUSE'
+          ? `Port ${port} of ${host} is taken: stop what listens there, or set DAILIES_PORT to another.`
+          : `Dailies cannot listen on ${host}:${port} (${cause.code}): check DAILIES_HOST and DAILIES_PORT.`;
+      reject(new DailiesError('port_in_use', message, { cause, details: { host, port } }));
+    });
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+/** The pages come built by `prepare`; where that was skipped, it is done now. */
+async function buildMissingPages(report: (line: string) => void): Promise<void> {
+  if (fs.existsSync(path.join(root, '.next/BUILD_ID'))) return;
+  report('building the pages, once (about a minute)');
+  await buildPages();
+}
