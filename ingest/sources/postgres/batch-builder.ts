@@ -1,0 +1,106 @@
+import type { Row } from '#catalog/schemas/schema.ts';
+import type { Batch, ChangeEvent, Op, TableChanges, Transaction } from '../../event.ts';
+import { formatLsn } from './lsn.ts';
+import type { Relation } from './relation.ts';
+
+/**
+ * Gathers events into batches of whole transactions, each table's consecutive events of one schema together. A transaction
+ * that is cut by `take` goes on in the next batch, each of its batches but the last one not complete.
+ */
+export class BatchBuilder {
+  /** End of the last commit, or the last place known to hold nothing more for us. */
+  position: bigint;
+  /** 0 until known. */
+  timeMicros: bigint;
+  bytes = 0;
+  events = 0;
+
+  #items: TableChanges[] = [];
+  #open = new Map<Relation, TableChanges>();
+  #transactions: Transaction[] = [];
+  #transaction: Transaction | null = null;
+  #pending: Transaction | null = null;
+  #isCut = false;
+  /** Position of the last complete batch: what a restart inside a cut transaction goes back to. */
+  #completed: bigint;
+
+  constructor(position: bigint, timeMicros: bigint) {
+    this.position = position;
+    this.#completed = position;
+    this.timeMicros = timeMicros;
+  }
+
+  get isInTransaction(): boolean {
+    return this.#transaction !== null || this.#pending !== null;
+  }
+
+  /** True if the next batch ends a transaction whose beginning is in a batch that is out already. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  begin(id: string, commitLsn: bigint, timeMicros: bigint): void {
+    this.#isCut = false;
+    this.#pending = { id, position: formatLsn(commitLsn), timeMicros };
+  }
+
+  commit(endLsn: bigint): void {
+    const transaction = this.#transaction ?? this.#pending;
+    if (transaction) {
+      // The place where its commit ends is known only now; a transaction of several batches keeps where it begins, which
+      // orders it the same.
+      if (!this.#isCut) transaction.position = formatLsn(endLsn);
+      this.timeMicros = transaction.timeMicros;
+    }
+    this.#transaction = null;
+    this.#pending = null;
+    this.position = endLsn;
+  }
+
+  add(relation: Relation, op: Op, before: Row | null, after: Row | null): void {
+    if (this.#transaction === null) {
+      this.#transaction = this.#pending as Transaction;
+      this.#pending = null;
+      this.#transactions.push(this.#transaction);
+    }
+    const event: ChangeEvent = { op, before, after, tx: this.#transactions.length - 1 };
+    const open = this.#open.get(relation);
+    if (open !== undefined && open.schema === relation.schema) open.events.push(event);
+    else this.#openItem(relation, event);
+    this.events++;
+  }
+
+  /** Everything gathered. Inside a transaction the batch is not complete, and its position is the last complete batch's. */
+  take(): Batch {
+    const isComplete = this.#transaction === null && !(this.#isCut && this.#pending !== null);
+    if (isComplete) this.#completed = this.position;
+    const batch: Batch = {
+      items: this.#items.map((changes) => ({ kind: 'changes', changes })),
+      position: formatLsn(this.#completed),
+      timeMicros: this.timeMicros === 0n ? (this.#transaction?.timeMicros ?? 0n) : this.timeMicros,
+      isComplete,
+    };
+    this.#items = [];
+    this.#open = new Map();
+    this.#transactions = [];
+    this.bytes = 0;
+    this.events = 0;
+    if (this.#transaction !== null) {
+      this.#isCut = true;
+      this.#pending = { ...this.#transaction };
+      this.#transaction = null;
+    } else if (this.#pending === null) this.#isCut = false;
+    return batch;
+  }
+
+  #openItem(relation: Relation, event: ChangeEvent): void {
+    const item: TableChanges = {
+      table: relation.fullName,
+      schema: relation.schema,
+      events: [event],
+      transactions: this.#transactions,
+    };
+    this.#open.set(relation, item);
+    this.#items.push(item);
+  }
+}

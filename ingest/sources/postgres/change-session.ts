@@ -1,0 +1,241 @@
+import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
+import { UNKNOWN } from '#catalog/schemas/schema.ts';
+import type { Batch } from '../../event.ts';
+import type { ChangesRequest } from '../../source.ts';
+import { checkServer, checkTables } from './check.ts';
+import { connect, databaseError, rowsOf } from './connection.ts';
+import { findTables, readTables, type SourceTable } from './discovery.ts';
+import { parseLsn } from './lsn.ts';
+import type { ServerNames } from './names.ts';
+import type { RelationMessage } from './pgoutput.ts';
+import { publishTables, saveMemory } from './publication.ts';
+import { readRowsByKey } from './read-rows.ts';
+import type { Relation } from './relation.ts';
+import { type Incomplete, ReplicationStream } from './replication-stream.ts';
+import { heartbeat, serverHead } from './server-head.ts';
+import { createSlot, createTemporarySlot, dropSlot, requireSlot } from './slot.ts';
+import { snapshotTables } from './snapshot.ts';
+import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
+
+/**
+ * One run of `Source.changes`. Without a `from`:
+ *
+ *     publications → slot with its exported snapshot → rows of all tables → stream from the slot's beginning
+ *
+ * With one, tables that still need a snapshot get that of a temporary slot, whose position C is a barrier in the stream:
+ *
+ *     stream from `from`, without these tables → C: their rows → stream of all tables
+ *
+ * A table that is altered between C and the reading of its rows waits for the next such round.
+ */
+export class ChangeSession {
+  readonly #url: string;
+  readonly #names: ServerNames;
+  readonly #request: ChangesRequest;
+  readonly #signal: AbortSignal;
+  readonly #clients = new Set<pg.Client>();
+  readonly #context: ShapeContext;
+  #stream: ReplicationStream | null = null;
+  #acknowledged = 0n;
+  /** Tables whose snapshot is handed out, by the position from which on it need not be owed. */
+  readonly #snapshotAt = new Map<string, bigint>();
+  /** Descriptions read at the start, each good for the table's first announcement. */
+  readonly #described = new Map<number, SourceTable>();
+
+  constructor(options: {
+    url: string;
+    names: ServerNames;
+    request: ChangesRequest;
+    context: ShapeContext;
+    signal: AbortSignal;
+  }) {
+    this.#url = options.url;
+    this.#names = options.names;
+    this.#request = options.request;
+    this.#context = options.context;
+    this.#signal = options.signal;
+  }
+
+  async *run(): AsyncGenerator<Batch> {
+    const stop = () => {
+      this.#stream?.close();
+      for (const client of this.#clients) void client.end();
+    };
+    this.#signal.addEventListener('abort', stop, { once: true });
+    try {
+      yield* this.#changes();
+    } catch (error) {
+      if (!this.#signal.aborted) throw databaseError(error);
+    } finally {
+      this.#signal.removeEventListener('abort', stop);
+      stop();
+    }
+  }
+
+  acknowledge(upTo: bigint): void {
+    if (upTo > this.#acknowledged) this.#acknowledged = upTo;
+    this.#stream?.acknowledge(upTo);
+    for (const [table, position] of this.#snapshotAt) {
+      if (position > upTo) continue;
+      this.#snapshotAt.delete(table);
+      this.#context.memory.setOwed(table, false);
+    }
+  }
+
+  async *#changes(): AsyncGenerator<Batch> {
+    const control = await this.#connect('query');
+    const tables = await this.#prepare(control);
+    const { from } = this.#request;
+    let owed: SourceTable[];
+    let position: bigint;
+    let timeMicros = 0n;
+    const replication = await this.#connect('replication');
+    if (from === null) {
+      await dropSlot(control, this.#names.slot);
+      timeMicros = (await serverHead(control)).timeMicros;
+      const exported = await createSlot(replication, this.#names.slot, await keepsFailoverSlots(control));
+      position = exported.position;
+      owed = yield* this.#snapshot(control, tables, exported, timeMicros);
+    } else {
+      position = parseLsn(from);
+      owed = tables.filter(
+        (table) => this.#request.tables.get(table.name)?.snapshot || this.#context.memory.owed.has(table.name),
+      );
+    }
+    let round = await this.#beginRound(control, owed);
+    const stream = new ReplicationStream({
+      client: replication,
+      slot: this.#names.slot,
+      publications: [this.#names.publication, this.#names.insertsPublication],
+      from: position,
+      fromMicros: timeMicros,
+      barrier: round,
+      resolve: (message) => this.#resolve(control, message),
+      head: () => serverHead(control),
+      heartbeat: () => heartbeat(control),
+    });
+    this.#stream = stream;
+    stream.start();
+    for (let item = await stream.read(); item !== null; item = await stream.read()) {
+      if (item.kind === 'batch') {
+        if (item.incomplete.length > 0) await this.#complete(control, item.incomplete);
+        yield await this.#remembered(control, item.batch);
+      } else if (round !== null) {
+        owed = yield* this.#snapshot(control, round.owed, round.exported, round.timeMicros);
+        await this.#end(round.client);
+        round = await this.#beginRound(control, owed);
+        stream.passBarrier(round);
+      }
+    }
+  }
+
+  /** Checks, publishes and describes the tables; the slot is not touched but must hold what is asked for. */
+  async #prepare(control: pg.Client): Promise<SourceTable[]> {
+    const [server] = await checkServer(control, this.#names).then((all) => all.filter((lack) => lack.isBlocking));
+    if (server) throw notReady(server);
+    const tables = await findTables(control, [...this.#request.tables.keys()], true);
+    const [table] = await checkTables(control, tables).then((all) => all.filter((lack) => lack.isBlocking));
+    if (table) throw notReady(table);
+    if (this.#request.from !== null) await requireSlot(control, this.#names.slot, parseLsn(this.#request.from));
+    this.#context.memory = (await publishTables(control, this.#names, tables)).memory;
+    for (const description of tables) this.#described.set(description.oid, description);
+    return tables;
+  }
+
+  async #beginRound(control: pg.Client, owed: readonly SourceTable[]) {
+    if (owed.length === 0) return null;
+    const { timeMicros } = await serverHead(control);
+    const client = await this.#connect('replication');
+    const slot = `${this.#names.slot.slice(0, 50)}_${process.pid}`;
+    const exported = await createTemporarySlot(client, slot);
+    return {
+      owed,
+      client,
+      exported,
+      timeMicros,
+      position: exported.position,
+      tables: new Set(owed.map((t) => t.name)),
+    };
+  }
+
+  async *#snapshot(
+    control: pg.Client,
+    tables: readonly SourceTable[],
+    exported: { position: bigint; name: string },
+    timeMicros: bigint,
+  ): AsyncGenerator<Batch, SourceTable[]> {
+    if (tables.length === 0) return [];
+    const client = await this.#connect('query');
+    const batches = snapshotTables(tables, {
+      client,
+      catalog: control,
+      exported,
+      timeMicros,
+      generationOf: (table) => this.#request.tables.get(table)?.generation ?? 0,
+      relationOf: (table) => tableRelation(control, table, this.#context),
+    });
+    for (;;) {
+      const next = await batches.next();
+      if (next.done) {
+        await this.#end(client);
+        const postponed = new Set(next.value.map((table) => table.name));
+        for (const { name } of tables) if (!postponed.has(name)) this.#snapshotAt.set(name, exported.position);
+        return next.value;
+      }
+      yield await this.#remembered(control, next.value);
+    }
+  }
+
+  /** A text column must be remembered before any event that has it is durable. */
+  async #remembered(control: pg.Client, batch: Batch): Promise<Batch> {
+    await saveMemory(control, this.#names, this.#context.memory);
+    return batch;
+  }
+
+  async #resolve(control: pg.Client, message: RelationMessage): Promise<Relation | null> {
+    if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
+    let table = this.#described.get(message.oid);
+    this.#described.delete(message.oid);
+    const known = new Set(table?.columns.map((column) => column.name));
+    if (!message.columns.every((column) => known.has(column.name))) [table] = await readTables(control, [message.oid]);
+    return announcedRelation(control, message, table, this.#context);
+  }
+
+  /** Reads unchanged TOAST values of rows that moved to a new key; a row that has moved on since stays without them. */
+  async #complete(control: pg.Client, incomplete: readonly Incomplete[]): Promise<void> {
+    for (const { relation, row } of incomplete) {
+      const [table] = await findTables(control, [relation.table], true);
+      if (!table) continue;
+      const current = await tableRelation(control, table, this.#context);
+      const key = relation.keyIndexes.map((index) => row[index] ?? null);
+      const found = await readRowsByKey(control, table, current, relation.schema, [key]);
+      const now = found.get(0);
+      if (!now) continue;
+      for (const [index, value] of row.entries()) if (value === UNKNOWN) row[index] = now[index] as typeof value;
+    }
+  }
+
+  async #connect(use: 'query' | 'replication'): Promise<pg.Client> {
+    const client = await connect(this.#url, use, this.#signal);
+    this.#clients.add(client);
+    if (this.#signal.aborted) void client.end();
+    return client;
+  }
+
+  async #end(client: pg.Client): Promise<void> {
+    this.#clients.delete(client);
+    await client.end();
+  }
+}
+
+function notReady(lack: { problem: string; statement: string }): DailiesError {
+  return new DailiesError('source_not_ready', `${lack.problem} Run: ${lack.statement}`, {
+    details: { statement: lack.statement },
+  });
+}
+
+async function keepsFailoverSlots(client: pg.Client): Promise<boolean> {
+  const [row] = await rowsOf(client, 'SHOW server_version_num');
+  return Number(row?.server_version_num) >= 170_000;
+}

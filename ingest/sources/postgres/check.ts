@@ -1,0 +1,127 @@
+import type pg from 'pg';
+import type { Requirement } from '../../source.ts';
+import { rowsOf } from './connection.ts';
+import type { SourceTable } from './discovery.ts';
+import type { ServerNames } from './names.ts';
+import { quoteIdentifier, quoteTable } from './sql.ts';
+import { identityProblem, identityStatement } from './table-shape.ts';
+
+/** A requirement; without one that is `isBlocking` nothing can be read, without others only a part is missing. */
+export interface CheckedRequirement extends Requirement {
+  isBlocking: boolean;
+}
+
+/** What the server, then each table, still lacks before `names` can be made and read. */
+export async function checkServer(client: pg.Client, names: ServerNames): Promise<CheckedRequirement[]> {
+  const [row] = await rowsOf(client, serverQuery, [names.slot, names.publication]);
+  const user = row?.user_name ?? '';
+  const lacks: CheckedRequirement[] = [];
+  const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
+  if (row?.is_standby === 't') {
+    lack('This server is a standby, which cannot make a publication.', "Use the primary server's address.");
+  }
+  if (row?.wal_level !== 'logical') {
+    lack(
+      `wal_level is ${row?.wal_level}, so the server does not write down what logical replication needs.`,
+      `ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server`,
+    );
+  }
+  if (row?.may_replicate !== 't') {
+    lack(
+      `User "${user}" may not read the stream of changes.`,
+      row?.is_rds === 't'
+        ? `GRANT rds_replication TO ${quoteIdentifier(user)};`
+        : `ALTER ROLE ${quoteIdentifier(user)} REPLICATION;`,
+    );
+  }
+  if (row?.has_publication !== 't' && row?.may_create !== 't') {
+    lack(
+      `User "${user}" may not make a publication in database "${row?.database}".`,
+      `GRANT CREATE ON DATABASE ${quoteIdentifier(row?.database ?? '')} TO ${quoteIdentifier(user)};`,
+    );
+  }
+  if (row?.has_publication === 't' && row.owns_publication !== 't') {
+    lack(
+      `The publication ${names.publication} belongs to another user than "${user}".`,
+      `ALTER PUBLICATION ${quoteIdentifier(names.publication)} OWNER TO ${quoteIdentifier(user)};`,
+    );
+  }
+  // One more than the lasting slot: a snapshot of tables that join later needs it for a while.
+  const needed = row?.has_slot === 't' ? 1 : 2;
+  for (const [setting, used, limit] of [
+    ['max_replication_slots', Number(row?.slots), Number(row?.max_slots)],
+    ['max_wal_senders', Number(row?.senders), Number(row?.max_senders)],
+  ] as const) {
+    if (limit - used >= needed || (setting === 'max_wal_senders' && row?.has_slot === 't')) continue;
+    lacks.push({
+      problem: `${setting} is ${limit} and ${used} are in use; this source needs ${needed} more.`,
+      statement: `ALTER SYSTEM SET ${setting} = ${used + needed}; -- then restart the server`,
+      isBlocking: limit - used < 1,
+    });
+  }
+  return lacks;
+}
+
+const serverQuery = `
+SELECT current_user AS user_name, current_database() AS database, pg_is_in_recovery() AS is_standby,
+  current_setting('wal_level') AS wal_level,
+  (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
+    OR EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(oid, 'MEMBER')) AS may_replicate,
+  EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_replication') AS is_rds,
+  has_database_privilege(current_database(), 'CREATE') AS may_create,
+  EXISTS (SELECT 1 FROM pg_publication WHERE pubname = $2) AS has_publication,
+  (SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $2) AS owns_publication,
+  EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = $1) AS has_slot,
+  (SELECT count(*) FROM pg_replication_slots) AS slots, current_setting('max_replication_slots') AS max_slots,
+  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') AS senders, current_setting('max_wal_senders') AS max_senders`;
+
+export async function checkTables(client: pg.Client, tables: readonly SourceTable[]): Promise<CheckedRequirement[]> {
+  if (tables.length === 0) return [];
+  const rows = await rowsOf(
+    client,
+    `SELECT c.oid, current_user AS user_name, pg_get_userbyid(c.relowner) AS owner, n.nspname,
+       has_schema_privilege(n.oid, 'USAGE') AS may_use, has_table_privilege(c.oid, 'SELECT') AS may_read,
+       pg_has_role(c.relowner, 'USAGE') AS owns, row_security_active(c.oid) AS hides_rows
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[])`,
+    [`{${tables.map((table) => table.oid).join(',')}}`],
+  );
+  const byOid = new Map(rows.map((row) => [Number(row.oid), row]));
+  const lacks: CheckedRequirement[] = [];
+  const lackingSchemas = new Set<string>();
+  for (const table of tables) {
+    const row = byOid.get(table.oid);
+    const user = row?.user_name ?? '';
+    const name = quoteTable(table.schemaName, table.tableName);
+    const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
+    if (row?.may_use === 'f' && !lackingSchemas.has(table.schemaName)) {
+      lackingSchemas.add(table.schemaName);
+      lack(
+        `User "${user}" may not use schema ${table.schemaName}.`,
+        `GRANT USAGE ON SCHEMA ${quoteIdentifier(table.schemaName)} TO ${quoteIdentifier(user)};`,
+      );
+    }
+    if (row?.may_read === 'f') {
+      lack(`User "${user}" may not read ${table.name}.`, `GRANT SELECT ON ${name} TO ${quoteIdentifier(user)};`);
+    }
+    if (row?.owns === 'f') {
+      lack(
+        `User "${user}" may not publish ${table.name}, for only its owner "${row.owner}" may.`,
+        `GRANT ${quoteIdentifier(row.owner ?? '')} TO ${quoteIdentifier(user)};`,
+      );
+    }
+    if (row?.hides_rows === 't') {
+      lack(
+        `Row-level security hides rows of ${table.name} from user "${user}".`,
+        `ALTER ROLE ${quoteIdentifier(user)} BYPASSRLS;`,
+      );
+    }
+    if (table.identity === 'none') {
+      lacks.push({
+        problem: `${identityProblem(table)}; its inserts are.`,
+        statement: identityStatement(table),
+        isBlocking: false,
+      });
+    }
+  }
+  return lacks;
+}

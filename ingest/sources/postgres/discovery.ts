@@ -1,0 +1,231 @@
+import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
+import { nearestName } from '#catalog/services/nearest-name.ts';
+import { isBuiltInType, type TypeRow } from './column-type.ts';
+import { rowsOf } from './connection.ts';
+
+export interface TableColumn {
+  name: string;
+  typeOid: number;
+  typmod: number;
+  isNotNull: boolean;
+  generated: 'no' | 'stored' | 'virtual';
+}
+
+/** A table as the catalogs describe it now. */
+export interface SourceTable {
+  oid: number;
+  /** schema.table */
+  name: string;
+  schemaName: string;
+  tableName: string;
+  isPartitioned: boolean;
+  isUnlogged: boolean;
+  /** All columns in order, generated ones too. */
+  columns: TableColumn[];
+  /** Columns of the primary key, or of the replica identity's index where one was chosen, in index order; empty without. */
+  key: string[];
+  /** How the stream names the old row of an update or delete; `none`: an UPDATE would fail in a publication that carries updates. */
+  identity: 'key' | 'full' | 'none';
+  /** The storage files of the table (of its leaves), which a rewrite or truncation replaces. */
+  files: string;
+}
+
+/**
+ * Tables of the patterns (`schema.table`, `*` for any characters), sorted by name. Throws `table_unknown` for a pattern
+ * without `*` that is not there. `isExact`: each pattern is a name, whatever it holds.
+ */
+export async function findTables(
+  client: pg.Client,
+  patterns: readonly string[],
+  isExact = false,
+): Promise<SourceTable[]> {
+  const all = await rowsOf(
+    client,
+    `SELECT c.oid, n.nspname || '.' || c.relname AS name, c.relkind, c.relispartition
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_temp%'
+        AND position('.' in n.nspname) = 0`,
+  );
+  const isTable = (row: Record<string, string | null>) => row.relkind === 'r' || row.relkind === 'p';
+  const chosen = new Set<number>();
+  for (const pattern of patterns) {
+    if (pattern.includes('*') && !isExact) {
+      const matches = wildcard(pattern);
+      for (const row of all) {
+        if (isTable(row) && row.relispartition !== 't' && matches.test(row.name ?? '')) chosen.add(Number(row.oid));
+      }
+      continue;
+    }
+    const row = all.find((candidate) => candidate.name === pattern);
+    if (row && isTable(row)) chosen.add(Number(row.oid));
+    else
+      throw unknownTable(
+        pattern,
+        row?.relkind ?? null,
+        all.filter(isTable).map((candidate) => candidate.name ?? ''),
+      );
+  }
+  return readTables(client, [...chosen]);
+}
+
+function wildcard(pattern: string): RegExp {
+  const parts = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 's');
+}
+
+function unknownTable(name: string, kind: string | null, tables: string[]): DailiesError {
+  if (kind !== null) {
+    return new DailiesError(
+      'table_unknown',
+      `${name} is not a table but a view or foreign table, which writes no changes of its own; follow the tables beneath it.`,
+      { details: { table: name } },
+    );
+  }
+  const nearest = nearestName(name, tables);
+  const hint = nearest === null ? `it has ${tables.length} others` : `did you mean ${nearest}?`;
+  return new DailiesError('table_unknown', `The source has no table ${name}; ${hint}`, {
+    details: { table: name, nearest },
+  });
+}
+
+/** Reads the description of tables by object id; those that are gone are left out. Sorted by name. */
+export async function readTables(client: pg.Client, oids: readonly number[]): Promise<SourceTable[]> {
+  if (oids.length === 0) return [];
+  const list = `{${oids.join(',')}}`;
+  const rows = await rowsOf(client, tableQuery, [list]);
+  return rows.map(toTable).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+// In Postgres 18 a NOT NULL that is not yet validated sets attnotnull while older rows hold NULL.
+const tableQuery = `
+WITH RECURSIVE tree AS (
+  SELECT oid AS root, oid AS member FROM pg_class WHERE oid = ANY ($1::oid[])
+  UNION ALL
+  SELECT t.root, i.inhrelid FROM tree t JOIN pg_class p ON p.oid = t.member AND p.relkind = 'p' JOIN pg_inherits i ON i.inhparent = t.member
+)
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
+  (SELECT json_agg(json_build_array(a.attname, a.atttypid, a.atttypmod,
+      a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)),
+      a.attgenerated) ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT json_agg(json_build_object('primary', i.indisprimary, 'identity', i.indisreplident, 'usable', i.indimmediate AND i.indisvalid,
+      'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts)))
+    FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)) AS indexes,
+  (SELECT string_agg(m.relreplident, '') FROM tree t JOIN pg_class m ON m.oid = t.member WHERE t.root = c.oid AND m.relkind = 'r') AS leaf_identities,
+  (SELECT string_agg(m.relfilenode::text, ',' ORDER BY m.oid) FROM tree t JOIN pg_class m ON m.oid = t.member WHERE t.root = c.oid) AS files,
+  current_setting('server_version_num')::int >= 180000 AS streams_generated
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY ($1::oid[])`;
+
+interface IndexRow {
+  primary: boolean;
+  identity: boolean;
+  usable: boolean;
+  columns: string[];
+}
+
+function toTable(row: Record<string, string | null>): SourceTable {
+  const columns = (JSON.parse(row.columns ?? '[]') as [string, string | number, number, boolean, string][]).map(
+    ([name, typeOid, typmod, isNotNull, generated]): TableColumn => ({
+      name,
+      typeOid: Number(typeOid),
+      typmod,
+      isNotNull,
+      generated: generated === 's' ? 'stored' : generated === 'v' ? 'virtual' : 'no',
+    }),
+  );
+  const isPartitioned = row.relkind === 'p';
+  const streamsGenerated = row.streams_generated === 't';
+  const streamed = new Set(streamedColumns(columns, streamsGenerated).map((column) => column.name));
+  const { key, identity } = replicaIdentity(
+    row.relreplident ?? 'n',
+    JSON.parse(row.indexes ?? '[]') as IndexRow[],
+    columns,
+    isPartitioned ? (row.leaf_identities ?? '') : null,
+  );
+  const isKeyStreamed = key.every((name) => streamed.has(name));
+  return {
+    oid: Number(row.oid),
+    name: `${row.nspname}.${row.relname}`,
+    schemaName: row.nspname ?? '',
+    tableName: row.relname ?? '',
+    isPartitioned,
+    isUnlogged: row.relpersistence === 'u',
+    columns,
+    key: isKeyStreamed ? key : [],
+    identity: isKeyStreamed ? identity : 'none',
+    files: row.files ?? '',
+  };
+}
+
+/** Columns that the stream carries: generated ones only where stored and from Postgres 18 on. */
+export function streamedColumns(columns: readonly TableColumn[], streamsGenerated: boolean): TableColumn[] {
+  return columns.filter((column) => column.generated === 'no' || (column.generated === 'stored' && streamsGenerated));
+}
+
+/**
+ * Follows CheckCmdReplicaIdentity of the server: what lets an UPDATE pass in a publication that carries updates. A
+ * partitioned table's UPDATE is checked on the leaf, and a leaf made later has the root's key at best.
+ */
+function replicaIdentity(
+  setting: string,
+  indexes: readonly IndexRow[],
+  columns: readonly TableColumn[],
+  leafSettings: string | null,
+): { key: string[]; identity: SourceTable['identity'] } {
+  const primary = indexes.find((index) => index.primary);
+  const chosen = indexes.find((index) => index.identity);
+  const key = primary?.columns ?? [];
+  if (leafSettings !== null) {
+    const isUsable = primary?.usable === true && /^[df]*$/.test(leafSettings) && setting !== 'i';
+    return { key, identity: isUsable ? 'key' : 'none' };
+  }
+  switch (setting) {
+    case 'd':
+      return { key, identity: primary?.usable ? 'key' : 'none' };
+    case 'i':
+      return chosen?.usable ? { key: chosen.columns, identity: 'key' } : { key, identity: 'none' };
+    case 'f':
+      // The server refuses updates of such a table where the identity holds a column that no publication can carry.
+      return { key, identity: columns.some((column) => column.generated === 'virtual') ? 'none' : 'full' };
+    default:
+      return { key, identity: 'none' };
+  }
+}
+
+/** Looks up types that are not built in, with what they are made of, into `known`. */
+export async function readTypes(
+  client: pg.Client,
+  oids: readonly number[],
+  known: Map<number, TypeRow>,
+): Promise<void> {
+  let wanted = unknownTypes(oids, known);
+  while (wanted.length > 0) {
+    const rows = await rowsOf(
+      client,
+      `SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, e.oid AS element
+         FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1 AND e.typarray = t.oid AND e.typdelim = ','
+        WHERE t.oid = ANY ($1::oid[])`,
+      [`{${wanted.join(',')}}`],
+    );
+    for (const oid of wanted) known.set(oid, { kind: 'other' });
+    for (const row of rows) known.set(Number(row.oid), toTypeRow(row));
+    wanted = unknownTypes(
+      rows.flatMap((row) => [Number(row.typbasetype), Number(row.element ?? 0)]).filter((oid) => oid > 0),
+      known,
+    );
+  }
+}
+
+function unknownTypes(oids: readonly number[], known: ReadonlyMap<number, TypeRow>): number[] {
+  return [...new Set(oids)].filter((oid) => !isBuiltInType(oid) && !known.has(oid));
+}
+
+function toTypeRow(row: Record<string, string | null>): TypeRow {
+  if (row.typtype === 'd') return { kind: 'domain', base: Number(row.typbasetype), typmod: Number(row.typtypmod) };
+  if (row.element !== null) return { kind: 'array', element: Number(row.element) };
+  return { kind: 'other' };
+}

@@ -1,0 +1,155 @@
+import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Batch, SourcePosition } from '../../event.ts';
+import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import { ChangeSession } from './change-session.ts';
+import { checkServer, checkTables } from './check.ts';
+import type { TypeRow } from './column-type.ts';
+import { connect, databaseError, rowsOf } from './connection.ts';
+import { findTables } from './discovery.ts';
+import { formatLsn, parseLsn } from './lsn.ts';
+import { type ServerNames, serverNames } from './names.ts';
+import { dropPublications, readMemory } from './publication.ts';
+import { readRowsByKey } from './read-rows.ts';
+import { serverHead } from './server-head.ts';
+import { dropSlot } from './slot.ts';
+import { notesOf, refusalOf, type ShapeContext, tableRelation } from './table-shape.ts';
+
+export interface PostgresConfig {
+  url: string;
+  tables: readonly string[];
+}
+
+/** A Postgres database followed through logical replication; see README.md beside for what is made there and why. */
+export class PostgresSource implements Source {
+  readonly #config: PostgresConfig;
+  readonly #name: string;
+  readonly #names: ServerNames;
+  readonly #types = new Map<number, TypeRow>();
+  readonly #closing = new AbortController();
+  #query: Promise<pg.Client> | null = null;
+  #session: ChangeSession | null = null;
+
+  constructor(config: PostgresConfig, deps: SourceDeps) {
+    this.#config = config;
+    this.#name = deps.name;
+    this.#names = serverNames(deps.name);
+  }
+
+  async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
+    return this.#withClient(signal, async (client) => {
+      const context = await this.#context(client);
+      const found: DiscoveredTable[] = [];
+      for (const table of await findTables(client, this.#config.tables)) {
+        const { schema } = await tableRelation(client, table, context);
+        const refusal = refusalOf(table, context.streamsGenerated);
+        const notes = notesOf(table, context.streamsGenerated, context.memory.textColumns(table.name));
+        found.push({ name: table.name, schema, refusal, notes });
+      }
+      return found;
+    });
+  }
+
+  async check(signal: AbortSignal): Promise<Requirement[]> {
+    return this.#withClient(signal, async (client) => {
+      const server = await checkServer(client, this.#names);
+      const tables = await checkTables(client, await findTables(client, this.#config.tables));
+      return [...server, ...tables].map(({ problem, statement }) => ({ problem, statement }));
+    });
+  }
+
+  async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Batch> {
+    if (this.#session !== null) {
+      throw new DailiesError('conflict', `The changes of source ${this.#name} are already being read.`);
+    }
+    const session = new ChangeSession({
+      url: this.#config.url,
+      names: this.#names,
+      request,
+      context: await this.#withClient(signal, (client) => this.#context(client)),
+      signal: AbortSignal.any([signal, this.#closing.signal]),
+    });
+    this.#session = session;
+    try {
+      yield* session.run();
+    } finally {
+      this.#session = null;
+    }
+  }
+
+  async ack(upTo: SourcePosition): Promise<void> {
+    this.#session?.acknowledge(parseLsn(upTo));
+  }
+
+  async head(signal: AbortSignal): Promise<SourcePosition> {
+    return this.#withClient(signal, async (client) => formatLsn((await serverHead(client)).position));
+  }
+
+  distance(from: SourcePosition, to: SourcePosition): number {
+    const bytes = parseLsn(to) - parseLsn(from);
+    return bytes > 0n ? Number(bytes) : 0;
+  }
+
+  async readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>> {
+    return this.#withClient(signal, async (client) => {
+      const prefix = `${this.#name}.`;
+      const name = table.startsWith(prefix) ? table.slice(prefix.length) : table;
+      const [found] = await findTables(client, [name], true);
+      if (!found) return new Map();
+      const relation = await tableRelation(client, found, await this.#context(client));
+      return readRowsByKey(client, found, relation, schema, keys);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const client = await this.#query?.catch(() => null);
+    this.#query = null;
+    await client?.end();
+  }
+
+  async drop(signal: AbortSignal): Promise<void> {
+    await this.#withClient(signal, async (client) => {
+      await dropSlot(client, this.#names.slot);
+      await dropPublications(client, this.#names);
+    });
+  }
+
+  async #context(client: pg.Client): Promise<ShapeContext> {
+    const [row] = await rowsOf(client, 'SHOW server_version_num');
+    return {
+      source: this.#name,
+      memory: await readMemory(client, this.#names),
+      types: this.#types,
+      streamsGenerated: Number(row?.server_version_num) >= 180_000,
+    };
+  }
+
+  /** One connection for all that is asked beside the stream; made anew after it broke. */
+  async #withClient<T>(signal: AbortSignal, use: (client: pg.Client) => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    this.#query ??= this.#open();
+    const client = await this.#query;
+    try {
+      return await use(client);
+    } catch (error) {
+      throw databaseError(error);
+    }
+  }
+
+  async #open(): Promise<pg.Client> {
+    const forget = () => {
+      this.#query = null;
+    };
+    try {
+      const client = await connect(this.#config.url, 'query', this.#closing.signal);
+      client.once('end', forget);
+      client.once('error', forget);
+      return client;
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+}

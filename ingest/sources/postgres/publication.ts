@@ -1,0 +1,112 @@
+import type pg from 'pg';
+import { rowsOf } from './connection.ts';
+import type { SourceTable } from './discovery.ts';
+import type { ServerNames } from './names.ts';
+import { RowMemory } from './row-memory.ts';
+import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
+
+/**
+ * Keeps our two publications at exactly these tables, never more. Both are made before the slot, since decoding looks
+ * them up as they were at each change. Answers the memory kept in the comment, and the tables whose changes were not,
+ * or not all, published until now: these need a snapshot whose position is after this.
+ */
+export async function publishTables(
+  client: pg.Client,
+  names: ServerNames,
+  tables: readonly SourceTable[],
+): Promise<{ memory: RowMemory; newlyPublished: ReadonlySet<string> }> {
+  const wanted = {
+    [names.publication]: tables.filter((table) => table.identity !== 'none'),
+    [names.insertsPublication]: tables.filter((table) => table.identity === 'none'),
+  };
+  const newlyPublished = new Set<string>();
+  let memory = new RowMemory(null);
+  await rowsOf(client, 'BEGIN');
+  try {
+    const version = Number((await rowsOf(client, 'SHOW server_version_num'))[0]?.server_version_num);
+    for (const [publication, members] of Object.entries(wanted)) {
+      const isWhole = publication === names.publication;
+      const found = await rowsOf(
+        client,
+        `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1`,
+        [publication],
+      );
+      if (isWhole) memory = new RowMemory(found[0]?.comment ?? null);
+      const published = await publishedTables(client, publication);
+      for (const table of members) if (!published.has(table.oid)) newlyPublished.add(table.name);
+      if (found.length === 0) await rowsOf(client, createStatement(publication, isWhole, version));
+      if (published.size === members.length && members.every((table) => published.has(table.oid))) continue;
+      await rowsOf(client, setTablesStatement(publication, members, published));
+    }
+    for (const table of newlyPublished) memory.setOwed(table, true);
+    await saveMemory(client, names, memory);
+    await rowsOf(client, 'COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+  return { memory, newlyPublished };
+}
+
+/** Writes the memory if it holds something new. Durable when resolved. */
+export async function saveMemory(client: pg.Client, names: ServerNames, memory: RowMemory): Promise<void> {
+  if (memory.isSaved) return;
+  const comment = quoteLiteral(memory.toComment());
+  await rowsOf(client, `COMMENT ON PUBLICATION ${quoteIdentifier(names.publication)} IS ${comment}`);
+  memory.markSaved();
+}
+
+/** The memory as it stands, for a reader that changes nothing. */
+export async function readMemory(client: pg.Client, names: ServerNames): Promise<RowMemory> {
+  const rows = await rowsOf(
+    client,
+    `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1`,
+    [names.publication],
+  );
+  return new RowMemory(rows[0]?.comment ?? null);
+}
+
+export async function dropPublications(client: pg.Client, names: ServerNames): Promise<void> {
+  for (const name of [names.publication, names.insertsPublication]) {
+    await rowsOf(client, `DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+  }
+}
+
+async function publishedTables(client: pg.Client, publication: string): Promise<Set<number>> {
+  const rows = await rowsOf(
+    client,
+    'SELECT r.prrelid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1',
+    [publication],
+  );
+  return new Set(rows.map((row) => Number(row.prrelid)));
+}
+
+function createStatement(publication: string, isWhole: boolean, version: number): string {
+  const options = [
+    `publish = '${isWhole ? 'insert, update, delete, truncate' : 'insert, truncate'}'`,
+    'publish_via_partition_root = true',
+    ...(version >= 180_000 ? ['publish_generated_columns = stored'] : []),
+  ];
+  return `CREATE PUBLICATION ${quoteIdentifier(publication)} WITH (${options.join(', ')})`;
+}
+
+function setTablesStatement(
+  publication: string,
+  members: readonly SourceTable[],
+  published: ReadonlySet<number>,
+): string {
+  const name = quoteIdentifier(publication);
+  if (members.length > 0) {
+    return `ALTER PUBLICATION ${name} SET TABLE ${members.map(publicationMember).join(', ')}`;
+  }
+  // SET TABLE has no empty form; dropping each member is done in one statement built by the server's own quoting.
+  return `DO $drop$ DECLARE list text; BEGIN
+    SELECT string_agg(oid::regclass::text, ', ') INTO list FROM pg_class WHERE oid = ANY ('{${[...published].join(',')}}'::oid[]);
+    IF list IS NOT NULL THEN EXECUTE 'ALTER PUBLICATION ' || quote_ident(${quoteLiteral(publication)}) || ' DROP TABLE ' || list; END IF;
+  END $drop$`;
+}
+
+/** ONLY keeps tables that inherit from it out; a partitioned table stands for its partitions. */
+function publicationMember(table: SourceTable): string {
+  return `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
+}

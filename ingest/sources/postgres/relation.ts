@@ -1,0 +1,236 @@
+import { DailiesError } from '#catalog/error.ts';
+import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import type { ColumnType } from './column-type.ts';
+import { ODD } from './decode-value.ts';
+import type { RowMemory } from './row-memory.ts';
+
+export interface RelationColumn extends ColumnType {
+  name: string;
+  isNotNull: boolean;
+}
+
+type Cell = Value | typeof UNKNOWN;
+
+const TAB = 9;
+const NEWLINE = 10;
+const BACKSLASH = 92;
+
+/**
+ * One shape of one table, and the decoding of its rows, the same for the stream and for a snapshot. The schema gains a
+ * `<column>__text` at the first value that a column's type cannot carry, and loses `required` at the first NULL of a
+ * column that the catalogs call NOT NULL by now; rows decoded before keep the schema that they were made with.
+ */
+export class Relation {
+  /** schema.table */
+  readonly table: string;
+  /** source.schema.table */
+  readonly fullName: string;
+  readonly columns: readonly RelationColumn[];
+  readonly key: readonly string[];
+  readonly keyIndexes: readonly number[];
+  schema: Schema;
+  /** Where the last decoded tuple ended. */
+  end = 0;
+
+  readonly #memory: RowMemory;
+  readonly #isKey: readonly boolean[];
+  readonly #nullable = new Set<string>();
+  #required: boolean[] = [];
+  /** Index of the column that each field after the table's own columns holds the text of. */
+  #textOf: number[] = [];
+  readonly #oddText = new Map<number, string>();
+  readonly #unchanged = new Set<number>();
+
+  constructor(
+    source: string,
+    table: string,
+    columns: readonly RelationColumn[],
+    key: readonly string[],
+    memory: RowMemory,
+  ) {
+    this.table = table;
+    this.fullName = `${source}.${table}`;
+    this.columns = columns;
+    this.key = key;
+    this.keyIndexes = key.map((name) => columns.findIndex((column) => column.name === name));
+    this.#isKey = columns.map((column) => key.includes(column.name));
+    this.#memory = memory;
+    this.schema = this.#makeSchema();
+  }
+
+  /** Takes over text columns that another reader of this table has needed meanwhile. */
+  refresh(): void {
+    if (this.#memory.textColumns(this.table).length > this.#textOf.length) this.schema = this.#makeSchema();
+  }
+
+  /**
+   * A TupleData of pgoutput at `at`: Int16 columns, then for each a byte `n` NULL, `u` unchanged TOAST, or `t` with Int32
+   * length and text. `keyOnly`: the old key, where all else is sent as NULL and means unknown. `old` fills unchanged values.
+   */
+  decodeTuple(bytes: Buffer, at: number, keyOnly: boolean, old: Row | null): Cell[] {
+    const row: Cell[] = [];
+    const count = this.columns.length;
+    let position = at + 2;
+    if (this.#unchanged.size > 0) this.#unchanged.clear();
+    for (let index = 0; index < count; index++) {
+      const tag = bytes[position++];
+      if (tag === 116) {
+        const length = bytes.readInt32BE(position);
+        const start = position + 4;
+        position = start + length;
+        row.push(this.#value(index, bytes, start, position));
+      } else if (tag === 110) {
+        row.push(keyOnly && !this.#isKey[index] ? UNKNOWN : this.#null(index));
+      } else if (tag === 117) {
+        this.#unchanged.add(index);
+        row.push(old === null ? UNKNOWN : (old[index] as Cell));
+      } else {
+        throw new DailiesError('source_protocol', `The stream of ${this.fullName} holds a value in an unknown form.`, {
+          details: { table: this.fullName, tag },
+        });
+      }
+    }
+    this.end = position;
+    if (this.#textOf.length > 0) this.#addTexts(row, old);
+    return row;
+  }
+
+  /** One row as COPY TO STDOUT writes it: values between tabs, `\N` for NULL, backslash escapes, a newline at its end. */
+  decodeCopyRow(bytes: Buffer): Cell[] {
+    const row: Cell[] = [];
+    const count = this.columns.length;
+    let at = 0;
+    for (let index = 0; index < count; index++) {
+      const start = at;
+      let isEscaped = false;
+      let byte = bytes[at];
+      while (byte !== TAB && byte !== NEWLINE && byte !== undefined) {
+        if (byte === BACKSLASH) {
+          isEscaped = true;
+          at++;
+        }
+        byte = bytes[++at];
+      }
+      if (!isEscaped) row.push(this.#value(index, bytes, start, at));
+      else if (at - start === 2 && bytes[start + 1] === 78) row.push(this.#null(index));
+      else {
+        const plain = unescapeCopy(bytes, start, at);
+        row.push(this.#value(index, plain, 0, plain.length));
+      }
+      at++;
+    }
+    if (this.#textOf.length > 0) this.#addTexts(row, null);
+    return row;
+  }
+
+  /** A row from the server's text of each column, null for NULL. */
+  decodeTexts(texts: readonly (string | null)[]): Cell[] {
+    const row = this.columns.map((_, index): Cell => {
+      const text = texts[index] ?? null;
+      if (text === null) return this.#null(index);
+      const bytes = Buffer.from(text);
+      return this.#value(index, bytes, 0, bytes.length);
+    });
+    if (this.#textOf.length > 0) this.#addTexts(row, null);
+    return row;
+  }
+
+  /** Gives a row that was decoded just before a text column was needed the fields it lacks. */
+  widen(row: Cell[]): void {
+    for (let field = row.length; field < this.schema.fields.length; field++) {
+      const column = this.#textOf[field - this.columns.length] as number;
+      row.push(row[column] === UNKNOWN ? UNKNOWN : null);
+    }
+  }
+
+  #value(index: number, bytes: Buffer, start: number, end: number): Cell {
+    const column = this.columns[index] as RelationColumn;
+    const value = column.decode(bytes, start, end);
+    if (value !== ODD) return value;
+    this.#needText(index);
+    this.#oddText.set(index, bytes.toString('utf8', start, end));
+    return null;
+  }
+
+  #null(index: number): null {
+    if (this.#required[index]) {
+      this.#nullable.add((this.columns[index] as RelationColumn).name);
+      this.schema = this.#makeSchema();
+    }
+    return null;
+  }
+
+  #needText(index: number): void {
+    if (this.#textOf.includes(index)) return;
+    const { name, type } = this.columns[index] as RelationColumn;
+    if (this.#isKey[index]) {
+      throw new DailiesError(
+        'value_unsupported',
+        `A row of ${this.fullName} has a value in its key column ${name} that ${type.kind} cannot carry for every reader (an infinity, a year before 1 or after 9999, 24:00, NaN); change it at the source, or choose another replica identity.`,
+        { details: { table: this.fullName, column: name } },
+      );
+    }
+    this.#memory.addTextColumn(this.table, name);
+    this.schema = this.#makeSchema();
+  }
+
+  #addTexts(row: Cell[], old: Row | null): void {
+    const count = this.columns.length;
+    for (let extra = 0; extra < this.#textOf.length; extra++) {
+      const column = this.#textOf[extra] as number;
+      if (row[column] === UNKNOWN) row.push(UNKNOWN);
+      else if (this.#unchanged.has(column)) row.push((old?.[count + extra] as Cell) ?? null);
+      else row.push(this.#oddText.get(column) ?? null);
+    }
+    this.#oddText.clear();
+  }
+
+  #makeSchema(): Schema {
+    const remembered = this.#memory.textColumns(this.table);
+    this.#textOf = remembered
+      .map((name) => this.columns.findIndex((column) => column.name === name))
+      .filter((index) => index >= 0);
+    const names = new Set(this.columns.map((column) => column.name));
+    const fields = this.columns.map(
+      (column, index): Field => ({
+        name: column.name,
+        type: column.type,
+        required: column.isNotNull && !this.#textOf.includes(index) && !this.#nullable.has(column.name),
+      }),
+    );
+    this.#required = fields.map((field) => field.required);
+    for (const index of this.#textOf) {
+      const column = (this.columns[index] as RelationColumn).name;
+      fields.push({
+        name: textName(column, names),
+        type: { kind: 'string' },
+        required: false,
+        doc: `The text of a ${column} that its type cannot carry`,
+      });
+    }
+    return { fields, key: this.key };
+  }
+}
+
+function textName(column: string, taken: Set<string>): string {
+  let name = `${column}__text`;
+  while (taken.has(name)) name += '_';
+  taken.add(name);
+  return name;
+}
+
+const escapes: Readonly<Record<number, number>> = { 98: 8, 102: 12, 110: 10, 114: 13, 116: 9, 118: 11 };
+
+function unescapeCopy(bytes: Buffer, start: number, end: number): Buffer {
+  const plain = Buffer.allocUnsafe(end - start);
+  let length = 0;
+  for (let at = start; at < end; at++) {
+    let byte = bytes[at] as number;
+    if (byte === BACKSLASH) {
+      byte = bytes[++at] as number;
+      byte = escapes[byte] ?? byte;
+    }
+    plain[length++] = byte;
+  }
+  return plain.subarray(0, length);
+}

@@ -1,0 +1,57 @@
+/**
+ * What must hold across restarts about tables, kept in the comment of our first publication, where it lives and dies
+ * with it: a column that once needed its text beside it keeps that text, or the next start would look like a dropped column.
+ */
+export class RowMemory {
+  /** Columns, by schema.table, that have a `<column>__text` beside them, in the order of need. */
+  readonly #text: Map<string, string[]>;
+  /** Tables that a snapshot of our own accord is still owed to, since their changes were not published for a while. */
+  readonly #owed: Set<string>;
+  #isSaved = true;
+
+  constructor(comment: string | null) {
+    const stored = parseComment(comment);
+    this.#text = new Map(Object.entries(stored.text));
+    this.#owed = new Set(stored.owed);
+  }
+
+  textColumns(table: string): readonly string[] {
+    return this.#text.get(table) ?? [];
+  }
+
+  addTextColumn(table: string, column: string): void {
+    const columns = this.#text.get(table) ?? [];
+    if (columns.includes(column)) return;
+    this.#text.set(table, [...columns, column]);
+    this.#isSaved = false;
+  }
+
+  get owed(): ReadonlySet<string> {
+    return this.#owed;
+  }
+
+  setOwed(table: string, isOwed: boolean): void {
+    if (this.#owed.has(table) === isOwed) return;
+    if (isOwed) this.#owed.add(table);
+    else this.#owed.delete(table);
+    this.#isSaved = false;
+  }
+
+  /** False while something was added that the publication's comment does not hold. */
+  get isSaved(): boolean {
+    return this.#isSaved;
+  }
+
+  markSaved(): void {
+    this.#isSaved = true;
+  }
+
+  toComment(): string {
+    return JSON.stringify({ text: Object.fromEntries(this.#text), owed: [...this.#owed] });
+  }
+}
+
+function parseComment(comment: string | null): { text: Record<string, string[]>; owed: string[] } {
+  if (comment?.startsWith('{"text":')) return JSON.parse(comment);
+  return { text: {}, owed: [] };
+}
