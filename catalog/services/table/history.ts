@@ -1,99 +1,79 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
 import type { IcebergCatalog } from '../../iceberg/catalog.ts';
-import { walkFields } from '../../iceberg/schema-conversion.ts';
-import type { IcebergSchema, IcebergType } from '../../iceberg/table-metadata.ts';
+import { fromIcebergSchema } from '../../iceberg/schema-conversion.ts';
+import { ancestors, liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/table-metadata.ts';
+import { typeName } from '../../schemas/schema.ts';
 import type { Scope } from '../scope.ts';
 
 export interface TableHistory {
-  /** Newest first. */
-  snapshots: {
-    id: string;
-    at: Date;
-    operation: string;
-    added: number | null;
-    removed: number | null;
-    rows: number | null;
-  }[];
-  /** What each schema changed against the one before, newest first; the first schema is left out. */
-  schemaChanges: { schemaId: number; at: Date | null; changes: SchemaChange[] }[];
+  /** Newest first, at most 200. */
+  commits: TableCommit[];
+  /** Snapshots that the table keeps. */
+  commitCount: number;
 }
 
-export type SchemaChange =
-  | { kind: 'added' | 'dropped'; path: string; type: string }
-  | { kind: 'renamed'; from: string; path: string }
-  | { kind: 'retyped'; path: string; from: string; type: string };
+export interface TableCommit {
+  /** Decimal text. */
+  snapshotId: string;
+  at: Date;
+  /** append | overwrite | delete | replace, as Iceberg names it. */
+  operation: string;
+  rows: number;
+  added: number;
+  removed: number;
+  /** What changed in the columns with this commit, one sentence each. */
+  schemaChanges: string[];
+}
 
-/** Snapshots that the table keeps, and its changes of schema by field id. */
-export async function tableHistory(
-  scope: Scope & { catalog: IcebergCatalog },
-  name: string,
-  limit = 100,
-): Promise<TableHistory> {
+/** The table's commits with what each did to rows and columns. */
+export async function tableHistory(scope: Scope & { catalog: IcebergCatalog }, name: string): Promise<TableHistory> {
   requireAccess(scope.who, 'catalog.read', 'see the catalog');
-  const table = await scope.catalog.load(name);
-  if (table === null) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
-  const { snapshots, schemas } = table.metadata;
-  const firstUse = new Map<number, number>();
-  for (const snapshot of snapshots) {
-    const id = snapshot['schema-id'];
-    if (id !== undefined && !firstUse.has(id)) firstUse.set(id, snapshot['timestamp-ms']);
-  }
-  const ordered = [...schemas].sort((a, b) => a['schema-id'] - b['schema-id']);
+  const entry = await scope.catalog.load(name);
+  if (entry === null) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
+  const { metadata } = entry;
+  const line = [...ancestors(metadata)];
   return {
-    snapshots: snapshots
-      .slice(-limit)
-      .reverse()
-      .map(({ summary, ...snapshot }) => ({
-        id: String(snapshot['snapshot-id']),
-        at: new Date(snapshot['timestamp-ms']),
-        operation: summary.operation ?? 'append',
-        added: count(summary['added-records']),
-        removed: count(summary['added-position-deletes']),
-        rows: difference(count(summary['total-records']), count(summary['total-position-deletes'])),
-      })),
-    schemaChanges: ordered
-      .slice(1)
-      .map((schema, index) => {
-        const at = firstUse.get(schema['schema-id']);
-        return {
-          schemaId: schema['schema-id'],
-          at: at === undefined ? null : new Date(at),
-          changes: diffSchemas(ordered[index] ?? schema, schema),
-        };
-      })
-      .reverse(),
+    commits: line.slice(0, 200).map((snapshot, index) => commit(metadata, snapshot, line[index + 1])),
+    commitCount: line.length,
   };
 }
 
-function diffSchemas(before: IcebergSchema, after: IcebergSchema): SchemaChange[] {
-  const old = new Map([...walkFields(before.fields)].map((entry) => [entry.field.id, entry]));
-  const changes: SchemaChange[] = [];
-  for (const { path, field } of walkFields(after.fields)) {
-    const was = old.get(field.id);
-    old.delete(field.id);
-    const type = typeWords(field.type);
-    if (was === undefined) changes.push({ kind: 'added', path, type });
-    else {
-      if (was.path !== path) changes.push({ kind: 'renamed', from: was.path, path });
-      const from = typeWords(was.field.type);
-      if (from !== type) changes.push({ kind: 'retyped', path, from, type });
-    }
+function commit(metadata: TableMetadata, snapshot: Snapshot, before: Snapshot | undefined): TableCommit {
+  const { summary } = snapshot;
+  return {
+    snapshotId: String(snapshot['snapshot-id']),
+    at: new Date(snapshot['timestamp-ms']),
+    operation: summary.operation ?? 'commit',
+    rows: Number(liveRows(snapshot)),
+    added: Number(summary['added-records'] ?? 0),
+    removed: Number(summary['added-position-deletes'] ?? summary['deleted-records'] ?? 0),
+    schemaChanges: before === undefined ? [] : schemaChanges(metadata, before['schema-id'], snapshot['schema-id']),
+  };
+}
+
+function schemaChanges(metadata: TableMetadata, before: number | undefined, after: number | undefined): string[] {
+  if (before === after || before === undefined || after === undefined) return [];
+  const old = columnsById(metadata, before);
+  const next = columnsById(metadata, after);
+  const changes: string[] = [];
+  for (const [id, column] of next) {
+    const was = old.get(id);
+    if (was === undefined) changes.push(`${column.name} ${column.type} was added`);
+    else if (was.name !== column.name) changes.push(`${was.name} was renamed to ${column.name}`);
+    else if (was.type !== column.type) changes.push(`${column.name} went from ${was.type} to ${column.type}`);
   }
-  for (const { path, field } of old.values()) changes.push({ kind: 'dropped', path, type: typeWords(field.type) });
+  for (const [id, column] of old) if (!next.has(id)) changes.push(`${column.name} was dropped`);
   return changes;
 }
 
-/** A nested type's own fields are walked by themselves. */
-function typeWords(type: IcebergType): string {
-  if (typeof type === 'string') return type;
-  return type.type === 'list' ? `list<${typeWords(type.element)}>` : type.type;
-}
-
-function count(text: string | undefined): number | null {
-  return text === undefined ? null : Number(text);
-}
-
-function difference(a: number | null, b: number | null): number | null {
-  return a === null ? null : a - (b ?? 0);
+function columnsById(metadata: TableMetadata, schemaId: number): Map<number, { name: string; type: string }> {
+  const schema = schemaOf(metadata, schemaId);
+  const { fields } = fromIcebergSchema(schema, metadata.properties);
+  return new Map(
+    schema.fields.map((field, index) => [
+      field.id,
+      { name: field.name, type: fields[index] === undefined ? '' : typeName(fields[index].type) },
+    ]),
+  );
 }
