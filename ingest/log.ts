@@ -27,7 +27,7 @@ export interface Log {
   /** The last durable record's batch header, null for an empty topic. */
   last(topic: string): Promise<{ offset: number; position: SourcePosition; timeMicros: bigint } | null>;
 
-  /** Where the newest finished snapshot of the table (else one under way) begins, null if it is not held. */
+  /** Where the table's snapshot that is under way, else the newest finished one, begins; null if it is not held. */
   snapshotOf(topic: string, table: string): Promise<{ offset: number; generation: number; isFinished: boolean } | null>;
 
   /** Remembers that `group` needs nothing below `offset` any more. Durable when resolved. */

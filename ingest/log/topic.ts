@@ -176,7 +176,7 @@ export class Topic {
 
   snapshotOf(table: string): { offset: number; generation: number; isFinished: boolean } | null {
     const { first } = this.extent();
-    for (const kind of ['done', 'open'] as const) {
+    for (const kind of ['open', 'done'] as const) {
       const mark = this.#snapshots.get(`${kind}/${table}`);
       if (mark && mark.offset >= first) return { ...mark, isFinished: kind === 'done' };
     }

@@ -1,0 +1,239 @@
+import { DailiesError } from '#catalog/error.ts';
+import type { Schema } from '#catalog/schemas/schema.ts';
+import type { BatchItem, SourcePosition, TableChanges } from '../event.ts';
+import type { Log, LogRecord } from '../log.ts';
+import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { StartPlace } from './start-places.ts';
+import type { StepChain } from './step-chain.ts';
+import { within } from './wait.ts';
+
+const commitEveryMs = 200;
+const commitEvents = 50_000;
+const commitBytes = 32 << 20;
+const groupEveryMs = 5_000;
+
+export interface LaneDeps {
+  log: Log;
+  /** The topic, and the name under which positions are kept. */
+  source: string;
+  /** What the log keeps records for. */
+  group: string;
+  sink: Sink;
+  steps: StepChain;
+  deadLetters: DeadLetters;
+  /** Where each table begins, source.schema.table. */
+  starts: ReadonlyMap<string, StartPlace>;
+  nowMs: () => number;
+  onCounts(counts: { in: number; out: number; rejected: number }): void;
+  /** The sink holds everything up to `position`; `commits` tells of targets that changed, `timeMicros` of their newest change. */
+  onCovered(position: PipelinePosition, commits: readonly SinkCommit[], timeMicros: bigint): void;
+  /** The table's first snapshot in this lane is visible in the target. */
+  onSnapshotLanded(table: string): void;
+}
+
+/** Thrown where a source began anew within what this lane had staged: open it again from what is committed. */
+export class LaneVoided extends Error {}
+
+interface LaneTable {
+  from: number;
+  awaitsSnapshot: boolean;
+}
+
+/**
+ * One pipeline's way from one source's topic to one sink: batch by batch through the steps, committed where a batch
+ * is complete. What is staged and not committed when the lane ends is void.
+ */
+export class Lane {
+  readonly #deps: LaneDeps;
+  readonly #tables: Map<string, LaneTable>;
+  /** The last complete batch that is applied. */
+  #covered: { offset: number; position: SourcePosition; timeMicros: bigint } | null = null;
+  /** Part of a batch or of an incomplete run is staged: a commit now would show half of it. */
+  #isOpen = false;
+  #stagedEvents = 0;
+  #stagedBytes = 0;
+  /** Something is staged that only a commit makes visible. */
+  #hasStaged = false;
+  #isCommitting = false;
+  #landing = new Set<string>();
+  #committedMs = 0;
+  #groupMs: number;
+  #groupOffset = 0;
+
+  constructor(deps: LaneDeps) {
+    this.#deps = deps;
+    this.#tables = new Map([...deps.starts].map(([table, start]) => [table, { ...start }]));
+    this.#groupMs = deps.nowMs();
+  }
+
+  /**
+   * Runs until `stop`, then finishes the batch in hand and commits it. `abort` ends calls that hang. Where a step or the
+   * sink throws, what was complete before is committed first, so that it stands just before the batch that failed.
+   */
+  async run(stop: AbortSignal, abort: AbortSignal): Promise<void> {
+    const { log, source } = this.#deps;
+    const from = Math.min(...[...this.#tables.values()].map((table) => table.from));
+    const records = log.read(source, from, stop)[Symbol.asyncIterator]();
+    try {
+      let next = records.next();
+      next.catch(() => undefined);
+      for (;;) {
+        const result = await (this.#isDue() ? within(next, this.#commitInMs()) : next);
+        if (result === 'late') {
+          await this.#commit(abort);
+          continue;
+        }
+        if (result.done) break;
+        await this.#take(result.value, abort);
+        if (stop.aborted) break;
+        next = records.next();
+        // It is awaited at the next turn; until then its failure is nobody's.
+        next.catch(() => undefined);
+        if (this.#isDue() && this.#commitInMs() <= 0) await this.#commit(abort);
+      }
+    } catch (thrown) {
+      if (!abort.aborted && !this.#isOpen && !this.#isCommitting) await this.#finish(abort);
+      throw thrown;
+    } finally {
+      await records.return?.();
+    }
+    if (!this.#isOpen) await this.#finish(abort);
+  }
+
+  async #finish(abort: AbortSignal): Promise<void> {
+    await this.#commit(abort);
+    await this.#moveGroup(true);
+  }
+
+  async #take(record: LogRecord, abort: AbortSignal): Promise<void> {
+    if (record.isRestart && this.#isOpen) throw new LaneVoided();
+    const mine = record.tables.filter(
+      (table) => record.offset >= (this.#tables.get(table)?.from ?? Number.POSITIVE_INFINITY),
+    );
+    if (mine.length > 0) {
+      const { items } = record.batch(new Set(mine));
+      for (const item of items) await this.#bind(item, abort);
+      if (!record.isComplete && !this.#isOpen) await this.#commit(abort);
+      this.#isOpen = true;
+      for (const [index, item] of items.entries()) await this.#apply(item, index, record, abort);
+      this.#deps.deadLetters.endBatch();
+      this.#stagedBytes += record.bytes;
+    }
+    if (!record.isComplete) return;
+    this.#isOpen = false;
+    this.#covered = { offset: record.offset, position: record.position, timeMicros: record.timeMicros };
+    if (this.#isNews()) return;
+    this.#deps.onCovered(this.#position(this.#covered), [], this.#covered.timeMicros);
+    await this.#moveGroup(false);
+  }
+
+  /** Before anything of the batch is staged: a shape that the steps refuse stops the lane in front of it. */
+  async #bind(item: BatchItem, abort: AbortSignal): Promise<void> {
+    if (item.kind === 'snapshot-end') return;
+    const { table, schema } = item.kind === 'changes' ? item.changes : item;
+    if (item.kind === 'changes' && this.#tables.get(table)?.awaitsSnapshot) return;
+    await this.#deps.steps.bind(table, schema, abort);
+  }
+
+  async #apply(item: BatchItem, index: number, record: LogRecord, abort: AbortSignal): Promise<void> {
+    const { sink, steps } = this.#deps;
+    const name = item.kind === 'changes' ? item.changes.table : item.table;
+    const table = this.#tables.get(name);
+    if (!table) throw new DailiesError('internal', `The table ${name} is none of this pipeline's.`);
+    switch (item.kind) {
+      case 'snapshot-begin': {
+        table.awaitsSnapshot = false;
+        await sink.beginSnapshot(name, await this.#output(name, item.schema, abort), abort);
+        this.#hasStaged = true;
+        return;
+      }
+      case 'snapshot-end':
+        if (table.awaitsSnapshot) return;
+        await sink.endSnapshot(name, abort);
+        this.#hasStaged = true;
+        this.#landing.add(name);
+        return;
+      case 'changes':
+        if (table.awaitsSnapshot) return;
+        await this.#write(item.changes, await steps.bind(name, item.changes.schema, abort), index, record, abort);
+    }
+  }
+
+  #output(table: string, schema: Schema, abort: AbortSignal): Promise<Schema> {
+    return this.#deps.steps.bind(table, schema, abort);
+  }
+
+  async #write(
+    changes: TableChanges,
+    output: Schema,
+    item: number,
+    record: LogRecord,
+    abort: AbortSignal,
+  ): Promise<void> {
+    const { sink, steps, deadLetters, source, onCounts } = this.#deps;
+    let rejectedCount = 0;
+    const place = { source, offset: record.offset, item, position: record.position };
+    const out = await steps.apply(changes, abort, (step, input, rejected) => {
+      rejectedCount += rejected.length;
+      deadLetters.reject(step, input, rejected, place);
+    });
+    deadLetters.passed(out);
+    if (out.events.length > 0) {
+      await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
+      this.#hasStaged = true;
+      this.#stagedEvents += out.events.length;
+    }
+    onCounts({ in: changes.events.length, out: out.events.length, rejected: rejectedCount });
+  }
+
+  #isNews(): boolean {
+    return this.#hasStaged || this.#deps.deadLetters.hasNews;
+  }
+
+  #isDue(): boolean {
+    return this.#covered !== null && !this.#isOpen && this.#isNews();
+  }
+
+  #commitInMs(): number {
+    if (this.#stagedEvents >= commitEvents || this.#stagedBytes >= commitBytes) return 0;
+    return this.#committedMs + commitEveryMs - this.#deps.nowMs();
+  }
+
+  async #commit(abort: AbortSignal): Promise<void> {
+    const { sink, deadLetters, onCovered, onSnapshotLanded, nowMs } = this.#deps;
+    const covered = this.#covered;
+    if (!covered || !this.#isNews()) return;
+    const position = this.#position(covered);
+    this.#isCommitting = true;
+    await deadLetters.store();
+    // THE COMMIT POINT of this lane is within the sink; what follows may be lost and comes again.
+    const commits = this.#hasStaged ? await sink.commit(position, abort) : [];
+    this.#isCommitting = false;
+    this.#hasStaged = false;
+    this.#stagedEvents = 0;
+    this.#stagedBytes = 0;
+    this.#committedMs = nowMs();
+    const landed = this.#landing;
+    this.#landing = new Set();
+    for (const table of landed) onSnapshotLanded(table);
+    onCovered(position, commits, covered.timeMicros);
+    await this.#moveGroup(false);
+  }
+
+  async #moveGroup(isLast: boolean): Promise<void> {
+    const { log, source, group, nowMs } = this.#deps;
+    if (!this.#covered || this.#isNews() || this.#isOpen) return;
+    if (!isLast && nowMs() - this.#groupMs < groupEveryMs) return;
+    const offset = this.#covered.offset + 1;
+    if (offset === this.#groupOffset) return;
+    await log.commitGroup(source, group, offset);
+    this.#groupMs = nowMs();
+    this.#groupOffset = offset;
+  }
+
+  #position(covered: { offset: number; position: SourcePosition; timeMicros: bigint }): PipelinePosition {
+    const { offset, position, timeMicros } = covered;
+    return { [this.#deps.source]: { offset, position, timeMicros: String(timeMicros) } };
+  }
+}

@@ -1,0 +1,265 @@
+import { createHash } from 'node:crypto';
+import { DailiesError, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Sink } from '../sink.ts';
+import { BackOff } from './back-off.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Lane, LaneVoided } from './lane.ts';
+import { type ModuleEntry, parseEntry } from './open-module.ts';
+import { PipelineProgress } from './pipeline-progress.ts';
+import { startPlaces } from './start-places.ts';
+import { type Step, StepChain } from './step-chain.ts';
+import { splitTableName } from './table-patterns.ts';
+import { wait } from './wait.ts';
+import type { WorkerDeps } from './worker-deps.ts';
+
+/** As the definition has it, without the name. */
+export interface PipelineSpec {
+  owner?: string;
+  from: string[];
+  steps?: (ModuleEntry & { name?: string; from?: string[] })[];
+  to: ModuleEntry[];
+}
+
+/** What a pipeline needs of the running sources. */
+export interface Sources {
+  readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>>;
+  /** Tables as source.schema.table. */
+  requestSnapshots(source: string, tables: readonly string[]): Promise<void>;
+}
+
+/** How long a stop waits for the batch in hand before it is given up; it is void then, and comes again. */
+const stopWithinMs = 15_000;
+
+/**
+ * Runs one pipeline: a lane for each of its sources and sinks. They run until stopped; an error of one ends all, and
+ * they begin again by themselves (`auto`) or the pipeline is `failed` until somebody resumes it.
+ */
+export class PipelineRunner {
+  readonly name: string;
+  readonly #deps: WorkerDeps;
+  readonly #spec: PipelineSpec;
+  readonly #tables: readonly string[];
+  readonly #sources: Sources;
+  readonly #progress: PipelineProgress;
+  readonly #stop = new AbortController();
+  readonly #abort = new AbortController();
+  #isResumed: boolean;
+  #done: Promise<void> = Promise.resolve();
+  /** When the row was last written as failed; a later `updatedAt` is somebody's wish to go on. */
+  failedAt: Date | null = null;
+  failure: DailiesError | null = null;
+
+  constructor(
+    deps: WorkerDeps,
+    pipeline: { name: string; spec: PipelineSpec; tables: readonly string[]; isResumed: boolean },
+    sources: Sources,
+  ) {
+    this.#deps = deps;
+    this.name = pipeline.name;
+    this.#spec = pipeline.spec;
+    this.#tables = pipeline.tables;
+    this.#isResumed = pipeline.isResumed;
+    this.#sources = sources;
+    const { state, now, report } = deps;
+    this.#progress = new PipelineProgress({ state, pipeline: this.name, steps: stepTitles(this.#spec), now, report });
+  }
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  /** Finishes and commits the batch in hand. Durable when resolved, within 20 s. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    const timer = setTimeout(() => this.#abort.abort(), stopWithinMs);
+    await this.#done;
+    clearTimeout(timer);
+  }
+
+  async #run(): Promise<void> {
+    const backOff = new BackOff({ minMs: 250, maxMs: 30_000 });
+    while (!this.#stop.signal.aborted) {
+      const startedMs = performance.now();
+      try {
+        await this.#runLanes();
+      } catch (thrown) {
+        if (thrown instanceof LaneVoided) continue;
+        if (this.#stop.signal.aborted && this.#abort.signal.aborted) break;
+        const error = toDailiesError(thrown);
+        this.#deps.report(`pipeline ${this.name}: ${error.message}`);
+        if (errorPolicy[error.code] !== 'auto') {
+          await this.#fail(error);
+          return;
+        }
+        if (performance.now() - startedMs > 60_000) backOff.reset();
+        const state = this.#progress.isLanded ? 'running' : 'snapshotting';
+        this.#progress.setStatus({ state, lastError: error.toJSON() });
+        await wait(backOff.next(), this.#stop.signal);
+      }
+    }
+    await this.#progress.close();
+  }
+
+  async #fail(error: DailiesError): Promise<void> {
+    this.failure = error;
+    this.#progress.setStatus({ state: 'failed', lastError: error.toJSON() });
+    await this.#progress.close();
+    const row = await this.#deps.state.pipeline.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
+    this.failedAt = row?.updatedAt ?? null;
+  }
+
+  async #runLanes(): Promise<void> {
+    const bySource = Map.groupBy(this.#tables, (table) => splitTableName(table)?.source ?? '');
+    const isResumed = this.#isResumed;
+    const ends = new AbortController();
+    const stop = AbortSignal.any([this.#stop.signal, ends.signal]);
+    this.#progress.removeLanes();
+    const lanes = this.#spec.to.flatMap((_, index) =>
+      [...bySource].map(([source, tables]) => this.#runLane(index, source, tables, isResumed, stop)),
+    );
+    let failure: { thrown: unknown } | null = null;
+    await Promise.all(
+      lanes.map(async (lane) => {
+        try {
+          await lane;
+        } catch (thrown) {
+          if (!failure || failure.thrown instanceof LaneVoided) failure = { thrown };
+          ends.abort();
+        }
+      }),
+    );
+    if (failure) throw (failure as { thrown: unknown }).thrown;
+  }
+
+  async #runLane(
+    sinkIndex: number,
+    source: string,
+    tables: readonly string[],
+    isResumed: boolean,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const { state, log, now } = this.#deps;
+    const abort = this.#abort.signal;
+    const entry = this.#spec.to[sinkIndex] ?? { kind: '' };
+    const steps = await this.#openSteps();
+    let sink: Sink | null = null;
+    try {
+      sink = await this.#openSink(entry, tables);
+      const prefix = groupPrefix(this.name, sinkIndex);
+      const starts = await startPlaces(
+        {
+          log,
+          source,
+          tables,
+          sink,
+          isResumed,
+          groupPrefix: prefix,
+          group: prefix + fingerprint(this.#spec.steps ?? []),
+          isSnapshotDue: (table) => this.#isSnapshotDue(table),
+          requestSnapshots: (wanted) => this.#sources.requestSnapshots(source, wanted),
+        },
+        stop,
+      );
+      if (stop.aborted) return;
+      this.#isResumed = false;
+      const deadLetters = new DeadLetters(state, this.name, now);
+      await deadLetters.load();
+      const targets = new Map<string, { kind: string; target: string; isLanded: boolean }>();
+      for (const table of tables) {
+        targets.set(table, { ...sink.target(table), isLanded: starts.get(table)?.awaitsSnapshot === false });
+      }
+      this.#progress.addLane(steps, targets);
+      this.#progress.setStatus(null);
+      const kindOf = (table: string) => targets.get(table)?.kind ?? entry.kind;
+      const lane = new Lane({
+        log,
+        source,
+        group: prefix + fingerprint(this.#spec.steps ?? []),
+        sink,
+        steps,
+        deadLetters,
+        starts,
+        nowMs: () => performance.now(),
+        // Each sink has its own lane; an event counts once.
+        onCounts: (counts) => sinkIndex === 0 && this.#progress.count(counts),
+        onCovered: (position, commits, timeMicros) =>
+          this.#progress.covered(kindOf(tables[0] ?? ''), tables, position, commits, timeMicros),
+        onSnapshotLanded: (table) => this.#progress.landed(kindOf(table), table),
+      });
+      await lane.run(stop, abort);
+    } finally {
+      await steps.close();
+      await sink?.close();
+    }
+  }
+
+  async #openSteps(): Promise<StepChain> {
+    const titles = stepTitles(this.#spec);
+    const steps: Step[] = [];
+    for (const [i, { name: _, from, ...entry }] of (this.#spec.steps ?? []).entries()) {
+      const title = titles[i] ?? { name: entry.kind, kind: entry.kind };
+      if (from !== undefined) {
+        throw new DailiesError('unsupported', `The step ${title.name} of ${this.name}: \`from\` does not work yet.`);
+      }
+      const { module, config } = await parseEntry(
+        this.#deps.modules.processors,
+        entry as ModuleEntry,
+        (spec) => this.#deps.resolveSecrets(spec),
+        `The step ${title.name} of the pipeline ${this.name}`,
+      );
+      const processor = module.open(config, {
+        now: this.#deps.now,
+        fetch: globalThis.fetch,
+        readRows: (table, schema, keys, signal) => this.#sources.readRows(table, schema, keys, signal),
+      });
+      steps.push({ ...title, processor });
+    }
+    return new StepChain(steps);
+  }
+
+  async #openSink(entry: ModuleEntry, tables: readonly string[]): Promise<Sink> {
+    const { module, config } = await parseEntry(
+      this.#deps.modules.sinks,
+      entry,
+      (spec) => this.#deps.resolveSecrets(spec),
+      `The sink of the pipeline ${this.name}`,
+    );
+    return module.open(config, {
+      ...this.#deps.sinkDeps,
+      pipeline: this.name,
+      owner: this.#spec.owner ?? null,
+      sourceTables: tables,
+    });
+  }
+
+  async #isSnapshotDue(table: string): Promise<boolean> {
+    const parts = splitTableName(table);
+    if (!parts) return false;
+    const row = await this.#deps.state.sourceTable.findUnique({
+      where: { sourceName_name: { sourceName: parts.source, name: parts.table } },
+      select: { state: true },
+    });
+    return row !== null && row.state !== 'running';
+  }
+}
+
+/** Begins the names of all log groups of one sink of a pipeline; the steps' fingerprint follows. */
+export function groupPrefix(pipeline: string, sinkIndex?: number): string {
+  return sinkIndex === undefined ? `${pipeline}/` : `${pipeline}/${sinkIndex}/`;
+}
+
+function fingerprint(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 12);
+}
+
+/** Steps by the names that the definition gives, else by their kind; each name is there once. */
+function stepTitles(spec: PipelineSpec): { name: string; kind: string }[] {
+  const taken = new Map<string, number>();
+  return (spec.steps ?? []).map((step) => {
+    const name = step.name ?? step.kind;
+    const count = (taken.get(name) ?? 0) + 1;
+    taken.set(name, count);
+    return { name: count === 1 ? name : `${name} ${count}`, kind: step.kind };
+  });
+}

@@ -1,0 +1,331 @@
+import { DailiesError, type ErrorRecord, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import { failpoint } from '#catalog/failpoint.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { Prisma } from '#prisma/generated/client.ts';
+import type { Batch, SourcePosition } from '../event.ts';
+import type { Source } from '../source.ts';
+import { BackOff } from './back-off.ts';
+import { type ModuleEntry, parseEntry } from './open-module.ts';
+import { planTables, wishSnapshots } from './source-tables.ts';
+import { asJson, dateOf } from './stored-values.ts';
+import { Throttled } from './throttled.ts';
+import { wait } from './wait.ts';
+import type { WorkerDeps } from './worker-deps.ts';
+
+const maxPendingBytes = 16 << 20;
+const trimEveryMs = 60_000;
+const discoverEveryMs = 30_000;
+
+/**
+ * Follows one source: discover → plan → changes → log → state and acknowledgement, again from the log's last position
+ * after every error that may pass. Its topic in the log has the source's name.
+ *
+ *   starting ──► running ──► (error, auto) ──► waits, then starting
+ *                   │ └────► (error, manual) ──► failed, until `resume`
+ *                   └──────► (tables wanted or changed) ──► starting
+ */
+export class SourceRunner {
+  readonly name: string;
+  readonly #deps: WorkerDeps;
+  readonly #spec: ModuleEntry;
+  readonly #onTables: () => void;
+  readonly #stop = new AbortController();
+  #restart = new AbortController();
+  #source: Source | null = null;
+  #done: Promise<void> = Promise.resolve();
+  #resumed: (() => void) | null = null;
+  /** Tables whose snapshot this run has asked for and not yet seen end. */
+  readonly #snapshotting = new Set<string>();
+  /** Tables that wait for a snapshot until the ones under way have ended. */
+  readonly #wanted = new Set<string>();
+  /** Tables that failed in the stream, left out until somebody resumes. */
+  readonly #setAside = new Map<string, ErrorRecord>();
+  #forgetsPosition = false;
+  readonly #progress: Throttled;
+  #position: SourcePosition | null = null;
+  #coveredMicros: bigint | null = null;
+  #sourceMicros: bigint | null = null;
+
+  constructor(deps: WorkerDeps, source: { name: string; spec: ModuleEntry }, onTables: () => void) {
+    this.#deps = deps;
+    this.name = source.name;
+    this.#spec = source.spec;
+    this.#onTables = onTables;
+    this.#progress = new Throttled({
+      everyMs: 500,
+      write: () => this.#writeProgress(),
+      onError: (error) =>
+        deps.report(`source ${this.name}: its state could not be stored: ${toDailiesError(error).message}`),
+    });
+  }
+
+  /** Where it is failed: when its row said so. A later `updatedAt` of the row is somebody's wish to go on. */
+  failedAt: Date | null = null;
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  /** Tries again after a failure that needed a person. */
+  resume(): void {
+    this.#setAside.clear();
+    this.#resumed?.();
+  }
+
+  /** Ends after the batch in hand is durable. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+
+  /**
+   * Takes new snapshots of these tables (schema.table), for every pipeline that reads them: their new rows replace the
+   * old at once. The wish is durable when resolved. A snapshot under way is not disturbed by it.
+   */
+  async requestSnapshots(tables: readonly string[]): Promise<void> {
+    const fresh = tables.filter((table) => !this.#snapshotting.has(table) && !this.#wanted.has(table));
+    if (fresh.length === 0) return;
+    for (const table of fresh) this.#wanted.add(table);
+    await wishSnapshots(this.#deps.state, this.name, fresh);
+    if (this.#snapshotting.size === 0) this.#restart.abort();
+  }
+
+  readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>> {
+    const source = this.#source;
+    if (!source) {
+      throw new DailiesError(
+        'source_unreachable',
+        `The source ${this.name} is not connected, so no row can be read again.`,
+      );
+    }
+    return source.readRows(table, schema, keys, signal);
+  }
+
+  async #run(): Promise<void> {
+    const backOff = new BackOff({ minMs: 500, maxMs: 30_000 });
+    while (!this.#stop.signal.aborted) {
+      this.#restart = new AbortController();
+      const startedMs = performance.now();
+      try {
+        await this.#follow(AbortSignal.any([this.#stop.signal, this.#restart.signal]));
+        backOff.reset();
+      } catch (thrown) {
+        if (this.#stop.signal.aborted) break;
+        if (this.#restart.signal.aborted) continue;
+        const error = toDailiesError(thrown);
+        this.#deps.report(`source ${this.name}: ${error.message}`);
+        if (performance.now() - startedMs > 60_000) backOff.reset();
+        if (this.#setTableAside(error)) continue;
+        const isFailed = errorPolicy[error.code] !== 'auto';
+        await this.#progress.flush();
+        await this.#writeError(error, isFailed);
+        if (isFailed) await this.#untilResumed();
+        else await wait(backOff.next(), this.#stop.signal);
+        if (error.code === 'source_slot_lost') this.#forgetsPosition = true;
+      }
+    }
+    await this.#progress.close();
+  }
+
+  async #open(): Promise<Source> {
+    const { sources } = this.#deps.modules;
+    const { module, config } = await parseEntry(
+      sources,
+      this.#spec,
+      (spec) => this.#deps.resolveSecrets(spec),
+      `The source ${this.name}`,
+    );
+    return module.open(config, { name: this.name, now: this.#deps.now });
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { log } = this.#deps;
+    const source = await this.#open();
+    const timers: NodeJS.Timeout[] = [];
+    try {
+      const discovered = await source.discover(signal);
+      await log.discardOpen(this.name);
+      const last = await log.last(this.name);
+      this.#wanted.clear();
+      const tables = await planTables(this.#deps.state, this.name, discovered, {
+        isLogEmpty: last === null || this.#forgetsPosition,
+        setAside: this.#setAside,
+        held: (table) => log.snapshotOf(this.name, table),
+      });
+      const from = this.#forgetsPosition ? null : (last?.position ?? null);
+      this.#snapshotting.clear();
+      for (const [table, { snapshot }] of tables) if (snapshot) this.#snapshotting.add(table);
+      // A wish that came while the tables were planned is taken up at once.
+      if (this.#wanted.size > 0 && this.#snapshotting.size === 0) return;
+      this.#source = source;
+      await this.#writeRunning();
+      this.#onTables();
+      timers.push(
+        setInterval(() => void this.#trim(), trimEveryMs),
+        setInterval(() => void this.#rediscover(source, discovered.map(identity), signal), discoverEveryMs),
+      );
+      await this.#pump(source, source.changes({ from, tables }, signal));
+      if (!signal.aborted) {
+        throw new DailiesError('source_protocol', `The source ${this.name} ended its stream of changes unasked.`);
+      }
+    } finally {
+      this.#source = null;
+      for (const timer of timers) clearInterval(timer);
+      await source.close();
+    }
+  }
+
+  /** Moves batches into the log, several at once, but never more than `maxPendingBytes` that are not durable. */
+  async #pump(source: Source, batches: AsyncIterable<Batch>): Promise<void> {
+    const { log } = this.#deps;
+    let failure: { thrown: unknown } | null = null;
+    let settled: Promise<void> = Promise.resolve();
+    const acknowledge = latestOnly(async (position: SourcePosition) => {
+      failpoint('before-ack');
+      await source.ack(position);
+      failpoint('after-ack');
+    });
+    for await (const batch of batches) {
+      failpoint('before-log-append');
+      const appended = log.append(this.name, [batch]);
+      const before = settled;
+      settled = (async () => {
+        try {
+          await appended;
+          await before;
+          if (failure) return;
+          failpoint('after-log-append');
+          await this.#onDurable(batch);
+          this.#forgetsPosition = false;
+          await acknowledge(batch.position);
+        } catch (thrown) {
+          failure ??= { thrown };
+        }
+      })();
+      if (log.pendingBytes(this.name) > maxPendingBytes) await settled;
+      if (failure) break;
+    }
+    await settled;
+    if (failure) throw (failure as { thrown: unknown }).thrown;
+  }
+
+  async #onDurable(batch: Batch): Promise<void> {
+    this.#position = batch.position;
+    this.#coveredMicros = batch.timeMicros;
+    if (batch.items.length > 0) this.#sourceMicros = batch.timeMicros;
+    this.#progress.touch();
+    for (const item of batch.items) if (item.kind === 'snapshot-end') await this.#onSnapshotEnd(item);
+  }
+
+  async #onSnapshotEnd(item: { table: string; generation: number; rows: number }): Promise<void> {
+    const table = item.table.slice(this.name.length + 1);
+    this.#snapshotting.delete(table);
+    await this.#deps.state.sourceTable.updateMany({
+      where: { sourceName: this.name, name: table, generation: item.generation },
+      data: {
+        state: this.#wanted.has(table) ? 'snapshotting' : 'running',
+        rows: BigInt(item.rows),
+        lastError: Prisma.DbNull,
+      },
+    });
+    if (this.#snapshotting.size > 0) return;
+    await this.#writeRunning();
+    this.#onTables();
+    if (this.#wanted.size > 0) this.#restart.abort();
+  }
+
+  /** Tables come and go while we follow; a difference starts the loop again, but never within a snapshot. */
+  async #rediscover(source: Source, known: readonly string[], signal: AbortSignal): Promise<void> {
+    if (this.#snapshotting.size > 0) return;
+    try {
+      const now = (await source.discover(signal)).map(identity);
+      const isSame = now.length === known.length && now.every((table) => known.includes(table));
+      if (!isSame && this.#snapshotting.size === 0) this.#restart.abort();
+    } catch (thrown) {
+      if (!signal.aborted)
+        this.#deps.report(`source ${this.name}: its tables could not be listed: ${toDailiesError(thrown).message}`);
+    }
+  }
+
+  async #trim(): Promise<void> {
+    try {
+      await this.#deps.log.trim(this.name);
+    } catch (thrown) {
+      this.#deps.report(`source ${this.name}: ${toDailiesError(thrown).message}`);
+    }
+  }
+
+  /** True if the error is of one table alone, which is then left out so that the rest goes on. */
+  #setTableAside(error: DailiesError): boolean {
+    const { table } = error.details;
+    if (errorPolicy[error.code] === 'auto' || typeof table !== 'string') return false;
+    if (!['type_unsupported', 'value_unsupported', 'schema_incompatible'].includes(error.code)) return false;
+    const name = table.startsWith(`${this.name}.`) ? table.slice(this.name.length + 1) : table;
+    if (this.#setAside.has(name)) return false;
+    this.#setAside.set(name, error.toJSON());
+    return true;
+  }
+
+  async #untilResumed(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#resumed = resolve;
+      this.#stop.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    this.#resumed = null;
+    this.failedAt = null;
+  }
+
+  async #writeRunning(): Promise<void> {
+    const state = this.#snapshotting.size > 0 ? 'snapshotting' : 'running';
+    await this.#deps.state.source.updateMany({ where: { name: this.name }, data: { state, lastError: Prisma.DbNull } });
+  }
+
+  async #writeError(error: DailiesError, isFailed: boolean): Promise<void> {
+    const data = { lastError: asJson(error.toJSON()), ...(isFailed ? { state: 'failed' } : {}) };
+    try {
+      await this.#deps.state.source.updateMany({ where: { name: this.name }, data });
+      if (!isFailed) return;
+      const row = await this.#deps.state.source.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
+      this.failedAt = row?.updatedAt ?? null;
+    } catch (thrown) {
+      this.#deps.report(`source ${this.name}: its state could not be stored: ${toDailiesError(thrown).message}`);
+    }
+  }
+
+  async #writeProgress(): Promise<void> {
+    const { sourceTime, coveredAt } = {
+      sourceTime: dateOf(this.#sourceMicros),
+      coveredAt: dateOf(this.#coveredMicros),
+    };
+    await this.#deps.state.source.updateMany({
+      where: { name: this.name },
+      data: { position: this.#position, ...(coveredAt ? { coveredAt } : {}), ...(sourceTime ? { sourceTime } : {}) },
+    });
+  }
+}
+
+function identity(table: { name: string; refusal: string | null }): string {
+  return `${table.name} ${table.refusal ?? ''}`;
+}
+
+/** Calls one at a time; of those that come meanwhile only the last is made. */
+function latestOnly<T>(call: (value: T) => Promise<void>): (value: T) => Promise<void> {
+  let running: Promise<void> | null = null;
+  let next: { value: T } | null = null;
+  return (value) => {
+    next = { value };
+    running ??= (async () => {
+      try {
+        while (next) {
+          const { value: latest } = next;
+          next = null;
+          await call(latest);
+        }
+      } finally {
+        running = null;
+      }
+    })();
+    return running;
+  };
+}

@@ -1,0 +1,102 @@
+import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
+import { schemaFingerprint } from '#catalog/schemas/schema.ts';
+import type { State } from '#catalog/state/state.ts';
+import type { SourceTable } from '#prisma/generated/client.ts';
+import { Prisma } from '#prisma/generated/client.ts';
+import type { ChangesRequest, DiscoveredTable } from '../source.ts';
+import { asJson } from './stored-values.ts';
+
+export interface SnapshotHeld {
+  generation: number;
+  isFinished: boolean;
+}
+
+/**
+ * Brings a source's table rows up to what was discovered, and decides which tables need a snapshot: those that never had
+ * one that finished, and those that were set aside and missed changes. A snapshot that is needed gets the next
+ * generation. `setAside` are tables that failed in the stream; `held` tells of a table's snapshot in the log, so that
+ * one that finished just before a crash is not taken again. Durable when resolved.
+ */
+export async function planTables(
+  state: State,
+  source: string,
+  discovered: readonly DiscoveredTable[],
+  options: {
+    isLogEmpty: boolean;
+    setAside: ReadonlyMap<string, ErrorRecord>;
+    held(table: string): Promise<SnapshotHeld | null>;
+  },
+): Promise<ChangesRequest['tables']> {
+  const rows = await state.sourceTable.findMany({ where: { sourceName: source } });
+  const rowOf = new Map(rows.map((row) => [row.name, row]));
+  const request = new Map<string, { snapshot: boolean; generation: number }>();
+  const writes: Prisma.PrismaPromise<unknown>[] = [];
+
+  for (const table of discovered) {
+    const row = rowOf.get(table.name);
+    rowOf.delete(table.name);
+    const error = options.setAside.get(table.name) ?? refusalOf(source, table);
+    const schema = table.schema as unknown as Prisma.InputJsonValue;
+    const where = { sourceName_name: { sourceName: source, name: table.name } };
+    if (error) {
+      const failed = { state: 'failed', lastError: asJson(error), schema };
+      writes.push(
+        state.sourceTable.upsert({
+          where,
+          create: { sourceName: source, name: table.name, ...failed },
+          update: failed,
+        }),
+      );
+      continue;
+    }
+    const held = row ? await options.held(`${source}.${table.name}`) : null;
+    const isWhole =
+      !options.isLogEmpty &&
+      row !== undefined &&
+      (row.state === 'running' ||
+        (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation));
+    const generation = (row?.generation ?? 0) + (isWhole ? 0 : 1);
+    request.set(table.name, { snapshot: !isWhole, generation });
+    const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: Prisma.DbNull, schema };
+    if (!row || differs(row, healthy.state, generation, table)) {
+      writes.push(
+        state.sourceTable.upsert({
+          where,
+          create: { sourceName: source, name: table.name, ...healthy },
+          update: healthy,
+        }),
+      );
+    }
+  }
+  if (rowOf.size > 0) {
+    writes.push(state.sourceTable.deleteMany({ where: { sourceName: source, name: { in: [...rowOf.keys()] } } }));
+  }
+  await state.$transaction(writes);
+  return request;
+}
+
+/** Asks for a new snapshot of the tables, durably: the source takes it when its loop starts again. */
+export async function wishSnapshots(state: State, source: string, tables: readonly string[]): Promise<void> {
+  await state.sourceTable.updateMany({
+    where: { sourceName: source, name: { in: [...tables] }, state: 'running' },
+    // The next generation, so that the snapshot which the log still holds is not taken for the one asked for.
+    data: { state: 'snapshotting', generation: { increment: 1 } },
+  });
+}
+
+function refusalOf(source: string, table: DiscoveredTable): ErrorRecord | null {
+  if (table.refusal === null) return null;
+  const name = `${source}.${table.name}`;
+  const message = table.refusal.includes(table.name) ? table.refusal : `${name}: ${table.refusal}`;
+  return new DailiesError('type_unsupported', message, { details: { table: name } }).toJSON();
+}
+
+function differs(row: SourceTable, state: string, generation: number, table: DiscoveredTable): boolean {
+  return (
+    row.state !== state ||
+    row.generation !== generation ||
+    row.lastError !== null ||
+    row.schema === null ||
+    schemaFingerprint(row.schema as never) !== schemaFingerprint(table.schema)
+  );
+}

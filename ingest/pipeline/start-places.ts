@@ -1,0 +1,93 @@
+import { DailiesError } from '#catalog/error.ts';
+import type { SourcePosition } from '../event.ts';
+import type { Log } from '../log.ts';
+import type { Sink } from '../sink.ts';
+
+export interface StartPlace {
+  /** First offset of the topic that this table takes. */
+  from: number;
+  /** True until a snapshot of the table begins: what comes before it belongs to rows that the target does not hold. */
+  awaitsSnapshot: boolean;
+}
+
+export interface StartRequest {
+  log: Log;
+  source: string;
+  /** Names this lane and the steps that its rows went through. */
+  group: string;
+  /** Groups of the same lane with other steps begin so. */
+  groupPrefix: string;
+  /** Tables of this source, source.schema.table. */
+  tables: readonly string[];
+  sink: Sink;
+  /** A person asked to go on: where the log no longer reaches back, tables are snapshotted again. */
+  isResumed: boolean;
+  /** True where the source is about to take a snapshot of the table, or takes one. */
+  isSnapshotDue(table: string): Promise<boolean>;
+  requestSnapshots(tables: readonly string[]): Promise<void>;
+}
+
+/**
+ * Where each table of a lane goes on, without gap or doubling: after what the sink holds, else at the table's snapshot
+ * in the log, else at a new snapshot, which is asked for. Rows that went through other steps are snapshotted again.
+ * Throws `not_found` where retention has passed what is needed, unless resumed.
+ */
+export async function startPlaces(request: StartRequest, signal: AbortSignal): Promise<Map<string, StartPlace>> {
+  const { log, source, group, sink } = request;
+  const groups = await log.groups(source);
+  const others = [...groups.keys()].filter((name) => name.startsWith(request.groupPrefix) && name !== group);
+  const hasOtherSteps = others.length > 0 && !groups.has(group);
+  const extent = await log.extent(source);
+  const places = new Map<string, StartPlace>();
+  const wanted: string[] = [];
+
+  for (const table of request.tables) {
+    const held = (await sink.writtenUpTo(table, signal))?.[source];
+    // The sink may skip commits that only move the position; the group tells that nothing was in between.
+    const from = held ? Math.max(held.offset + 1, groups.get(group) ?? 0) : null;
+    const isReset = held !== undefined && !groups.has(group) && !(await isInLog(request, held, extent, signal));
+    if (from !== null && !isReset && !hasOtherSteps && from >= extent.first) {
+      places.set(table, { from, awaitsSnapshot: false });
+      continue;
+    }
+    const isPassed = from !== null && !isReset && !hasOtherSteps;
+    if (isPassed && !request.isResumed) throw needsSnapshot(request, table, from, extent.first);
+    const mustBeNew = hasOtherSteps || isPassed;
+    const isDue = await request.isSnapshotDue(table);
+    const snapshot = await log.snapshotOf(source, table);
+    if (snapshot && !(mustBeNew && snapshot.isFinished)) {
+      places.set(table, { from: snapshot.offset, awaitsSnapshot: true });
+      continue;
+    }
+    places.set(table, { from: extent.next, awaitsSnapshot: true });
+    if (mustBeNew || !isDue) wanted.push(table);
+  }
+
+  if (wanted.length > 0) await request.requestSnapshots(wanted);
+  // From here on the log keeps what this lane needs, and the next start knows these steps.
+  const first = Math.min(...[...places.values()].map(({ from }) => from));
+  await log.commitGroup(source, group, Math.max(first, extent.first));
+  for (const other of others) await log.removeGroup(source, other);
+  return places;
+}
+
+/** False where the log was lost and began anew, so that its offsets are others now. What is trimmed is taken for the same. */
+async function isInLog(
+  { log, source }: StartRequest,
+  held: { offset: number; position: SourcePosition },
+  extent: { first: number; next: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (held.offset >= extent.next) return false;
+  if (held.offset < extent.first) return true;
+  for await (const record of log.read(source, held.offset, signal)) return record.position === held.position;
+  return true;
+}
+
+function needsSnapshot(request: StartRequest, table: string, from: number, first: number): DailiesError {
+  return new DailiesError(
+    'not_found',
+    `Needs a snapshot: the log of ${request.source} no longer holds what ${table} has not landed yet. Resume the pipeline to take the table's snapshot again; until then the table stays as it is.`,
+    { details: { table, offset: from, first } },
+  );
+}

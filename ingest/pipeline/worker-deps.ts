@@ -1,0 +1,34 @@
+import type { z } from 'zod';
+import type { State } from '#catalog/state/state.ts';
+import type { Log } from '../log.ts';
+import type { ProcessorModule } from '../processor.ts';
+import type { SinkModule } from '../sink.ts';
+import type { SourceModule } from '../source.ts';
+
+/** What each sink is told of the pipeline that it is opened for, beside the deps that the worker was started with. */
+export interface SinkContext {
+  pipeline: string;
+  /** The pipeline's person to tell, if it has one. */
+  owner: string | null;
+  /** Tables that flow in, source.schema.table. */
+  sourceTables: readonly string[];
+}
+
+export interface WorkerDeps<SinkDeps extends object = object> {
+  state: State;
+  /** Address of the state database, for LISTEN. */
+  databaseUrl: string;
+  log: Log & { topics(): string[] };
+  modules: {
+    sources: readonly SourceModule[];
+    processors: readonly ProcessorModule[];
+    sinks: readonly SinkModule<z.ZodObject, SinkDeps & SinkContext>[];
+  };
+  /** Handed to every sink that is opened: catalog, index folder … */
+  sinkDeps: SinkDeps;
+  /** A copy of a spec with its secrets filled in. Throws `secret_missing`. */
+  resolveSecrets<T>(spec: T): Promise<T>;
+  now: () => Date;
+  /** One line for the operator's log; holds no cell values or secrets. */
+  report(line: string): void;
+}
