@@ -1,45 +1,81 @@
+import { opendir, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { requireAccess } from '../../access/principal.ts';
 import type { Scope } from '../scope.ts';
 
+export type SystemPart = 'warehouse' | 'log' | 'index' | 'results' | 'postgres' | 'studio';
+
 export interface SystemOverview {
-  /** Version of the product. */
-  version: string;
-  node: string;
-  /** Of the state database. */
-  postgres: string;
-  stateBytes: number;
-  tables: number;
-  rows: number;
-  /** Events that no pipeline could carry on and nobody has dealt with. */
-  deadLetters: number;
-  queriesLastDay: number;
-  people: number;
-  tokens: number;
+  /** Absolute path of the home folder. */
+  home: string;
+  /** Bytes that each part holds; parts that are not on this machine are left out. */
+  disk: { part: SystemPart; bytes: number }[];
+  /** Of this process. */
+  upSeconds: number;
+  /** Connections that the state database serves. */
+  connections: number;
+  versions: { name: string; version: string }[];
 }
 
-export async function getSystem(scope: Scope & { version: string }, now: Date): Promise<SystemOverview> {
+/** What this machine holds and runs. Walks the home folder: some tens of milliseconds for 10,000 files. */
+export async function getSystem(scope: Scope & { home: string; warehouse: string }): Promise<SystemOverview> {
   requireAccess(scope.who, 'admin', 'see the system');
-  const { state } = scope;
-  const since = new Date(now.getTime() - 86_400_000);
-  const [[database], tables, deadLetters, queriesLastDay, people, tokens] = await Promise.all([
-    state.$queryRaw<{ version: string; bytes: bigint }[]>`
-      SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes`,
-    state.dataTable.aggregate({ _count: true, _sum: { rows: true } }),
-    state.deadLetter.count({ where: { resolvedAt: null } }),
-    state.query.count({ where: { createdAt: { gte: since } } }),
-    state.person.count(),
-    state.apiToken.count(),
+  const { state, home, warehouse } = scope;
+  const folders: [SystemPart, string][] = [
+    ['warehouse', warehouse],
+    ...(['log', 'index', 'results', 'postgres', 'studio'] as const).map((part): [SystemPart, string] => [
+      part,
+      path.join(home, part),
+    ]),
+  ];
+  const [[database], ...sizes] = await Promise.all([
+    state.$queryRaw<{ version: string; connections: bigint }[]>`
+      SELECT current_setting('server_version') AS version,
+             (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections`,
+    ...folders.map(([, folder]) => folderBytes(folder)),
   ]);
   return {
-    version: scope.version,
-    node: process.versions.node,
-    postgres: database?.version ?? '',
-    stateBytes: Number(database?.bytes ?? 0),
-    tables: tables._count,
-    rows: Number(tables._sum.rows ?? 0),
-    deadLetters,
-    queriesLastDay,
-    people,
-    tokens,
+    home,
+    disk: folders.flatMap(([part], index) => {
+      const bytes = sizes[index] ?? null;
+      return bytes === null ? [] : [{ part, bytes }];
+    }),
+    upSeconds: Math.round(process.uptime()),
+    connections: Number(database?.connections ?? 0),
+    versions: [
+      { name: 'Node', version: process.versions.node },
+      { name: 'Postgres', version: database?.version ?? 'unknown' },
+    ],
   };
+}
+
+/** Bytes of all files below; null where the folder is not there or may not be read (Postgres may run as another user). */
+async function folderBytes(folder: string): Promise<number | null> {
+  let total = 0;
+  try {
+    for await (const entry of await opendir(folder, { recursive: true })) {
+      if (!entry.isFile()) continue;
+      total += await fileBytes(path.join(entry.parentPath, entry.name));
+    }
+  } catch (error) {
+    if (isGone(error)) return total === 0 ? null : total;
+    throw error;
+  }
+  return total;
+}
+
+/** Files come and go while we look. */
+async function fileBytes(file: string): Promise<number> {
+  try {
+    const { blocks, size } = await stat(file);
+    return Math.min(blocks * 512, size);
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'EACCES' || code === 'EPERM' || code === 'ENOTDIR';
 }
