@@ -12,8 +12,10 @@ import { socketPath } from '../server/socket-path.ts';
 export interface Client {
   /** Sends JSON, gives the parsed JSON answer. Throws what the product answered as a problem, with its code. */
   json<T>(method: string, address: string, body?: unknown): Promise<T>;
-  /** The body as it comes. */
-  stream(method: string, address: string): Promise<Readable>;
+  /** The body as it comes. `accept` names its media type. */
+  stream(address: string, accept?: string): Promise<Readable>;
+  /** The same, on behalf of somebody else; for admins. */
+  as(email: string): Client;
 }
 
 /**
@@ -38,11 +40,12 @@ export async function connect(environment: Environment, env: NodeJS.ProcessEnv =
 
 type Way = { socketPath: string; host: string } | { url: URL; token: string };
 
-function client(way: Way): Client {
-  const send = async (method: string, address: string, body?: unknown): Promise<http.IncomingMessage> => {
+function client(way: Way, always: http.OutgoingHttpHeaders = {}): Client {
+  const send = async (method: string, address: string, body?: unknown, accept = 'application/json') => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers: http.OutgoingHttpHeaders =
-      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+    const headers: http.OutgoingHttpHeaders = { ...always, accept };
+    if (text !== undefined)
+      Object.assign(headers, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
     const answer = await request(way, method, address, headers, text);
     if ((answer.statusCode ?? 500) >= 400) throw await problem(answer);
     return answer;
@@ -56,7 +59,8 @@ function client(way: Way): Client {
       }
       return (await readJson(answer)) as T;
     },
-    stream: (method, address) => send(method, address),
+    stream: (address, accept) => send('GET', address, undefined, accept),
+    as: (email) => client(way, { ...always, 'dailies-as': email }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import path from 'node:path';
 import { DailiesError } from '#catalog/error.ts';
 
 /** What a process of ours tells its supervisor. */
@@ -22,7 +23,7 @@ export function startProcess(
   env: NodeJS.ProcessEnv,
   report: (line: string) => void,
 ): ManagedProcess {
-  const name = args[0] ?? module;
+  const name = path.basename(module, '.ts');
   const { promise: ready, resolve, reject } = Promise.withResolvers<string | undefined>();
   let child: ChildProcess;
   let isStopping = false;

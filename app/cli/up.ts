@@ -64,7 +64,7 @@ export async function up(
     };
     const parts = (['web', 'worker'] as const).filter((part) => options.only === undefined || options.only === part);
     const processes: ManagedProcess[] = parts.map((part) =>
-      startProcess(path.join(root, `app/cli/${part}.ts`), [part], env, report),
+      startProcess(path.join(root, `app/cli/${part}.ts`), [], env, report),
     );
     stops.push(async () => {
       await Promise.all(processes.map((own) => own.stop(graceMs)));

@@ -70,7 +70,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const dir = prepareFolder(options.dir, account);
   await endLeftover(dir);
   const password = await initialise(dir, binaries, account, options.isThrowaway ?? false);
-  const port = await freePort();
+  const port = await keptPort(dir);
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
     port: String(port),
@@ -282,12 +282,21 @@ async function ensureDatabase(url: string, name: string): Promise<void> {
   }
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
+/** The port of the last start while it is free, so that addresses stay; else a new one. */
+async function keptPort(dir: string): Promise<number> {
+  const file = path.join(dir, 'dailies.port');
+  const last = fs.existsSync(file) ? Number(fs.readFileSync(file, 'utf8')) : 0;
+  const port = await freePort(last).catch(() => freePort());
+  if (port !== last) fs.writeFileSync(file, String(port));
+  return port;
+}
+
+/** A TCP port of 127.0.0.1 that nobody listens on at this moment: `wanted`, or any. Rejects if `wanted` is taken. */
+export async function freePort(wanted = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const address = server.address();
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
     });
