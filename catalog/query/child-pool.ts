@@ -10,6 +10,8 @@ const childFile = fileURLToPath(new URL('./query-child.ts', import.meta.url));
 /** What Node and an idle DuckDB occupy besides the memory that a query is given. */
 const overheadBytes = 1.5 * 2 ** 30;
 
+const refillDelayMs = 300;
+
 export interface PoolOptions {
   /** Memory that DuckDB may use for one query before it spills to disk. */
   memoryBytes: number;
@@ -25,6 +27,7 @@ export class ChildPool {
   readonly #options: PoolOptions;
   readonly #idle: QueryChild[] = [];
   readonly #living = new Set<QueryChild>();
+  #refilling: NodeJS.Timeout | null = null;
   #isClosed = false;
 
   constructor(options: PoolOptions) {
@@ -38,7 +41,7 @@ export class ChildPool {
     let child = this.#idle.shift();
     while (child?.isDead) child = this.#idle.shift();
     child ??= this.#start();
-    this.#refill();
+    this.#refillSoon();
     try {
       await child.ready;
     } catch (thrown) {
@@ -49,7 +52,7 @@ export class ChildPool {
   }
 
   release(child: QueryChild): void {
-    if (child.isDead || this.#isClosed || this.#idle.length >= this.#options.size) child.kill();
+    if (child.isDead || this.#isClosed || this.#idle.length >= 2 * this.#options.size) child.kill();
     else this.#idle.unshift(child);
   }
 
@@ -59,6 +62,14 @@ export class ChildPool {
     const all = [...this.#living];
     for (const child of all) child.kill();
     await Promise.all(all.map((child) => child.gone));
+  }
+
+  /** Starting a process takes the same cores as the query that was just given one: let it have its first rows before. */
+  #refillSoon(): void {
+    this.#refilling ??= setTimeout(() => {
+      this.#refilling = null;
+      this.#refill();
+    }, refillDelayMs).unref();
   }
 
   #refill(): void {

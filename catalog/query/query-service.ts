@@ -293,9 +293,7 @@ export class QueryService {
     const child = await this.#pool.acquire();
     query.child = child;
     if (query.stop !== null) return;
-    const analysis = await child.analyse(query.sql);
-    requireParameters(analysis.parameters, query.parameters);
-    const request = await this.#plan(query, analysis);
+    const request = await this.#prepare(query, child);
     await child.run(request, {
       columns: (columns) => {
         query.columns = columns;
@@ -304,6 +302,19 @@ export class QueryService {
         query.rowCount += rows;
       },
     });
+  }
+
+  /** A child whose statement turns out not to run has run nothing: it is as good as new. */
+  async #prepare(query: ActiveQuery, child: QueryChild): Promise<RunRequest> {
+    try {
+      const analysis = await child.analyse(query.sql);
+      requireParameters(analysis.parameters, query.parameters);
+      return await this.#plan(query, analysis);
+    } catch (thrown) {
+      query.child = null;
+      this.#pool.release(child);
+      throw thrown;
+    }
   }
 
   async #plan(query: ActiveQuery, analysis: Analysis): Promise<RunRequest> {
