@@ -7,7 +7,7 @@ import {
   UNKNOWN,
   type Value,
 } from '#catalog/schemas/schema.ts';
-import { nearestNames } from './expression/refusal.ts';
+import { suggestion } from './expression/refusal.ts';
 
 /** Takes the value at `from` and puts it at `to`; both are names from the top of the row down. */
 export interface Selection {
@@ -142,7 +142,7 @@ function originOf({ path, origin }: Context): FieldOrigin {
 }
 
 function missing(path: readonly string[], depth: number, known: readonly Field[], table: string): DailiesError {
-  const hint = nearestNames(
+  const hint = suggestion(
     path[depth] ?? '',
     known.map(({ name }) => name),
   );

@@ -14,7 +14,7 @@ import {
   type Run,
   scaleOf,
 } from './operand.ts';
-import { nearestNames, type RefusalCode, refuse } from './refusal.ts';
+import { type RefusalCode, refuse, suggestion } from './refusal.ts';
 import { changeCase, compareDouble, compareText, likeTest, parseDate, parseTimestamp } from './scalars.ts';
 import type { Arithmetic, Comparison, Expression, Literal } from './syntax.ts';
 
@@ -181,7 +181,7 @@ class Compiler {
   }
 
   #unknown(path: readonly string[], depth: number, known: readonly string[], at: number) {
-    const hint = nearestNames(path[depth] ?? '', known);
+    const hint = suggestion(path[depth] ?? '', known);
     const inside = depth === 0 ? '' : ` in "${path.slice(0, depth).join('.')}"`;
     return this.#refuse(at, `There is no field "${path[depth]}"${inside}${hint}`, 'schema_incompatible');
   }
@@ -329,10 +329,7 @@ class Compiler {
     const compute = textFunctions.get(name);
     if (compute === undefined) {
       const known = [...textFunctions.keys(), 'coalesce'];
-      throw this.#refuse(
-        at,
-        `There is no function ${name}()${nearestNames(name, known)}; there are ${known.join(', ')}`,
-      );
+      throw this.#refuse(at, `There is no function ${name}()${suggestion(name, known)}; there are ${known.join(', ')}`);
     }
     if (inputs.length !== 1) throw this.#refuse(at, `${name}() takes one value`);
     return this.#textFunction(`${name}()`, inputs, at, compute.run, compute.type);

@@ -1,4 +1,5 @@
 import { DailiesError } from '#catalog/error.ts';
+import { nearestName } from '#catalog/services/nearest-name.ts';
 
 /** An `expression_invalid` that says where in the text, counted from 1; by line too where there are several. */
 export function refuse(
@@ -16,27 +17,8 @@ export function refuse(
 
 export type RefusalCode = 'expression_invalid' | 'schema_incompatible';
 
-/** ` Did you mean a or b?` with the names that differ from `name` in few letters; empty if none does. */
-export function nearestNames(name: string, names: readonly string[]): string {
-  const limit = name.length < 4 ? 1 : Math.max(2, Math.floor(name.length / 3));
-  const near = names
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ distance }) => distance <= limit)
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ candidate }) => candidate);
-  return near.length === 0 ? '' : ` (did you mean ${near.join(' or ')}?)`;
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, substitution));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
+/** ` (did you mean x?)` for the nearest of the names; empty if none is near. */
+export function suggestion(name: string, names: readonly string[]): string {
+  const near = nearestName(name, names);
+  return near === null ? '' : ` (did you mean ${near}?)`;
 }
