@@ -73,7 +73,8 @@ function snapshotAt(metadata: TableMetadata, at: ScanTime): Snapshot {
 /** Files with few rows are masked together by an anti join; larger ones each by a bit mask, which is cheaper a row. */
 const smallFileRows = 50_000;
 
-function scanSql(files: readonly LiveFile[], schema: Schema, ids: readonly number[]): string {
+/** A SELECT of these files' live rows, columns in schema order. */
+export function scanSql(files: readonly LiveFile[], schema: Schema, ids: readonly number[]): string {
   const columns = schema.fields.map((field) => identifier(field.name)).join(', ');
   const clean: LiveFile[] = [];
   const joined: LiveFile[] = [];

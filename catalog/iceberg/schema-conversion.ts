@@ -131,9 +131,15 @@ function evolve(current: SchemaState, next: Schema, isReplacing: boolean): Schem
 }
 
 /** Table properties that go with the schema: the key, where identifier fields do not hold it. */
-export function schemaProperties(schema: Schema, iceberg: IcebergSchema): Record<string, string> {
+export function schemaProperties(
+  schema: Schema,
+  iceberg: IcebergSchema,
+  current: Readonly<Record<string, string>>,
+): Record<string, string> {
   const isIdentified = (iceberg['identifier-field-ids'] ?? []).length > 0;
-  return schema.key.length > 0 && !isIdentified ? { [keyProperty]: JSON.stringify(schema.key) } : {};
+  if (schema.key.length > 0 && !isIdentified) return { [keyProperty]: JSON.stringify(schema.key) };
+  // A key that is gone, or that identifier fields hold by now.
+  return keyProperty in current ? { [keyProperty]: '[]' } : {};
 }
 
 interface Evolution {

@@ -1,0 +1,210 @@
+import {
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBMapValue,
+  type DuckDBType,
+  type DuckDBValue,
+} from '@duckdb/node-api';
+import { DailiesError } from '../error.ts';
+import type { Field, FieldType, Schema, Value } from '../schemas/schema.ts';
+import { encodeBound } from './bounds.ts';
+import { duckdbType, duckdbTypeName, identifier, literal, toDuckdb } from './duckdb-values.ts';
+import { diskError, fileUri, syncPath } from './location.ts';
+import type { DataFile } from './manifest.ts';
+import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
+
+/** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
+export interface FileSchema {
+  schema: Schema;
+  iceberg: IcebergSchema;
+}
+
+const chunkRows = 2048;
+let nextTable = 0;
+
+/** Writes one Parquet data file: rows are gathered in DuckDB's memory and written out by `finish`. */
+export class DataFileWriter {
+  readonly #connection: DuckDBConnection;
+  readonly #fileSchema: FileSchema;
+  readonly #table: string;
+  readonly #appender: DuckDBAppender;
+  readonly #types: DuckDBType[];
+  readonly #convert: ((value: Value) => DuckDBValue)[];
+  #columns: DuckDBValue[][];
+  #buffered = 0;
+  #rows = 0;
+
+  private constructor(connection: DuckDBConnection, fileSchema: FileSchema, table: string, appender: DuckDBAppender) {
+    this.#connection = connection;
+    this.#fileSchema = fileSchema;
+    this.#table = table;
+    this.#appender = appender;
+    this.#types = fileSchema.schema.fields.map((field) => duckdbType(field.type));
+    this.#convert = fileSchema.schema.fields.map((field) => toDuckdb(field.type));
+    this.#columns = this.#types.map(() => []);
+  }
+
+  static async open(connection: DuckDBConnection, fileSchema: FileSchema): Promise<DataFileWriter> {
+    const table = `rows_${nextTable++}`;
+    const columns = fileSchema.schema.fields.map((field) => `${identifier(field.name)} ${duckdbTypeName(field.type)}`);
+    await connection.run(`CREATE TEMP TABLE ${table} (${columns.join(', ')})`);
+    return new DataFileWriter(connection, fileSchema, table, await connection.createAppender(table));
+  }
+
+  /** Rows appended so far: the next row's position in the file. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  append(row: readonly Value[]): void {
+    const at = this.#buffered;
+    for (let index = 0; index < this.#columns.length; index++) {
+      const column = this.#columns[index];
+      const convert = this.#convert[index];
+      if (column && convert) column[at] = convert(row[index] ?? null);
+    }
+    this.#buffered += 1;
+    this.#rows += 1;
+    if (this.#buffered === chunkRows) this.#flushChunk();
+  }
+
+  /** Writes the file and flushes it to disk; its folder is flushed by the caller. The writer is spent. */
+  async finish(path: string): Promise<DataFile> {
+    this.#flushChunk();
+    this.#appender.closeSync();
+    try {
+      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, path);
+    } finally {
+      await this.#connection.run(`DROP TABLE ${this.#table}`);
+    }
+  }
+
+  /** Forgets the rows. The writer is spent. */
+  async abandon(): Promise<void> {
+    this.#appender.closeSync();
+    await this.#connection.run(`DROP TABLE ${this.#table}`);
+  }
+
+  #flushChunk(): void {
+    if (this.#buffered === 0) return;
+    const chunk = DuckDBDataChunk.create(this.#types, this.#buffered);
+    chunk.setColumns(this.#columns);
+    this.#appender.appendDataChunk(chunk);
+    this.#columns = this.#types.map(() => []);
+    this.#buffered = 0;
+  }
+}
+
+/** Writes the rows of a SELECT, in its order, as one Parquet data file with field ids, and flushes it to disk. */
+export async function copyToFile(
+  connection: DuckDBConnection,
+  select: string,
+  { schema, iceberg }: FileSchema,
+  path: string,
+): Promise<DataFile> {
+  const copy = `COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
+  let row: readonly DuckDBValue[] | undefined;
+  try {
+    row = (await connection.runAndReadAll(copy)).getRows()[0];
+    await syncPath(path);
+  } catch (thrown) {
+    throw diskError(thrown, path);
+  }
+  const [, count, sizeBytes, , statistics] = row ?? [];
+  return {
+    content: 'data',
+    location: fileUri(path),
+    recordCount: Number(count),
+    sizeBytes: Number(sizeBytes),
+    ...columnStatistics(statistics ?? null, schema, iceberg, Number(count)),
+    referencedDataFile: null,
+  };
+}
+
+function fieldIdsClause(fields: readonly IcebergField[]): string {
+  return `{${fields.map((field) => `${identifier(field.name)}: ${fieldIdOf(field.id, field.type)}`).join(', ')}}`;
+}
+
+function fieldIdOf(id: number, type: IcebergType): string {
+  if (typeof type === 'string') return String(id);
+  switch (type.type) {
+    case 'struct': {
+      const nested = type.fields.map((field) => `${identifier(field.name)}: ${fieldIdOf(field.id, field.type)}`);
+      return `{__duckdb_field_id: ${id}, ${nested.join(', ')}}`;
+    }
+    case 'list':
+      return `{__duckdb_field_id: ${id}, element: ${fieldIdOf(type['element-id'], type.element)}}`;
+    case 'map':
+      throw new DailiesError('type_unsupported', 'Columns of type map cannot be written.');
+  }
+}
+
+type Statistics = Pick<
+  DataFile,
+  'columnSizes' | 'valueCounts' | 'nullCounts' | 'nanCounts' | 'lowerBounds' | 'upperBounds'
+>;
+
+/** Counts and bounds of the columns outside lists, by field id, from what COPY's RETURN_STATS tells as text. */
+function columnStatistics(
+  statistics: DuckDBValue,
+  schema: Schema,
+  iceberg: IcebergSchema,
+  recordCount: number,
+): Statistics {
+  const byPath = new Map<string, Map<string, string>>();
+  if (statistics instanceof DuckDBMapValue) {
+    for (const { key, value } of statistics.entries) {
+      if (!(value instanceof DuckDBMapValue)) continue;
+      byPath.set(String(key), new Map(value.entries.map((entry) => [String(entry.key), String(entry.value)])));
+    }
+  }
+  const result = {
+    columnSizes: new Map<number, number>(),
+    valueCounts: new Map<number, number>(),
+    nullCounts: new Map<number, number>(),
+    nanCounts: new Map<number, number>(),
+    lowerBounds: new Map<number, Uint8Array>(),
+    upperBounds: new Map<number, Uint8Array>(),
+  };
+  for (const leaf of leaves(schema.fields, iceberg.fields, [])) {
+    const facts = byPath.get(leaf.path.map(identifier).join('.'));
+    if (!facts) continue;
+    setNumber(result.columnSizes, leaf.id, facts.get('column_size_bytes'));
+    setNumber(result.nullCounts, leaf.id, facts.get('null_count'));
+    result.valueCounts.set(leaf.id, recordCount);
+    if (facts.get('has_nan') === 'true') continue;
+    if (leaf.type.kind === 'float' || leaf.type.kind === 'double') result.nanCounts.set(leaf.id, 0);
+    setBound(result.lowerBounds, leaf, facts.get('min'), 'lower');
+    setBound(result.upperBounds, leaf, facts.get('max'), 'upper');
+  }
+  return result;
+}
+
+interface Leaf {
+  id: number;
+  type: FieldType;
+  path: string[];
+}
+
+function* leaves(fields: readonly Field[], iceberg: readonly IcebergField[], prefix: string[]): Generator<Leaf> {
+  for (const [index, field] of fields.entries()) {
+    const twin = iceberg[index];
+    if (!twin) continue;
+    const path = [...prefix, field.name];
+    if (field.type.kind === 'struct' && typeof twin.type === 'object' && twin.type.type === 'struct') {
+      yield* leaves(field.type.fields, twin.type.fields, path);
+    } else if (field.type.kind !== 'list') {
+      yield { id: twin.id, type: field.type, path };
+    }
+  }
+}
+
+function setNumber(map: Map<number, number>, id: number, text: string | undefined): void {
+  if (text !== undefined && /^\d+$/.test(text)) map.set(id, Number(text));
+}
+
+function setBound(map: Map<number, Uint8Array>, leaf: Leaf, text: string | undefined, side: 'lower' | 'upper'): void {
+  const bound = text === undefined ? null : encodeBound(leaf.type, text, side);
+  if (bound) map.set(leaf.id, bound);
+}

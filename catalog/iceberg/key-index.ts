@@ -1,0 +1,184 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { type Database, open, type RootDatabase } from 'lmdb';
+
+/** Where a row stands: a data file's location and the row's position in it. */
+export interface RowPlace {
+  location: string;
+  position: number;
+}
+
+/** One entry to write: its bytes as latin1 text, and the row's place; null removes it. */
+export type IndexChanges = ReadonlyMap<string, RowPlace | null>;
+
+/** What the index stands for: equal stands hold equal entries. */
+export interface IndexStand {
+  /** The snapshot whose rows are indexed; null while a commit that has outgrown memory is on its way into the index. */
+  snapshotId: bigint | null;
+  /** What the entries are made of: the key's columns and types. */
+  shape: string;
+}
+
+/**
+ * The local index of one table, in LMDB: key → data file and position. It is derived from the table and may be lost, stale
+ * or removed at any time: whoever uses it compares `stand` with the table first. For a table without a key the entries
+ * are a row's hash followed by its place, so that equal rows stand side by side.
+ *
+ *   entries: key → file id (4 bytes), position (4 bytes)     files: id → location
+ *   meta: stand                                              garbage: path → when it may be deleted
+ */
+export class KeyIndex {
+  readonly #root: RootDatabase<unknown, string>;
+  readonly #entries: Database<Buffer, Buffer>;
+  readonly #files: Database<string, number>;
+  // The snapshot id as text: 64 bits do not survive as a number.
+  readonly #meta: Database<{ snapshotId: string | null; shape: string }, string>;
+  readonly #garbage: Database<number, string>;
+  readonly #locations = new Map<number, string>();
+  readonly #ids = new Map<string, number>();
+  #nextId = 1;
+
+  private constructor(directory: string) {
+    mkdirSync(directory, { recursive: true });
+    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 8 });
+    this.#entries = this.#root.openDB({ name: 'entries', keyEncoding: 'binary', encoding: 'binary' });
+    this.#files = this.#root.openDB({ name: 'files', encoding: 'string' });
+    this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
+    this.#garbage = this.#root.openDB({ name: 'garbage', encoding: 'msgpack' });
+    for (const { key, value } of this.#files.getRange()) this.#remember(key, value);
+  }
+
+  /** Opens or makes the index; one that cannot be opened is thrown away. */
+  static open(directory: string): KeyIndex {
+    try {
+      return new KeyIndex(directory);
+    } catch {
+      rmSync(directory, { recursive: true, force: true });
+      return new KeyIndex(directory);
+    }
+  }
+
+  get stand(): IndexStand | null {
+    const stand = this.#meta.get('stand');
+    if (!stand) return null;
+    return { snapshotId: stand.snapshotId === null ? null : BigInt(stand.snapshotId), shape: stand.shape };
+  }
+
+  /** Where the row of this key stands; null for none. */
+  find(key: string): RowPlace | null {
+    const value = this.#entries.getBinaryFast(Buffer.from(key, 'latin1'));
+    return value ? this.#readPlace(value, 0) : null;
+  }
+
+  /** The places of the rows with this hash, of a table without a key. */
+  findAll(hash: string): RowPlace[] {
+    const start = Buffer.from(hash, 'latin1');
+    const end = Buffer.concat([start, Buffer.alloc(9, 0xff)]);
+    const places: RowPlace[] = [];
+    for (const key of this.#entries.getKeys({ start, end })) {
+      const place = this.#readPlace(key, start.length);
+      if (place) places.push(place);
+    }
+    return places;
+  }
+
+  /** The entry of one row of a table without a key. */
+  rowEntry(hash: string, place: RowPlace): string {
+    return hash + this.#placeBytes(place).toString('latin1');
+  }
+
+  /** Says that the entries stand for nothing until `apply` gives the next stand. On disk when resolved. */
+  async markUnfinished(shape: string): Promise<void> {
+    await this.#meta.put('stand', { snapshotId: null, shape });
+    await this.#root.flushed;
+  }
+
+  /** Writes entries without changing the stand, which must be unfinished. */
+  write(changes: IndexChanges): void {
+    this.#root.transactionSync(() => this.#put(changes));
+  }
+
+  /** Writes entries and the stand they lead to, in one transaction. */
+  async apply(changes: IndexChanges, stand: IndexStand, goneFiles: Iterable<string>): Promise<void> {
+    await this.#root.transaction(() => {
+      this.#put(changes);
+      for (const location of goneFiles) this.#forget(location);
+      void this.#meta.put('stand', { ...stand, snapshotId: stand.snapshotId?.toString() ?? null });
+    });
+  }
+
+  /** Removes all entries and files; the stand becomes unfinished. */
+  async clear(shape: string): Promise<void> {
+    await this.markUnfinished(shape);
+    await this.#entries.clearAsync();
+    await this.#files.clearAsync();
+    this.#locations.clear();
+    this.#ids.clear();
+  }
+
+  /** Remembers files that nothing refers to any more, to be deleted from `dueMs` on. */
+  async addGarbage(paths: Iterable<string>, dueMs: number): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const path of paths) void this.#garbage.put(path, dueMs);
+    });
+  }
+
+  /** Files that may be deleted by now. */
+  dueGarbage(nowMs: number): string[] {
+    const due: string[] = [];
+    for (const { key, value } of this.#garbage.getRange()) if (value <= nowMs) due.push(key);
+    return due;
+  }
+
+  async removeGarbage(paths: Iterable<string>): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const path of paths) void this.#garbage.remove(path);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #put(changes: IndexChanges): void {
+    for (const [key, place] of changes) {
+      const bytes = Buffer.from(key, 'latin1');
+      if (place) void this.#entries.put(bytes, this.#placeBytes(place));
+      else void this.#entries.remove(bytes);
+    }
+  }
+
+  #placeBytes(place: RowPlace): Buffer {
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeUInt32BE(this.#idOf(place.location), 0);
+    bytes.writeUInt32BE(place.position, 4);
+    return bytes;
+  }
+
+  #readPlace(bytes: Buffer, offset: number): RowPlace | null {
+    const location = this.#locations.get(bytes.readUInt32BE(offset));
+    return location === undefined ? null : { location, position: bytes.readUInt32BE(offset + 4) };
+  }
+
+  #idOf(location: string): number {
+    const known = this.#ids.get(location);
+    if (known !== undefined) return known;
+    const id = this.#nextId;
+    this.#remember(id, location);
+    void this.#files.put(id, location);
+    return id;
+  }
+
+  #remember(id: number, location: string): void {
+    this.#locations.set(id, location);
+    this.#ids.set(location, id);
+    this.#nextId = Math.max(this.#nextId, id + 1);
+  }
+
+  #forget(location: string): void {
+    const id = this.#ids.get(location);
+    if (id === undefined) return;
+    this.#ids.delete(location);
+    this.#locations.delete(id);
+    void this.#files.remove(id);
+  }
+}

@@ -1,0 +1,91 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { encodeLong } from './bounds.ts';
+import { literal } from './duckdb-values.ts';
+import { deletePathFieldId, deletePositionFieldId } from './live-files.ts';
+import { filePath, fileUri, writeFileSynced } from './location.ts';
+import type { DataFile } from './manifest.ts';
+import { PositionSet } from './position-set.ts';
+
+/*
+ * Position delete files (iceberg.apache.org/spec, Position Delete Files): Parquet with the columns file_path and pos, both
+ * required, sorted by them. Ours each belong to one data file and hold all of its deleted positions: a later commit that
+ * deletes more of its rows replaces the file by a larger one.
+ */
+
+/** Writes the delete file of one data file and flushes it to disk; its folder is flushed by the caller. */
+export async function writePositionDeletes(
+  dataLocation: string,
+  deleted: PositionSet,
+  path: string,
+): Promise<DataFile> {
+  const positions = deleted.toArray();
+  const count = positions.length;
+  const buffer = parquetWriteBuffer({
+    schema: [
+      { name: 'root', num_children: 2 },
+      {
+        name: 'file_path',
+        type: 'BYTE_ARRAY',
+        repetition_type: 'REQUIRED',
+        converted_type: 'UTF8',
+        field_id: deletePathFieldId,
+      },
+      { name: 'pos', type: 'INT64', repetition_type: 'REQUIRED', field_id: deletePositionFieldId },
+    ],
+    columnData: [
+      { name: 'file_path', data: new Array<string>(count).fill(dataLocation) },
+      { name: 'pos', data: positions },
+    ],
+    // Readers use the footer's bounds as we do the manifest's: whole or not at all.
+    statisticsTruncateLength: Number.POSITIVE_INFINITY,
+    rowGroupSize: 1_000_000,
+  });
+  const bytes = new Uint8Array(buffer);
+  await writeFileSynced(path, bytes);
+  const pathBound = Buffer.from(dataLocation);
+  return {
+    content: 'position-deletes',
+    location: fileUri(path),
+    recordCount: count,
+    sizeBytes: bytes.length,
+    columnSizes: new Map(),
+    valueCounts: new Map([
+      [deletePathFieldId, count],
+      [deletePositionFieldId, count],
+    ]),
+    nullCounts: new Map([
+      [deletePathFieldId, 0],
+      [deletePositionFieldId, 0],
+    ]),
+    nanCounts: new Map(),
+    lowerBounds: new Map<number, Uint8Array>([
+      [deletePathFieldId, pathBound],
+      [deletePositionFieldId, encodeLong(positions[0] ?? 0n)],
+    ]),
+    upperBounds: new Map<number, Uint8Array>([
+      [deletePathFieldId, pathBound],
+      [deletePositionFieldId, encodeLong(positions[count - 1] ?? 0n)],
+    ]),
+    referencedDataFile: dataLocation,
+  };
+}
+
+/** Positions of `dataLocation` that these delete files hold. */
+export async function readPositionDeletes(
+  connection: DuckDBConnection,
+  dataLocation: string,
+  recordCount: number,
+  deleteLocations: readonly string[],
+): Promise<PositionSet> {
+  const deleted = new PositionSet(recordCount);
+  if (deleteLocations.length === 0) return deleted;
+  const paths = deleteLocations.map((location) => literal(filePath(location))).join(', ');
+  const result = await connection.stream(
+    `SELECT pos FROM read_parquet([${paths}]) WHERE file_path = ${literal(dataLocation)}`,
+  );
+  for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+    for (const position of chunk.getColumnValues(0)) deleted.add(Number(position));
+  }
+  return deleted;
+}

@@ -1,0 +1,53 @@
+/** Row positions of one data file, as bits: a file of a million rows takes 125 kB, however many are in the set. */
+export class PositionSet {
+  #words: Uint32Array;
+  #size = 0;
+
+  constructor(rowCount = 0) {
+    this.#words = new Uint32Array(Math.max(1, Math.ceil(rowCount / 32)));
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(position: number): boolean {
+    return ((this.#words[position >>> 5] ?? 0) & (1 << (position & 31))) !== 0;
+  }
+
+  add(position: number): void {
+    const word = position >>> 5;
+    if (word >= this.#words.length) {
+      const grown = new Uint32Array(Math.max(word + 1, this.#words.length * 2));
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    const bit = 1 << (position & 31);
+    const old = this.#words[word] ?? 0;
+    if ((old & bit) !== 0) return;
+    this.#words[word] = old | bit;
+    this.#size += 1;
+  }
+
+  clone(): PositionSet {
+    const copy = new PositionSet();
+    copy.#words = this.#words.slice();
+    copy.#size = this.#size;
+    return copy;
+  }
+
+  /** All positions, ascending. */
+  toArray(): BigInt64Array<ArrayBuffer> {
+    const positions = new BigInt64Array(this.#size);
+    let next = 0;
+    for (let word = 0; word < this.#words.length; word++) {
+      let bits = this.#words[word] ?? 0;
+      while (bits !== 0) {
+        const lowest = 31 - Math.clz32(bits & -bits);
+        positions[next++] = BigInt(word * 32 + lowest);
+        bits &= bits - 1;
+      }
+    }
+    return positions;
+  }
+}

@@ -1,0 +1,283 @@
+import type { Row, Schema } from '../schemas/schema.ts';
+import { keyEncoder, rowHasher } from './key-encoding.ts';
+import type { IndexStand, KeyIndex, RowPlace } from './key-index.ts';
+import { readLiveFiles } from './live-files.ts';
+import type { DataFile } from './manifest.ts';
+import type { PositionSet } from './position-set.ts';
+import { currentSnapshot, snapshotById, type TableMetadata } from './table-metadata.ts';
+import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
+
+/** The table that the index is of, as the commit in hand sees it. */
+export interface IndexedTable extends ReadSchema {
+  files: WorkingFiles;
+  /** As of the last commit. */
+  metadata: TableMetadata;
+}
+
+/** Changes beyond this many go into the index before their commit, which a crash then makes worthless. */
+const maxOverlay = 200_000;
+const writeRows = 20_000;
+
+/**
+ * The key index within a commit: the stored entries under an overlay of the commit's own changes, which are stored after
+ * the commit. Before its first use in a commit it is compared with the table and brought up to it:
+ *
+ *   stored stand            | table                     | then
+ *   same snapshot and shape | nothing staged around it  | used as it is
+ *   older snapshot, kept    | its files are still there | changed files are replayed
+ *   anything else           |                           | rebuilt from the key columns of all live files
+ */
+export class TableIndex {
+  readonly store: KeyIndex;
+  #isUsed = false;
+  #shape = '';
+  #overlay = new Map<string, RowPlace | null>();
+  /** Overlay entries by row hash, of a table without a key. */
+  #overlayByHash = new Map<string, Set<string>>();
+  /** True while stored entries are of rows that the commit in hand has all removed. */
+  #ignoresStored = false;
+  /** True while the stored entries are ahead of the table. */
+  #isUnfinished = false;
+  #isKeyless = false;
+
+  constructor(store: KeyIndex) {
+    this.store = store;
+  }
+
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+
+  /** Makes the index true for the table with what is staged. */
+  async use(table: IndexedTable): Promise<void> {
+    if (this.#isUsed) return;
+    this.#shape = shapeOf(table);
+    this.#isKeyless = table.schema.key.length === 0;
+    this.#overlay.clear();
+    this.#overlayByHash.clear();
+    const isTouched =
+      table.files.staged().length > 0 || table.files.touched().length > 0 || table.files.removed.size > 0;
+    const current = currentSnapshot(table.metadata)?.['snapshot-id'] ?? 0n;
+    const stand = this.store.stand;
+    const isCurrent = stand?.snapshotId === current && stand.shape === this.#shape;
+    if (table.files.all().length === 0) {
+      this.#ignoresStored = true;
+    } else if (!isCurrent || isTouched) {
+      const isReplayed = !isTouched && stand?.shape === this.#shape && (await this.#replay(table, stand, current));
+      if (!isReplayed) {
+        await this.#rebuild(table);
+        if (!isTouched) await this.#stand(current);
+      }
+    }
+    this.#isUsed = true;
+  }
+
+  find(key: string): RowPlace | null {
+    const changed = this.#overlay.get(key);
+    if (changed !== undefined) return changed;
+    return this.#ignoresStored ? null : this.store.find(key);
+  }
+
+  findAll(hash: string): RowPlace[] {
+    const stored = this.#ignoresStored ? [] : this.store.findAll(hash);
+    const places = stored.filter((place) => !this.#overlay.has(this.store.rowEntry(hash, place)));
+    for (const entry of this.#overlayByHash.get(hash) ?? []) {
+      const place = this.#overlay.get(entry);
+      if (place) places.push(place);
+    }
+    return places;
+  }
+
+  note(key: string, place: RowPlace | null, removed: RowPlace | null): void {
+    if (!this.#isUsed) return;
+    if (!this.#isKeyless) {
+      this.#overlay.set(key, place);
+      return;
+    }
+    if (removed) this.#overlay.set(this.store.rowEntry(key, removed), null);
+    if (place) {
+      const entry = this.store.rowEntry(key, place);
+      this.#overlay.set(entry, place);
+      const entries = this.#overlayByHash.get(key);
+      if (entries) entries.add(entry);
+      else this.#overlayByHash.set(key, new Set([entry]));
+    }
+  }
+
+  /** All rows are gone. */
+  truncate(): void {
+    this.#overlay.clear();
+    this.#overlayByHash.clear();
+    if (this.#isUsed) this.#ignoresStored = true;
+  }
+
+  /** Nothing that was noted holds any more: the index is looked at anew before its next use. */
+  forget(): void {
+    this.#overlay.clear();
+    this.#overlayByHash.clear();
+    this.#isUsed = false;
+    this.#ignoresStored = false;
+  }
+
+  /** Moves an overlay that has grown too large into the store. */
+  async spill(): Promise<void> {
+    if (this.#overlay.size < maxOverlay) return;
+    await this.#beginUnfinished();
+    this.store.write(this.#overlay);
+    this.#overlay.clear();
+    this.#overlayByHash.clear();
+  }
+
+  /** Stores the changes of a commit that is done. An index that the commit had no use for stays behind. */
+  async settle(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
+    if (this.#isUsed) {
+      if (this.#ignoresStored) await this.#beginUnfinished();
+      await this.store.apply(this.#overlay, { snapshotId, shape: this.#shape }, goneFiles);
+    }
+    this.forget();
+    this.#isUnfinished = false;
+  }
+
+  /** Follows rows that compaction has put into `file`, not committed yet. A stale index stays stale. */
+  async moveRows(table: IndexedTable, file: DataFile): Promise<void> {
+    this.#shape = shapeOf(table);
+    this.#isKeyless = table.schema.key.length === 0;
+    const stand = this.store.stand;
+    const current = currentSnapshot(table.metadata)?.['snapshot-id'];
+    if (stand?.shape !== this.#shape || stand.snapshotId !== current) return;
+    this.#isUsed = true;
+    const working = table.files.all().find((candidate) => candidate.file === file);
+    if (!working) return;
+    await this.#scanKeys(table, working, async (keys) => {
+      for (const { key, place } of keys) this.note(key, place, null);
+      await this.spill();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+  }
+
+  async #beginUnfinished(): Promise<void> {
+    if (this.#ignoresStored) await this.store.clear(this.#shape);
+    else if (!this.#isUnfinished) await this.store.markUnfinished(this.#shape);
+    this.#ignoresStored = false;
+    this.#isUnfinished = true;
+  }
+
+  async #rebuild(table: IndexedTable): Promise<void> {
+    await this.store.clear(this.#shape);
+    this.#isUnfinished = true;
+    for (const file of table.files.all()) await this.#storeKeys(table, file);
+  }
+
+  async #storeKeys(table: IndexedTable, file: WorkingFile): Promise<void> {
+    let batch = new Map<string, RowPlace>();
+    const write = () => {
+      this.store.write(batch);
+      batch = new Map();
+    };
+    await this.#scanKeys(table, file, (keys) => {
+      for (const { key, place } of keys) batch.set(this.#isKeyless ? this.store.rowEntry(key, place) : key, place);
+      if (batch.size >= writeRows) write();
+    });
+    write();
+  }
+
+  /** Brings stored entries from an older snapshot to the current one; false if that cannot be done. */
+  async #replay(table: IndexedTable, stand: IndexStand, current: bigint): Promise<boolean> {
+    const old = stand.snapshotId === null ? null : snapshotById(table.metadata, stand.snapshotId);
+    if (!old) return false;
+    const before = new Map((await readLiveFiles(old)).files.map((file) => [file.data.file.location, file]));
+    for (const location of before.keys()) if (!table.files.has(location)) return false;
+    await this.#beginUnfinished();
+    const changed = table.files.all().filter((file) => deletesOf(file) !== deletesOf(before.get(file.file.location)));
+    for (const file of changed) {
+      const known = before.get(file.file.location);
+      if (known) await this.#removeDeleted(table, file);
+    }
+    for (const file of table.files.all()) {
+      if (!before.has(file.file.location)) await this.#storeKeys(table, file);
+    }
+    await this.#stand(current);
+    return true;
+  }
+
+  async #stand(snapshotId: bigint): Promise<void> {
+    await this.store.apply(new Map(), { snapshotId, shape: this.#shape }, []);
+    this.#isUnfinished = false;
+  }
+
+  // Removes the entries of deleted rows unless they have moved on; files added later are stored afterwards.
+  async #removeDeleted(table: IndexedTable, file: WorkingFile): Promise<void> {
+    const deleted = await table.files.positionsOf(file);
+    await this.#scanKeys(
+      table,
+      file,
+      (keys) => {
+        const removals = new Map<string, null>();
+        for (const { key, place } of keys) {
+          if (this.#isKeyless) {
+            removals.set(this.store.rowEntry(key, place), null);
+            continue;
+          }
+          const stored = this.store.find(key);
+          if (stored?.location === place.location && stored.position === place.position) removals.set(key, null);
+        }
+        this.store.write(removals);
+      },
+      deleted,
+    );
+  }
+
+  async #scanKeys(
+    table: IndexedTable,
+    file: WorkingFile,
+    visit: (keys: { key: string; place: RowPlace }[]) => void | Promise<void>,
+    only?: PositionSet,
+  ): Promise<void> {
+    const columns = this.#isKeyless ? { schema: table.schema, ids: table.ids } : keyColumns(table);
+    const encode: (row: Row) => Buffer = this.#isKeyless
+      ? rowHasher(columns.schema, columns.ids)
+      : keyEncoder(columns.schema);
+    await table.files.scan(
+      file,
+      columns,
+      (rows) =>
+        visit(
+          rows.map(({ row, position }) => ({
+            key: encode(row).toString('latin1'),
+            place: { location: file.file.location, position },
+          })),
+        ),
+      only,
+    );
+  }
+}
+
+function deletesOf(file: { deletes: readonly { file: DataFile }[] } | undefined): string {
+  return (file?.deletes ?? []).map((entry) => entry.file.location).join();
+}
+
+/** Only the key's columns, in key order. */
+function keyColumns({ schema, ids }: ReadSchema): ReadSchema {
+  const indexes = schema.key.map((name) => schema.fields.findIndex((field) => field.name === name));
+  const fields = indexes.flatMap((index) => schema.fields[index] ?? []);
+  return { schema: { fields, key: schema.key } satisfies Schema, ids: indexes.map((index) => ids[index] ?? 0) };
+}
+
+/** What entries are made of: widening a column does not change it, another key does. */
+function shapeOf({ schema, ids }: ReadSchema): string {
+  const isKeyless = schema.key.length === 0;
+  const columns = schema.fields
+    .map((field, index) => ({ id: ids[index], field, order: schema.key.indexOf(field.name) }))
+    .filter(({ order }) => isKeyless || order >= 0)
+    .sort((a, b) => a.order - b.order)
+    .map(({ id, field }) => `${id}:${encodingOf(field.type.kind)}`);
+  return `${isKeyless ? 'row' : 'key'} ${columns.join(' ')}`;
+}
+
+function encodingOf(kind: string): string {
+  if (kind === 'int' || kind === 'long') return 'integer';
+  return kind === 'float' || kind === 'double' ? 'floating' : kind;
+}

@@ -1,0 +1,248 @@
+import { DailiesError } from '#catalog/error.ts';
+import { type Alongside, commitTables, compactTable } from '#catalog/iceberg/commit.ts';
+import { recordTable } from '#catalog/iceberg/record-table.ts';
+import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
+import { schemaOf } from '#catalog/iceberg/table-metadata.ts';
+import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { ChangeEvent, TableChanges } from '../event.ts';
+import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
+import type { IcebergSinkConfig, IcebergSinkDeps } from './iceberg.ts';
+
+const positionProperty = 'dailies.position';
+const pipelineProperty = 'dailies.pipeline';
+const epochProperty = 'dailies.epoch';
+
+interface Target {
+  /** Counts the writers that the table has had: two at once can be told apart in its history. */
+  epoch: number;
+  /** source.schema.table */
+  source: string;
+  writer: TableWriter;
+  /** Schema id whose columns the catalog's pages have; null before this sink's first commit. */
+  recordedSchemaId: number | null;
+}
+
+/**
+ * The tables of one pipeline. Staged rows wait in each table's writer; `commit` makes one snapshot of each table that
+ * changed and moves all pointers in one transaction. After an error the sink is spent and is opened anew.
+ */
+export class IcebergSink implements Sink {
+  readonly #config: IcebergSinkConfig;
+  readonly #deps: IcebergSinkDeps;
+  readonly #targets = new Map<string, Target>();
+
+  constructor(config: IcebergSinkConfig, deps: IcebergSinkDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#refuseSharedTargets();
+  }
+
+  target(table: string): { kind: string; target: string } {
+    return { kind: 'iceberg', target: this.#targetName(table) };
+  }
+
+  async writtenUpTo(table: string, signal: AbortSignal): Promise<PipelinePosition | null> {
+    const { writer } = await this.#open(table, signal);
+    // What another pipeline landed under this name says nothing of our position: a snapshot will replace it.
+    if (!writer.exists || writer.summaryValue(pipelineProperty) !== this.#deps.pipeline) return null;
+    const position = writer.summaryValue(positionProperty);
+    return position === null ? null : (JSON.parse(position) as PipelinePosition);
+  }
+
+  async beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void> {
+    const { writer } = await this.#open(table, signal);
+    refuseNamesByCase(table, schema);
+    await writer.beginReplacement(schema);
+  }
+
+  async write(changes: TableChanges, signal: AbortSignal): Promise<void> {
+    const { writer } = await this.#open(changes.table, signal);
+    if (writer.isReplacing) {
+      await appendSnapshotRows(writer, changes);
+      return;
+    }
+    refuseNamesByCase(changes.table, changes.schema);
+    await writer.evolve(changes.schema);
+    const isKeyless = changes.schema.key.length === 0;
+    for (const event of changes.events) {
+      if (isKeyless) await applyKeyless(writer, event);
+      else await applyKeyed(writer, event, changes.table);
+    }
+  }
+
+  async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
+    const { writer } = await this.#open(table, signal);
+    await writer.endReplacement();
+  }
+
+  async commit(position: PipelinePosition, signal: AbortSignal): Promise<SinkCommit[]> {
+    signal.throwIfAborted();
+    const changed = [...this.#targets.values()].filter(({ writer }) => writer.hasChanges && !writer.isReplacing);
+    if (changed.length === 0) return [];
+    const summary = {
+      [positionProperty]: JSON.stringify(position),
+      [pipelineProperty]: this.#deps.pipeline,
+      [epochProperty]: String(Math.max(...changed.map(({ epoch }) => epoch))),
+    };
+    const { catalog } = this.#deps;
+    const writers = changed.map(({ writer }) => writer);
+    // THE COMMIT POINT.
+    const prepared = await commitTables(catalog, writers, summary, this.#record(freshness(position), true));
+    const commits = changed.map(({ source }, index) => ({
+      table: source,
+      rows: prepared[index]?.rows ?? 0n,
+      snapshotId: prepared[index]?.built.snapshot['snapshot-id'] ?? null,
+    }));
+    for (const writer of writers) await compactTable(catalog, writer, this.#record(null, false));
+    return commits;
+  }
+
+  async close(): Promise<void> {
+    const targets = [...this.#targets.values()];
+    this.#targets.clear();
+    for (const { writer } of targets) await writer.close();
+  }
+
+  async #open(table: string, signal: AbortSignal): Promise<Target> {
+    signal.throwIfAborted();
+    const known = this.#targets.get(table);
+    if (known) return known;
+    const { catalog, indexDir, now } = this.#deps;
+    const writer = await TableWriter.open(this.#targetName(table), { catalog, indexDir, now });
+    const epoch = Number(writer.summaryValue(epochProperty) ?? 0) + 1;
+    const target: Target = { epoch, source: table, writer, recordedSchemaId: null };
+    this.#targets.set(table, target);
+    return target;
+  }
+
+  #record(freshAsOf: Date | null, hasNewRows: boolean): Alongside {
+    return async (tx, commits) => {
+      for (const { writer, prepared } of commits) {
+        const target = [...this.#targets.values()].find((candidate) => candidate.writer === writer);
+        if (!target) continue;
+        const iceberg = schemaOf(prepared.built.metadata);
+        await recordTable(tx, {
+          name: writer.name,
+          pipeline: this.#deps.pipeline,
+          owner: this.#deps.owner,
+          source: target.source,
+          schema: prepared.schema,
+          iceberg,
+          rows: prepared.rows,
+          snapshotId: prepared.built.snapshot['snapshot-id'],
+          freshAsOf,
+          committedAt: this.#deps.now(),
+          hasNewRows,
+          hasNewColumns: target.recordedSchemaId !== iceberg['schema-id'],
+        });
+        target.recordedSchemaId = iceberg['schema-id'];
+      }
+    };
+  }
+
+  #targetName(table: string): string {
+    // source.schema.table, split at the first two dots.
+    const name = table.split('.').slice(2).join('.');
+    return this.#config.table.replaceAll('{table}', name);
+  }
+
+  #refuseSharedTargets(): void {
+    const sources = new Map<string, string>();
+    for (const table of this.#deps.sourceTables) {
+      const target = this.#targetName(table);
+      const other = sources.get(target);
+      if (other !== undefined) {
+        throw new DailiesError(
+          'definition_invalid',
+          `${other} and ${table} would both land in ${target}. Name the target with {table}, as in "production.{table}".`,
+          { details: { table: target } },
+        );
+      }
+      sources.set(target, table);
+    }
+  }
+}
+
+async function appendSnapshotRows(writer: TableWriter, changes: TableChanges): Promise<void> {
+  for (const { op, after } of changes.events) {
+    if (op !== 'r' || !after) {
+      throw new DailiesError('source_protocol', `A change of ${changes.table} came within its snapshot.`);
+    }
+    await writer.appendReplacement(after);
+  }
+}
+
+async function applyKeyed(writer: TableWriter, event: ChangeEvent, table: string): Promise<void> {
+  switch (event.op) {
+    case 'c':
+    case 'r':
+    case 'u': {
+      if (!event.after) throw missingRow(table, event.op);
+      const row = event.before && !isWhole(event.after) ? fillKnown(event.after, event.before) : event.after;
+      await writer.upsert(row, event.op === 'c');
+      return;
+    }
+    case 'd':
+      if (!event.before) throw missingRow(table, event.op);
+      await writer.remove(event.before);
+      return;
+    case 't':
+      await writer.truncate();
+      return;
+  }
+}
+
+/** Rows without a key are matched whole; where the source tells no whole old row, only inserts are followed. */
+async function applyKeyless(writer: TableWriter, event: ChangeEvent): Promise<void> {
+  switch (event.op) {
+    case 'c':
+    case 'r':
+      if (event.after) await writer.upsert(event.after, true);
+      return;
+    case 'u':
+      if (!event.before || !event.after || !isWhole(event.before)) return;
+      await writer.remove(event.before);
+      await writer.upsert(fillUnknown(event.after, event.before), true);
+      return;
+    case 'd':
+      if (event.before && isWhole(event.before)) await writer.remove(event.before);
+      return;
+    case 't':
+      await writer.truncate();
+      return;
+  }
+}
+
+// An old row may itself lack values; those stay unknown.
+function fillKnown(row: Row, before: Row): Row {
+  return row.map((value, index) => (typeof value === 'symbol' ? (before[index] ?? null) : value));
+}
+
+function missingRow(table: string, op: string): DailiesError {
+  return new DailiesError('source_protocol', `An event (${op}) of ${table} carries no row.`, {
+    details: { table, op },
+  });
+}
+
+function freshness(position: PipelinePosition): Date | null {
+  const times = Object.values(position).map(({ timeMicros }) => BigInt(timeMicros));
+  const oldest = times.reduce<bigint | null>((least, time) => (least === null || time < least ? time : least), null);
+  return oldest === null ? null : new Date(Number(oldest / 1000n));
+}
+
+/** Engines that take names without their case cannot tell such columns apart. */
+function refuseNamesByCase(table: string, schema: Schema): void {
+  const seen = new Map<string, string>();
+  for (const { name } of schema.fields) {
+    const other = seen.get(name.toLowerCase());
+    if (other !== undefined) {
+      throw new DailiesError(
+        'schema_incompatible',
+        `Columns "${other}" and "${name}" of ${table} differ in case alone, which a table that every engine can read cannot hold. Project one of them under another name.`,
+        { details: { table, columns: [other, name] } },
+      );
+    }
+    seen.set(name.toLowerCase(), name);
+  }
+}

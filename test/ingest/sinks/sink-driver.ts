@@ -1,0 +1,47 @@
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { ChangeEvent, Op, TableChanges } from '#ingest/event.ts';
+import type { PipelinePosition, Sink } from '#ingest/sink.ts';
+import { icebergSink } from '#ingest/sinks/iceberg.ts';
+import type { TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
+
+export const signal = AbortSignal.timeout(600_000);
+
+export function openSink(
+  warehouse: Pick<TestWarehouse, 'catalog' | 'state' | 'indexDir'>,
+  options: { table?: string; sourceTables?: string[]; now?: () => Date; pipeline?: string } = {},
+): Sink {
+  return icebergSink.open(icebergSink.config.parse({ table: options.table ?? 'production.{table}' }), {
+    pipeline: options.pipeline ?? 'movies',
+    owner: 'owner@studio.example',
+    sourceTables: options.sourceTables ?? ['production.public.movie'],
+    catalog: warehouse.catalog,
+    state: warehouse.state,
+    indexDir: warehouse.indexDir,
+    now: options.now ?? (() => new Date()),
+  });
+}
+
+export function position(offset: number): PipelinePosition {
+  return { production: { offset, position: `0/${offset}`, timeMicros: String(1_700_000_000_000_000 + offset) } };
+}
+
+export type Change = { op: Op; before?: Row | null; after?: Row | null };
+
+export function changesOf(schema: Schema, changes: readonly Change[], table = 'production.public.movie'): TableChanges {
+  const events: ChangeEvent[] = changes.map(({ op, before = null, after = null }) => ({ op, before, after, tx: 0 }));
+  return { table, schema, events, transactions: [{ id: '1', position: '0/1', timeMicros: 0n }] };
+}
+
+export async function snapshot(
+  sink: Sink,
+  schema: Schema,
+  rows: readonly Row[],
+  table = 'production.public.movie',
+): Promise<void> {
+  await sink.beginSnapshot(table, schema, signal);
+  for (let start = 0; start < rows.length; start += 10_000) {
+    const events = rows.slice(start, start + 10_000).map((after): Change => ({ op: 'r', after }));
+    await sink.write(changesOf(schema, events, table), signal);
+  }
+  await sink.endSnapshot(table, signal);
+}
