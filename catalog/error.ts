@@ -43,6 +43,7 @@ export const errorPolicy = {
   unsupported: 'never',
   cancelled: 'never',
   timeout: 'auto',
+  throttled: 'manual',
   too_large: 'never',
   // definition, environment, start
   definition_invalid: 'never',

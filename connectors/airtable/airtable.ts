@@ -5,7 +5,6 @@ import { quota } from './client.ts';
 import { AirtableDelivery } from './delivery.ts';
 
 const config = z.strictObject({
-  kind: z.literal('airtable'),
   base: z
     .string()
     .regex(/^[A-Za-z0-9]+$/, "is the base's id, which begins with app")

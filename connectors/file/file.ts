@@ -7,7 +7,6 @@ import { DailiesError } from '#catalog/error.ts';
 import type { DestinationModule, ReportResult, WholeDestination } from '../destination.ts';
 
 const config = z.strictObject({
-  kind: z.literal('file'),
   path: z
     .string()
     .min(1)

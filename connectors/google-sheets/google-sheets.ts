@@ -6,7 +6,6 @@ import { SheetDelivery } from './delivery.ts';
 
 const config = z
   .strictObject({
-    kind: z.literal('google-sheets'),
     spreadsheet: z
       .string()
       .regex(/^[A-Za-z0-9_-]+$/, 'is the long part of the address, between /d/ and the next slash')

@@ -1,5 +1,6 @@
 import type { Principal } from '#catalog/access/principal.ts';
 import { DailiesError, type ErrorRecord, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import type { Row } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { Report } from '#prisma/generated/client.ts';
 import { deliver, noProgress, type Outcome } from '../deliver.ts';
@@ -15,7 +16,7 @@ import type { Exclusive } from './exclusive.ts';
 import { openLedger } from './ledger.ts';
 import { reportParameters } from './report-parameters.ts';
 
-/** What a run needs of the query service; it reads with the rights of whom it is given. */
+/** What a run needs of the query service (`catalog/query`); it reads with the rights of whom it is given. */
 export interface ReportQueries {
   submit(
     request: { sql: string; parameters?: Record<string, unknown>; origin: 'report' },
@@ -23,13 +24,15 @@ export interface ReportQueries {
   ): Promise<{ id: string }>;
   wait(id: string, who: Principal, signal: AbortSignal): Promise<QueryEnd>;
   cancel(id: string, who: Principal): Promise<unknown>;
-  readBatches(id: string, who: Principal): AsyncIterable<readonly ResultRow[]>;
+  readBatches(
+    id: string,
+    who: Principal,
+  ): Promise<{ columns: readonly ResultColumn[]; batches: AsyncIterable<readonly Row[]> }>;
   resultFile(id: string, who: Principal, format: 'csv' | 'parquet' | 'json'): Promise<string>;
 }
 
 export interface QueryEnd {
   state: string;
-  columns: readonly ResultColumn[];
   rowCount: number;
   error: ErrorRecord | null;
 }
@@ -134,12 +137,16 @@ async function attemptRun(deps: RunDeps, runId: string, report: Report, signal: 
   const { id } = await deps.queries.submit({ sql: report.sql, parameters, origin: 'report' }, owner);
   const end = await waitFor(deps.queries, id, owner, signal);
   await deps.state.reportRun.update({ where: { id: runId }, data: { rows: BigInt(end.rowCount) } });
+  const { columns } = await deps.queries.readBatches(id, owner);
   const result: ReportResult = {
     report: report.name,
     run: runId,
-    columns: end.columns,
+    columns,
     rowCount: end.rowCount,
-    batches: () => deps.queries.readBatches(id, owner),
+    batches: async function* () {
+      const { batches } = await deps.queries.readBatches(id, owner);
+      for await (const rows of batches) yield rows.map(wholeRow);
+    },
     file: (format) => deps.queries.resultFile(id, owner, format),
   };
   const specs = Array.isArray(report.deliveries) ? report.deliveries : [];
@@ -148,6 +155,11 @@ async function attemptRun(deps: RunDeps, runId: string, report: Report, signal: 
     delivered.push(await attemptDelivery(deps, runId, ordinal, spec, result, signal));
   }
   return delivered;
+}
+
+/** A query's result carries every value: only an event of a source may lack one. */
+function wholeRow(row: Row): ResultRow {
+  return row as ResultRow;
 }
 
 /** A report reads with its owner's rights as they are now; an owner whom nobody named has none. */
@@ -225,7 +237,8 @@ function parseDelivery(destinations: readonly DestinationModule[], spec: unknown
     const known = destinations.map((one) => one.id).join(', ');
     throw new DailiesError('unsupported', `There is no delivery of the kind ${kindOf(spec)}. There are ${known}.`);
   }
-  const parsed = module.config.safeParse(spec);
+  const { kind: _, ...settings } = spec as { kind: string };
+  const parsed = module.config.safeParse(settings);
   if (parsed.success) return { module, config: parsed.data };
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`.trim());
   throw new DailiesError('definition_invalid', `The delivery to ${module.title} is not right: ${problems.join('; ')}.`);

@@ -1,0 +1,56 @@
+import path from 'node:path';
+import { readEnvironment } from '#catalog/environment.ts';
+import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { QueryService } from '#catalog/query/query-service.ts';
+import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
+import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
+import { openState } from '#catalog/state/state.ts';
+import { destinations } from '#connectors/modules.ts';
+import { startReports } from '#connectors/reports/start-reports.ts';
+import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
+import { processors, sinks, sources } from '#ingest/modules.ts';
+import { startWorker } from '#ingest/pipeline/worker.ts';
+import { runPart } from './run-part.ts';
+
+/** The process that moves data: sources into the log, pipelines from the log into the warehouse, reports to their destinations. */
+await runPart('worker', async ({ stateUrl, report }) => {
+  const environment = readEnvironment(process.env);
+  const { home, googleUrl, airtableUrl } = environment;
+  const state = openState(stateUrl);
+  const secretKey = await loadSecretKey(environment);
+  const catalog = new IcebergCatalog(state, environment.warehouse);
+  const log = new EmbeddedLog({ path: path.join(home, 'log') });
+  const now = () => new Date();
+  const resolve = <T>(spec: T) => resolveSecrets({ state, secretKey }, spec);
+  const worker = await startWorker({
+    state,
+    databaseUrl: stateUrl,
+    log,
+    modules: { sources, processors, sinks },
+    sinkDeps: { catalog, state, indexDir: path.join(home, 'index'), now },
+    resolveSecrets: resolve,
+    now,
+    report,
+  });
+  const queries = new QueryService({ state, catalog, resultsDir: path.join(home, 'results'), limits: { warm: 1 } });
+  const reports = await startReports({
+    state,
+    databaseUrl: stateUrl,
+    queries,
+    destinations,
+    home,
+    googleUrl,
+    airtableUrl,
+    resolveSecrets: resolve,
+    log: (level, message, details) =>
+      report(`${level} ${message}${details === undefined ? '' : ` ${JSON.stringify(details)}`}`),
+  });
+  return {
+    close: async () => {
+      await Promise.all([reports.close(), worker.close()]);
+      await queries.close();
+      await log.close();
+      await state.$disconnect();
+    },
+  };
+});
