@@ -1,0 +1,196 @@
+import { z } from 'zod';
+import type { DailiesError } from '#catalog/error.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Batch, ChangeEvent } from '#ingest/event.ts';
+import type { ChangesRequest, DiscoveredTable, Source, SourceModule } from '#ingest/source.ts';
+
+interface Entry {
+  table: string;
+  schema: Schema;
+  events: ChangeEvent[];
+}
+
+/** A store whose history a test writes by hand; it outlives the sources that are opened on it, as a database does. */
+export class History {
+  readonly tables = new Map<string, { schema: Schema; rows: Row[]; refusal: string | null }>();
+  readonly transactions: Entry[][] = [];
+  /** Thrown once by the next batch. */
+  failNext: DailiesError | null = null;
+  /** Hands out transactions as one incomplete batch for each table, and stops after the first part while set. */
+  stallsInTransaction = false;
+  acknowledged = 0;
+  opened = 0;
+  dropped = 0;
+  snapshots = 0;
+  #changed = Promise.withResolvers<void>();
+
+  create(table: string, schema: Schema, refusal: string | null = null): void {
+    this.tables.set(table, { schema, rows: [], refusal });
+    this.wake();
+  }
+
+  alter(table: string, schema: Schema, change: (row: Row) => Row): void {
+    const known = this.#table(table);
+    this.tables.set(table, { ...known, schema, rows: known.rows.map(change) });
+  }
+
+  /** One transaction: a row to upsert by its first value, or the key of one to delete. A table without key takes rows as they are. */
+  commit(...changes: { table: string; put?: Row; remove?: Row[number] }[]): void {
+    const entries: Entry[] = [];
+    for (const { table, put, remove } of changes) {
+      const { schema, rows } = this.#table(table);
+      const key = put ? put[0] : remove;
+      const at = schema.key.length > 0 ? rows.findIndex((row) => row[0] === key) : -1;
+      const before = at < 0 ? null : (rows[at] ?? null);
+      if (at >= 0) rows.splice(at, 1);
+      if (put) rows.push(put);
+      const op = put ? (before ? 'u' : 'c') : 'd';
+      entries.push({ table, schema, events: [{ op, before: op === 'c' ? null : before, after: put ?? null, tx: 0 }] });
+    }
+    this.transactions.push(entries);
+    this.wake();
+  }
+
+  wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  changed(): Promise<void> {
+    return this.#changed.promise;
+  }
+
+  #table(name: string) {
+    const table = this.tables.get(name);
+    if (!table) throw new Error(`no table ${name}`);
+    return table;
+  }
+}
+
+const config = z.strictObject({ marker: z.string().optional() });
+
+export function scriptedSource(history: History): SourceModule<typeof config> {
+  return {
+    kind: 'source',
+    id: 'scripted',
+    title: 'Scripted',
+    summary: 'A history that a test writes.',
+    config,
+    open: (_, deps) => new ScriptedSource(history, deps.name),
+  };
+}
+
+class ScriptedSource implements Source {
+  readonly #history: History;
+  readonly #name: string;
+
+  constructor(history: History, name: string) {
+    this.#history = history;
+    this.#name = name;
+    history.opened += 1;
+  }
+
+  async discover(): Promise<DiscoveredTable[]> {
+    return [...this.#history.tables].map(([name, { schema, refusal }]) => ({ name, schema, refusal, notes: [] }));
+  }
+
+  async check() {
+    return [];
+  }
+
+  async *changes({ from, tables }: ChangesRequest, signal: AbortSignal): AsyncGenerator<Batch> {
+    const history = this.#history;
+    const owed = [...tables].filter(([, { snapshot }]) => snapshot || from === null);
+    const snapshotAt = history.transactions.length;
+    const streamed = new Set([...tables.keys()].filter((table) => !owed.some(([name]) => name === table)));
+    let at = from === null ? snapshotAt : Number(from);
+    while (at < snapshotAt) yield* this.#transaction(at++, streamed, signal);
+    for (const [table, { generation }] of owed) {
+      yield* this.#snapshot(table, generation, at);
+      streamed.add(table);
+    }
+    while (!signal.aborted) {
+      this.#throwIfAsked();
+      const changed = history.changed();
+      if (at < history.transactions.length) {
+        yield* this.#transaction(at++, streamed, signal);
+        continue;
+      }
+      yield { items: [], position: String(at), timeMicros: BigInt(Date.now()) * 1000n, isComplete: true };
+      await Promise.race([changed, aborted(signal), new Promise((resolve) => setTimeout(resolve, 300).unref())]);
+    }
+  }
+
+  async *#transaction(at: number, streamed: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<Batch> {
+    const entries = (this.#history.transactions[at] ?? []).filter(({ table }) => streamed.has(table));
+    const timeMicros = BigInt(Date.now()) * 1000n;
+    const transactions = [{ id: String(at), position: String(at + 1), timeMicros }];
+    const items = entries.map(({ table, ...rest }) => ({
+      kind: 'changes' as const,
+      changes: { table: `${this.#name}.${table}`, ...rest, transactions },
+    }));
+    if (this.#history.stallsInTransaction && items.length > 0) {
+      yield { items: items.slice(0, 1), position: String(at), timeMicros, isComplete: false };
+      while (this.#history.stallsInTransaction && !signal.aborted) {
+        this.#throwIfAsked();
+        await Promise.race([this.#history.changed(), aborted(signal)]);
+      }
+      if (signal.aborted) return;
+      this.#throwIfAsked();
+      yield { items: items.slice(1), position: String(at + 1), timeMicros, isComplete: true };
+      return;
+    }
+    yield { items, position: String(at + 1), timeMicros, isComplete: true };
+  }
+
+  async *#snapshot(table: string, generation: number, at: number): AsyncGenerator<Batch> {
+    const { schema, rows } = this.#history.tables.get(table) ?? { schema: { fields: [], key: [] }, rows: [] };
+    this.#history.snapshots += 1;
+    const name = `${this.#name}.${table}`;
+    const position = String(at);
+    const timeMicros = BigInt(Date.now()) * 1000n;
+    const transactions = [{ id: '0', position, timeMicros }];
+    const snapshot = [...rows];
+    const batch = (items: Batch['items'], isComplete: boolean): Batch => ({ items, position, timeMicros, isComplete });
+    yield batch([{ kind: 'snapshot-begin', table: name, schema, generation }], false);
+    for (const after of snapshot) {
+      const events: ChangeEvent[] = [{ op: 'r', before: null, after, tx: 0 }];
+      yield batch([{ kind: 'changes', changes: { table: name, schema, events, transactions } }], false);
+    }
+    yield batch([{ kind: 'snapshot-end', table: name, generation, rows: snapshot.length }], true);
+  }
+
+  #throwIfAsked(): void {
+    const error = this.#history.failNext;
+    this.#history.failNext = null;
+    if (error) throw error;
+  }
+
+  async ack(upTo: string): Promise<void> {
+    this.#history.acknowledged = Number(upTo);
+  }
+
+  async head(): Promise<string> {
+    return String(this.#history.transactions.length);
+  }
+
+  distance(from: string, to: string): number {
+    return Math.max(0, Number(to) - Number(from));
+  }
+
+  async readRows(table: string, _: Schema, keys: readonly Row[]): Promise<Map<number, Row>> {
+    const rows = this.#history.tables.get(table.slice(this.#name.length + 1))?.rows ?? [];
+    const found = keys.map((key, i) => [i, rows.find((row) => row[0] === key[0])] as const);
+    return new Map(found.filter((entry): entry is [number, Row] => entry[1] !== undefined));
+  }
+
+  async close(): Promise<void> {}
+
+  async drop(): Promise<void> {
+    this.#history.dropped += 1;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
