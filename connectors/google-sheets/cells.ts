@@ -1,6 +1,6 @@
 import type { FieldType, Value } from '#catalog/schemas/schema.ts';
 import type { Encoded } from '../destination.ts';
-import { decimalText, isoDate, isoTime, isoTimestamp, nestedJson } from '../value-text.ts';
+import { decimalText, isoDate, isoTimestamp, nestedJson } from '../value-text.ts';
 
 export const charactersPerCell = 50_000;
 

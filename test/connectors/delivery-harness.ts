@@ -69,7 +69,7 @@ export class Way {
 
   constructor(module: DestinationModule, config: Record<string, unknown>, deps: Partial<DestinationDeps>) {
     this.#module = module;
-    this.#config = { kind: module.id, ...config };
+    this.#config = config;
     this.deps = { home: '/nowhere', googleUrl: null, airtableUrl: null, pace: new Pace(new QuickClock()), ...deps };
   }
 
