@@ -1,0 +1,22 @@
+import { can } from '#catalog/access/principal.ts';
+import { DailiesError } from '#catalog/error.ts';
+import { icebergRest } from '#catalog/iceberg/rest.ts';
+import type { Caller } from './caller.ts';
+import { presentable, statusOf } from './problem.ts';
+import type { ServerDeps } from './server-deps.ts';
+
+/** `/iceberg/v1/…`: the Iceberg REST catalog, for API tokens and signed-in people. */
+export async function answerIceberg(deps: ServerDeps, request: Request, caller: Caller): Promise<Response> {
+  const { who } = caller;
+  if (who === null)
+    return icebergError(new DailiesError('unauthenticated', 'Send an API token: set token=… in the client.'), deps);
+  return icebergRest(request, { catalog: deps.catalog, mayRead: () => can(who, 'catalog.read') });
+}
+
+/** The error model of the REST specification. */
+export function icebergError(thrown: unknown, deps: Pick<ServerDeps, 'report'>): Response {
+  const { code, message } = presentable(thrown, (error) => deps.report(`iceberg: ${String(error)}`));
+  const status = statusOf(code);
+  const type = status === 401 ? 'NotAuthorizedException' : status === 403 ? 'ForbiddenException' : 'ServerError';
+  return Response.json({ error: { message, type, code: status } }, { status });
+}

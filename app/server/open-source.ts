@@ -1,0 +1,34 @@
+import { DailiesError } from '#catalog/error.ts';
+import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
+import type { Requirement, Source } from '#ingest/source.ts';
+import type { ServerDeps } from './server-deps.ts';
+
+type Deps = Pick<ServerDeps, 'state' | 'secretKey' | 'modules' | 'now'>;
+
+/** The source as the definition has it, opened for questions. The caller closes it. */
+export async function openSource(deps: Deps, name: string): Promise<Source> {
+  const row = await deps.state.source.findUnique({ where: { name } });
+  const module = deps.modules.sources.find((candidate) => candidate.id === row?.kind);
+  if (row === null || module === undefined)
+    throw new DailiesError('not_found', `There is no source ${name}.`, { details: { source: name } });
+  const { kind, ...settings } = (await resolveSecrets(deps, row.spec)) as Record<string, unknown>;
+  return module.open(module.config.parse(settings), { name, now: deps.now });
+}
+
+/** What the database behind an address still lacks before its changes can be read. Throws `invalid` where no source takes it. */
+export async function checkAddress(deps: Deps, url: string, signal: AbortSignal): Promise<Requirement[]> {
+  for (const module of deps.modules.sources) {
+    const config = module.config.safeParse({ url, tables: ['*.*'] });
+    if (!config.success) continue;
+    const source = module.open(config.data, { name: 'check', now: deps.now });
+    try {
+      return await source.check(signal);
+    } finally {
+      await source.close();
+    }
+  }
+  throw new DailiesError(
+    'invalid',
+    'No source takes this address. Write it as postgresql://user:password@host:port/database.',
+  );
+}

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { requireAccess } from '#catalog/access/principal.ts';
+import { parseInput } from '#catalog/services/parse-input.ts';
+import { json, readJson } from '../http-message.ts';
+import { checkAddress } from '../open-source.ts';
+import { type Route, scopeOf } from '../route.ts';
+
+const body = z.strictObject({ url: z.string().min(1, 'is empty').max(10_000) });
+
+export const sourceRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/api/v1/sources/check',
+    async handle(call) {
+      const { who } = scopeOf(call);
+      // It connects to whatever address it is given, so not everybody may ask.
+      requireAccess(who, 'admin', 'check a database');
+      const { url } = parseInput(body, await readJson(call.request));
+      const signal = AbortSignal.any([call.request.signal, AbortSignal.timeout(30_000)]);
+      return json({ problems: await checkAddress(call.deps, url, signal) });
+    },
+  },
+];

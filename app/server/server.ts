@@ -1,0 +1,109 @@
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { SignIn } from '#catalog/access/sign-in.ts';
+import { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
+import { DailiesError } from '#catalog/error.ts';
+import { CatalogIndex } from '#catalog/search/catalog-index.ts';
+import { createDispatcher } from './dispatch.ts';
+import type { ServerDeps, ServerOptions } from './server-deps.ts';
+import { socketPath } from './socket-path.ts';
+
+export interface WebServer {
+  /** What it really listens on, where port 0 was asked for. */
+  port: number;
+  /** Lets requests in hand finish for up to 5 s, then ends. */
+  close(): Promise<void>;
+}
+
+const graceMs = 5000;
+
+/**
+ * Serves everything under one port, and the same on a socket in the home folder, where whoever may open it is admin.
+ * Throws `port_in_use` or `environment_invalid` with one sentence. The caller holds the home's lock.
+ */
+export async function startServer(options: ServerOptions): Promise<WebServer> {
+  const { environment, state, secretKey, now } = options;
+  const closing = new AbortController();
+  const deps: ServerDeps = {
+    ...options,
+    signIn: new SignIn({ state, secretKey, url: environment.url, now }),
+    wrongPasswords: new WrongPasswords(() => now().getTime()),
+    index: new CatalogIndex(state, () => now().getTime()),
+    closing: closing.signal,
+  };
+  const dispatch = createDispatcher(deps);
+  const serve = (isSocket: boolean) =>
+    createServer((message: IncomingMessage, response: ServerResponse) => {
+      dispatch(message, response, isSocket).catch((error: unknown) => {
+        options.report(`${message.method} ${message.url?.split('?', 1)[0]}: ${describe(error)}`);
+        response.destroy();
+      });
+    });
+  const [web, socket] = [serve(false), serve(true)];
+  const path = socketPath(environment.home);
+  try {
+    await listenOnPort(web, environment.host, environment.port);
+    // A socket that a killed process left behind refuses connections; the home's lock says that nobody is behind it.
+    await rm(path, { force: true });
+    await listen(socket, { path });
+    await chmod(path, 0o600);
+  } catch (error) {
+    await Promise.all([closeServer(web), closeServer(socket)]);
+    throw error;
+  }
+  const address = web.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : environment.port,
+    async close() {
+      closing.abort();
+      await Promise.all([closeServer(web), closeServer(socket)]);
+      await rm(path, { force: true });
+    },
+  };
+}
+
+async function listenOnPort(server: Server, host: string, port: number): Promise<void> {
+  try {
+    await listen(server, { host, port });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const details = { host, port };
+    if (code === 'EADDRINUSE')
+      throw new DailiesError(
+        'port_in_use',
+        `Port ${port} of ${host} is taken: stop what listens there, or set DAILIES_PORT to another.`,
+        { cause, details },
+      );
+    throw new DailiesError(
+      'environment_invalid',
+      `Dailies cannot listen on ${host}:${port} (${code}): check DAILIES_HOST and DAILIES_PORT.`,
+      { cause, details },
+    );
+  }
+}
+
+function listen(server: Server, where: { host: string; port: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  if (!server.listening) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
