@@ -23,11 +23,15 @@ export interface Source {
   check(signal: AbortSignal): Promise<Requirement[]>;
 
   /**
-   * Everything that happened since `from`, in source order, without gap or overlap, until aborted: first the snapshots of
-   * the tables marked so (each snapshot-begin … snapshot-end, then their changes since), then the stream. `from` is the
-   * position of the last batch that is durable in the log, null at the very first start. What is repeated after a crash
-   * has a position ≤ `from` and is left out. While the source is idle a batch without items comes at least
-   * every second, whose position says how far everything is known.
+   * Everything that happened since `from`, in source order, without gap or overlap, until aborted (then it ends without
+   * an error): first the snapshots of the tables marked so (each snapshot-begin … snapshot-end, then their changes since),
+   * then the stream; with a `from`, the other tables' changes up to the snapshots' position come before these. `from` is
+   * the position of the last batch that is durable in the log, never before what was acknowledged; null at the very first
+   * start, and after `source_slot_lost`: all tables are then snapshotted, whatever their mark. What is repeated after a
+   * crash has a position ≤ `from` and is left out. While the source is idle a batch without items comes at least every
+   * second, whose position says how far everything is known. A table whose changes were not recorded for a while (it had no
+   * key till now) gets a snapshot unasked, with the generation given for it. Throws `source_slot_lost` where the store no
+   * longer holds what happened since `from`: begin anew with null and higher generations. One call at a time.
    */
   changes(request: ChangesRequest, signal: AbortSignal): AsyncIterable<Batch>;
 

@@ -13,6 +13,7 @@ import { publishTables, saveMemory } from './publication.ts';
 import { readRowsByKey } from './read-rows.ts';
 import type { Relation } from './relation.ts';
 import { type Incomplete, ReplicationStream } from './replication-stream.ts';
+import { RowMemory } from './row-memory.ts';
 import { heartbeat, serverHead } from './server-head.ts';
 import { createSlot, createTemporarySlot, dropSlot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
@@ -38,7 +39,7 @@ export class ChangeSession {
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
   #acknowledged = 0n;
-  /** Tables whose snapshot is handed out, by the position from which on it need not be owed. */
+  /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
   /** Descriptions read at the start, each good for the table's first announcement. */
   readonly #described = new Map<number, SourceTable>();
@@ -47,13 +48,14 @@ export class ChangeSession {
     url: string;
     names: ServerNames;
     request: ChangesRequest;
-    context: ShapeContext;
+    source: string;
     signal: AbortSignal;
   }) {
     this.#url = options.url;
     this.#names = options.names;
     this.#request = options.request;
-    this.#context = options.context;
+    const memory = new RowMemory(null);
+    this.#context = { source: options.source, memory, types: new Map(), streamsGenerated: false };
     this.#signal = options.signal;
   }
 
@@ -79,7 +81,7 @@ export class ChangeSession {
     for (const [table, position] of this.#snapshotAt) {
       if (position > upTo) continue;
       this.#snapshotAt.delete(table);
-      this.#context.memory.setOwed(table, false);
+      this.#context.memory.setOwed(table.slice(this.#context.source.length + 1), false);
     }
   }
 
@@ -94,7 +96,7 @@ export class ChangeSession {
     if (from === null) {
       await dropSlot(control, this.#names.slot);
       timeMicros = (await serverHead(control)).timeMicros;
-      const exported = await createSlot(replication, this.#names.slot, await keepsFailoverSlots(control));
+      const exported = await createSlot(replication, this.#names.slot, await isAtLeast(control, 17));
       position = exported.position;
       owed = yield* this.#snapshot(control, tables, exported, timeMicros);
     } else {
@@ -138,7 +140,8 @@ export class ChangeSession {
     const [table] = await checkTables(control, tables).then((all) => all.filter((lack) => lack.isBlocking));
     if (table) throw notReady(table);
     if (this.#request.from !== null) await requireSlot(control, this.#names.slot, parseLsn(this.#request.from));
-    this.#context.memory = (await publishTables(control, this.#names, tables)).memory;
+    this.#context.streamsGenerated = await isAtLeast(control, 18);
+    this.#context.memory = await publishTables(control, this.#names, tables);
     for (const description of tables) this.#described.set(description.oid, description);
     return tables;
   }
@@ -179,9 +182,10 @@ export class ChangeSession {
       const next = await batches.next();
       if (next.done) {
         await this.#end(client);
-        const postponed = new Set(next.value.map((table) => table.name));
-        for (const { name } of tables) if (!postponed.has(name)) this.#snapshotAt.set(name, exported.position);
         return next.value;
+      }
+      for (const item of next.value.items) {
+        if (item.kind === 'snapshot-end') this.#snapshotAt.set(item.table, exported.position);
       }
       yield await this.#remembered(control, next.value);
     }
@@ -235,7 +239,7 @@ function notReady(lack: { problem: string; statement: string }): DailiesError {
   });
 }
 
-async function keepsFailoverSlots(client: pg.Client): Promise<boolean> {
+async function isAtLeast(client: pg.Client, major: number): Promise<boolean> {
   const [row] = await rowsOf(client, 'SHOW server_version_num');
-  return Number(row?.server_version_num) >= 170_000;
+  return Number(row?.server_version_num) >= major * 10_000;
 }

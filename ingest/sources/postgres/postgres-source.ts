@@ -67,7 +67,7 @@ export class PostgresSource implements Source {
       url: this.#config.url,
       names: this.#names,
       request,
-      context: await this.#withClient(signal, (client) => this.#context(client)),
+      source: this.#name,
       signal: AbortSignal.any([signal, this.#closing.signal]),
     });
     this.#session = session;
@@ -130,10 +130,11 @@ export class PostgresSource implements Source {
   async #withClient<T>(signal: AbortSignal, use: (client: pg.Client) => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     this.#query ??= this.#open();
-    const client = await this.#query;
+    const client = await unlessAborted(this.#query, signal);
     try {
-      return await use(client);
+      return await unlessAborted(use(client), signal);
     } catch (error) {
+      signal.throwIfAborted();
       throw databaseError(error);
     }
   }
@@ -151,5 +152,17 @@ export class PostgresSource implements Source {
       forget();
       throw error;
     }
+  }
+}
+
+/** The connection is shared, so an abort only ends the wait. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

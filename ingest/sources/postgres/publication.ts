@@ -7,14 +7,14 @@ import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 
 /**
  * Keeps our two publications at exactly these tables, never more. Both are made before the slot, since decoding looks
- * them up as they were at each change. Answers the memory kept in the comment, and the tables whose changes were not,
- * or not all, published until now: these need a snapshot whose position is after this.
+ * them up as they were at each change. Answers the memory kept in the comment; it owes a snapshot, whose position is
+ * after this, to each table whose changes were not, or not all, published until now.
  */
 export async function publishTables(
   client: pg.Client,
   names: ServerNames,
   tables: readonly SourceTable[],
-): Promise<{ memory: RowMemory; newlyPublished: ReadonlySet<string> }> {
+): Promise<RowMemory> {
   const wanted = {
     [names.publication]: tables.filter((table) => table.identity !== 'none'),
     [names.insertsPublication]: tables.filter((table) => table.identity === 'none'),
@@ -45,7 +45,7 @@ export async function publishTables(
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
-  return { memory, newlyPublished };
+  return memory;
 }
 
 /** Writes the memory if it holds something new. Durable when resolved. */

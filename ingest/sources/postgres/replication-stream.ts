@@ -43,7 +43,7 @@ const cutBytes = 4 << 20;
 const cutEvents = 8_000;
 const highBytes = 8 << 20;
 const lingerMs = 15;
-const tickMs = 400;
+const tickMs = 500;
 const idleMs = 900;
 const heartbeatAfterMs = 1_500;
 
