@@ -12,15 +12,15 @@ export interface IcebergRestDeps {
 /** Levels of a namespace in a path are joined by this character. */
 const separator = '\x1f';
 
+/** As the protocol names them; our prefix is empty. */
 const endpoints = [
-  'GET /v1/config',
-  'GET /v1/namespaces',
-  'GET /v1/namespaces/{namespace}',
-  'HEAD /v1/namespaces/{namespace}',
-  'GET /v1/namespaces/{namespace}/tables',
-  'GET /v1/namespaces/{namespace}/tables/{table}',
-  'HEAD /v1/namespaces/{namespace}/tables/{table}',
-  'POST /v1/namespaces/{namespace}/tables/{table}/metrics',
+  'GET /v1/{prefix}/namespaces',
+  'GET /v1/{prefix}/namespaces/{namespace}',
+  'HEAD /v1/{prefix}/namespaces/{namespace}',
+  'GET /v1/{prefix}/namespaces/{namespace}/tables',
+  'GET /v1/{prefix}/namespaces/{namespace}/tables/{table}',
+  'HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}',
+  'POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/metrics',
 ];
 
 /**
