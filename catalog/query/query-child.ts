@@ -1,6 +1,6 @@
 /**
  * The process in which one person's statement runs: started by `ChildPool` with limits of the operating system, an empty
- * environment and no way to the network. See `child-protocol.ts` for the talk, facts in catalog/query/README.md.
+ * environment and no way to the network. `child-protocol.ts` shows the talk.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';

@@ -24,7 +24,8 @@ export interface QueryRequest {
   parameters?: Record<string, unknown>;
   /** Tables are read as they were then; now if left out. */
   asOf?: Date;
-  origin: 'browser' | 'api' | 'report';
+  /** `catalog` marks samples that the product itself asks for. */
+  origin: 'browser' | 'api' | 'report' | 'catalog';
 }
 
 export interface QueryState {
@@ -218,10 +219,10 @@ export class QueryService {
   }
 
   /** What the statement would read and take, without running it. Throws `sql_invalid` and `sql_refused` with their place. */
-  async describe(sql: string): Promise<Described> {
+  async describe(sql: string, options: { mayLackTables?: boolean } = {}): Promise<Described> {
     const child = await this.#pool.acquire();
     try {
-      return await describeIn(child, sql, this.#deps.catalog);
+      return await describeIn(child, sql, this.#deps.catalog, options.mayLackTables ?? false);
     } finally {
       this.#pool.release(child);
     }
@@ -478,15 +479,23 @@ export class QueryService {
 export async function describeSql(sql: string, catalog: QueryDeps['catalog']): Promise<Described> {
   const pool = new ChildPool({ memoryBytes: defaultLimits.memoryBytes, threads: 1, size: 0, cwd: '/' });
   try {
-    return await describeIn(await pool.acquire(), sql, catalog);
+    return await describeIn(await pool.acquire(), sql, catalog, false);
   } finally {
     await pool.close();
   }
 }
 
-async function describeIn(child: QueryChild, sql: string, catalog: QueryDeps['catalog']): Promise<Described> {
+async function describeIn(
+  child: QueryChild,
+  sql: string,
+  catalog: QueryDeps['catalog'],
+  mayLackTables: boolean,
+): Promise<Described> {
   try {
     const { tables, parameters } = await child.analyse(sql);
+    if (mayLackTables) {
+      return { reads: tables.map(({ namespace, table }) => `${namespace}.${table}`), parameters };
+    }
     const found = await lookUpTables(catalog, tables);
     return { reads: found.map((table) => table.name), parameters };
   } catch (thrown) {

@@ -197,24 +197,35 @@ describe('hole 5: what stays allowed after the lock, and what the catalog functi
   });
 
   test('a common table expression opens no way to a name outside its scope', async () => {
-    await refused('WITH duckdb_views AS (SELECT * FROM duckdb_views) SELECT * FROM duckdb_views', 'sql_invalid');
-    await refused(
-      'SELECT * FROM (WITH duckdb_views AS (SELECT 1) SELECT * FROM duckdb_views) a, duckdb_views b',
-      'sql_invalid',
-    );
-    await refused('WITH a AS (SELECT * FROM duckdb_views), duckdb_views AS (SELECT 1) SELECT * FROM a', 'sql_invalid');
-    await refused(
-      'SELECT (WITH duckdb_views AS (SELECT 1 AS x) SELECT max(x) FROM duckdb_views), * FROM duckdb_views',
-      'sql_invalid',
-    );
-    expect(
-      await queries.rows(
-        'WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT max(i) FROM N',
-      ),
-    ).toEqual([[3]]);
-    expect(
-      await queries.rows('WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, (SELECT x AS y FROM a)'),
-    ).toEqual([[1, 1]]);
+    for (const sql of [
+      'WITH x AS (SELECT * FROM x) SELECT * FROM x',
+      'SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) a, x b',
+      'WITH a AS (SELECT * FROM x), x AS (SELECT 1) SELECT * FROM a',
+      'SELECT (WITH x AS (SELECT 1 AS y) SELECT max(y) FROM x), * FROM x',
+      'WITH RECURSIVE x AS (SELECT 1) SELECT * FROM (WITH RECURSIVE y AS (SELECT * FROM y) FROM y)',
+      'WITH RECURSIVE x AS (SELECT * FROM x UNION ALL SELECT * FROM x WHERE false) SELECT * FROM x',
+      'WITH RECURSIVE x AS (SELECT 1 UNION ALL SELECT i + 1 FROM x, y), y AS (SELECT 1) SELECT * FROM x',
+    ]) {
+      await refused(sql, 'sql_invalid');
+      expect(await queries.run(sql.replaceAll(/\bx\b/g, 'sqlite_master'))).toMatchObject({ state: 'failed' });
+    }
+    for (const name of ['duckdb_views', 'sqlite_master', 'PRAGMA_database_list']) {
+      await refused(`WITH ${name} AS (SELECT 1) SELECT * FROM ${name}`);
+    }
+    const recursive =
+      'WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT max(i) FROM N';
+    expect(await queries.rows(recursive)).toEqual([[3]]);
+    const chain = 'WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, (SELECT x AS y FROM a)';
+    expect(await queries.rows(chain)).toEqual([[1, 1]]);
+  });
+
+  test('every view of DuckDB that is found without a schema has one of the names that are refused', async () => {
+    const instance = await DuckDBInstance.create(':memory:');
+    const connection = await instance.connect();
+    const views = await connection.runAndReadAll("SELECT view_name FROM duckdb_views() WHERE schema_name = 'main'");
+    for (const [name] of views.getRows()) expect(String(name)).toMatch(/^(duckdb|pragma|sqlite|pg)_/);
+    connection.closeSync();
+    instance.closeSync();
   });
 
   test('no function tells of settings, environment or session, wherever it hides', async () => {
