@@ -30,7 +30,8 @@ async function main(): Promise<void> {
     process.exit(code);
   };
   process.once('SIGTERM', () => end(0));
-  process.once('SIGINT', () => end(0));
+  // Ctrl-C reaches the whole group of processes; when to end is for a supervisor to say, if there is one.
+  process.on('SIGINT', () => (process.send === undefined ? end(0) : undefined));
   studio.ended.then((reason) => {
     console.error(reason);
     return end(1);
