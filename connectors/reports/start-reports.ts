@@ -82,7 +82,12 @@ export async function startReports(deps: ReportsDeps): Promise<{ close(): Promis
     await runReport(runDeps, runId, attempt, signal);
     await forgetOldRuns(deps.state, runId);
   };
-  const options = { localConcurrency: runsAtOnce, pollingIntervalSeconds: 0.5, includeMetadata: true } as const;
+  const options = {
+    localConcurrency: runsAtOnce,
+    pollingIntervalSeconds: 1,
+    notifyPollingIntervalSeconds: 1,
+    includeMetadata: true,
+  } as const;
   await boss.work(queue, options, work);
 
   const dispatch = () => dispatchRuns(deps.state, boss);
