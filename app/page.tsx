@@ -47,8 +47,12 @@ export default function HomePage() {
           <StoredFailure
             what={`The ${problem.kind} ${problem.name} has failed.`}
             error={problem.error ?? { code: 'internal', message: 'It gave no reason.' }}
+            action={
+              <Link href={problem.kind === 'source' ? '/pipelines' : pathOf[problem.kind](problem.name)}>
+                Open the {problem.kind === 'source' ? 'sources' : problem.kind}
+              </Link>
+            }
           />
-          {problem.kind !== 'source' && <Link href={pathOf[problem.kind](problem.name)}>Open the {problem.kind}</Link>}
         </div>
       ))}
       <div className={css.halves}>

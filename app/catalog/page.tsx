@@ -108,12 +108,14 @@ export default function CatalogPage() {
 }
 
 function Summary({ shown, total, limit, now }: { shown: readonly Hit[]; total: number; limit: number; now: Date }) {
+  const failed = shown.filter(({ table }) => table.state === 'failed').length;
   const stale = shown.filter(({ table }) => table.pipeline && freshnessOf(table.freshAsOf, now) === 'stale').length;
   return (
     <Sentence
       parts={[
         counted(shown.length, 'table'),
-        shown.length > 0 && (stale === 0 ? 'all fresh' : `${counted(stale, 'is', 'are')} stale`),
+        failed > 0 && `${counted(failed, 'is', 'are')} not being filled`,
+        shown.length > 0 && failed === 0 && (stale === 0 ? 'all fresh' : `${counted(stale, 'is', 'are')} stale`),
         total > limit && `the best ${count(limit)} of ${count(total)} are shown; more words narrow it down`,
       ]}
     />

@@ -2,6 +2,7 @@
 
 import { Button } from '@mantine/core';
 import { IconAlertTriangle, IconLock } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
 import { problemOf } from './api.ts';
 import css from './failure.module.css';
 
@@ -31,7 +32,7 @@ export function Failure({ error, what, retry }: FailureProps) {
 }
 
 /** The same for an error that the product stored: a pipeline's last error, a run's reason. */
-export function StoredFailure({ error, what }: { error: StoredError; what: string }) {
+export function StoredFailure({ error, what, action }: { error: StoredError; what: string; action?: ReactNode }) {
   return (
     <div className={css.failure} role="status">
       <IconAlertTriangle size={18} stroke={1.8} className={css.icon} aria-hidden />
@@ -41,6 +42,7 @@ export function StoredFailure({ error, what }: { error: StoredError; what: strin
         {error.advice && <p className={css.message}>{error.advice}</p>}
         <Details code={error.code} details={error.details ?? {}} />
       </div>
+      {action}
     </div>
   );
 }

@@ -45,7 +45,7 @@ interface FlowGraphProps {
   onSelect?(id: string): void;
 }
 
-const size = { width: 208, height: 64 };
+const size = { width: 184, height: 64 };
 type CardNode = Node<{ node: FlowNode; isSelected: boolean }, 'card'>;
 const nodeTypes = { card: Card };
 
@@ -83,7 +83,7 @@ export function FlowGraph({ label, nodes, edges, height = 260, selected, onSelec
         nodeTypes={nodeTypes}
         colorMode={scheme}
         fitView
-        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        fitViewOptions={{ padding: 0.04, maxZoom: 1 }}
         minZoom={0.2}
         maxZoom={1.5}
         zoomOnScroll={false}
@@ -128,7 +128,7 @@ function Card({ data }: NodeProps<CardNode>) {
 
 function layOut(nodes: readonly FlowNode[], edges: readonly FlowEdge[]): Map<string, { x: number; y: number }> {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: 'LR', nodesep: 20, ranksep: 72 });
+  graph.setGraph({ rankdir: 'LR', nodesep: 16, ranksep: 48 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { ...size });
   for (const edge of edges) graph.setEdge(edge.from, edge.to);

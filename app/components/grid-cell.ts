@@ -31,7 +31,7 @@ export function cellText(value: unknown, column: GridColumn, whole: boolean): st
 }
 
 function separated(text: string): string {
-  const parts = /^(-?)(\d{5,})(\.\d+)?$/.exec(text);
+  const parts = /^(-?)(\d{4,})(\.\d+)?$/.exec(text);
   if (!parts) return text;
   return `${parts[1]}${count(BigInt(parts[2] ?? '0'))}${parts[3] ?? ''}`;
 }

@@ -28,11 +28,21 @@ export function ScheduleSentence({ report }: { report: Pick<Report, 'schedule' |
       {report.nextRunAt && !report.isPaused && (
         <>
           {' · next run '}
-          <When at={report.nextRunAt} />
+          <NextRun at={report.nextRunAt} zone={schedule.zone} />
         </>
       )}
     </>
   );
+}
+
+/** "today 09:00", "Thu 26 Nov 09:00", on the clock of the schedule's own zone. */
+function NextRun({ at, zone }: { at: Date; zone: string }) {
+  const dayOf = (instant: Date) =>
+    new Intl.DateTimeFormat('en-GB', { timeZone: zone, dateStyle: 'short' }).format(instant);
+  const day = new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short', day: 'numeric', month: 'short' });
+  const clock = new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit' });
+  const date = dayOf(at) === dayOf(new Date()) ? 'today' : day.format(at).replace(',', '');
+  return <When at={at} shown={`${date} ${clock.format(at)}`} />;
 }
 
 /** How the last run went: "3 added, 12 changed, 0 removed, 6 s, 4 requests". */

@@ -131,7 +131,7 @@ interface PlaceProps {
 function Place({ href, label, icon: Icon, path }: PlaceProps) {
   const isHere = href === '/' ? path === '/' : path === href || path.startsWith(`${href}/`);
   return (
-    <Tooltip label={label} position="right" className={css.tip ?? ''}>
+    <Tooltip label={label} position="right" classNames={{ tooltip: css.tip ?? '' }}>
       <Link
         href={href}
         className={css.place}

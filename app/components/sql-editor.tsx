@@ -55,6 +55,8 @@ interface SqlEditorProps {
 
 export interface EditorOption {
   label: string;
+  /** What is written; the label itself if left out. */
+  apply?: string;
   detail?: string;
   /** class | property | function | keyword, which chooses the sign beside it. */
   type?: string;

@@ -27,7 +27,9 @@ export function TableLineage({ name }: { name: string }) {
   });
   if (lineage.isPending) return <Loading what={`where ${name} comes from`} />;
   if (!lineage.data) return <Failure error={lineage.error} retry={() => lineage.refetch()} />;
-  const { nodes, edges } = lineage.data;
+  const { edges } = lineage.data;
+  const order = Object.keys(kinds);
+  const nodes = [...lineage.data.nodes].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const nameOf = new Map(nodes.map((node) => [node.id, node.name]));
   return (
     <>

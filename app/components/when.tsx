@@ -3,19 +3,19 @@
 import { Tooltip } from '@mantine/core';
 import { useEffect, useState } from 'react';
 
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const dayOfYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long', hourCycle: 'h23' });
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
 
-/** An instant as "2 min ago"; its exact time and zone on hover and for screen readers. */
-export function When({ at, none = 'never' }: { at: Date | null | undefined; none?: string }) {
+/** An instant as "2 min ago"; its exact time and zone on hover. `shown` says it otherwise. */
+export function When({ at, none = 'never', shown }: { at: Date | null | undefined; none?: string; shown?: string }) {
   const now = useNow(1000);
   if (!at) return <span className="dim">{none}</span>;
   return (
     <Tooltip label={exact.format(at)}>
       <time dateTime={at.toISOString()} suppressHydrationWarning>
-        {relative(at, now)}
+        {shown ?? relative(at, now)}
       </time>
     </Tooltip>
   );
@@ -31,21 +31,20 @@ export function useNow(everyMs: number): Date {
   return now;
 }
 
+/** "2 min ago", "in 3 h"; what is further away is told by its date and time. */
 export function relative(at: Date, now: Date): string {
   const seconds = Math.round((now.getTime() - at.getTime()) / 1000);
-  if (seconds < -1) return `in ${span(-seconds, at, now)}`;
-  if (seconds < 2) return 'just now';
-  if (seconds < 20 * 3600) return `${span(seconds, at, now)} ago`;
-  return span(seconds, at, now);
+  const away = Math.abs(seconds);
+  if (away >= 20 * 3600) {
+    return at.getFullYear() === now.getFullYear() ? `${day.format(at)}, ${clock.format(at)}` : dayOfYear.format(at);
+  }
+  if (seconds < -1) return `in ${span(away)}`;
+  return seconds < 2 ? 'just now' : `${span(away)} ago`;
 }
 
-/** A length of time in words: 0.4 s, 12 s, 3 min, 5 h; far instants become a date. */
-function span(seconds: number, at: Date, now: Date): string {
+function span(seconds: number): string {
   if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 20 * 3600) return `${Math.round(seconds / 3600)} h`;
-  if (at.getFullYear() !== now.getFullYear()) return dayOfYear.format(at);
-  return `${day.format(at)}, ${clock.format(at)}`;
+  return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 export function duration(ms: number): string {

@@ -144,7 +144,7 @@ function Workbench({ draft, onChange, onOpen, insertRef }: WorkbenchProps) {
             initial={draft.sql}
             problem={problem}
             handle={editor}
-            complete={(text, position) => api.sql.complete.query({ sql: text, position })}
+            complete={complete}
             onChange={(sql) => onChange(draft.id, { sql })}
             onRun={run}
             onSave={() => setSaving(true)}
@@ -257,3 +257,20 @@ function placedError(error: unknown): { message: string; place: { line: number; 
     place: hasPlace ? { line: flat.line as number, column: flat.column as number } : null,
   };
 }
+
+async function complete(sql: string, position: number) {
+  const { from, suggestions } = await api.sql.complete.query({ sql, position });
+  return {
+    from,
+    options: suggestions.map(({ label, insert, kind, detail }, index) => ({
+      label,
+      apply: insert,
+      type: editorKinds[kind],
+      // The server's order stands: the editor would sort by letters.
+      boost: 99 - index,
+      ...(detail === null ? {} : { detail }),
+    })),
+  };
+}
+
+const editorKinds = { table: 'class', column: 'property', function: 'function', keyword: 'keyword' } as const;

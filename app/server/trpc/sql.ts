@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { requireAccess } from '#catalog/access/principal.ts';
+import { CatalogCompletion } from '#catalog/query/completion.ts';
 import { listQueryHistory } from '#catalog/services/query-history/list.ts';
+import type { State } from '#catalog/state/state.ts';
 import { procedure, router } from './init.ts';
 
 const known = z.strictObject({ id: z.uuid() });
@@ -24,4 +27,20 @@ export const sqlRouter = router({
     })),
   cancel: procedure.input(known).mutation(({ ctx: { deps, who }, input }) => deps.queries.cancel(input.id, who)),
   history: procedure.query(({ ctx: { scope } }) => listQueryHistory(scope)),
+  /** What may stand at a place of the text (an index in UTF-16 units), best first. */
+  complete: procedure
+    .input(z.strictObject({ sql: z.string().max(1_000_000), position: z.int().min(0) }))
+    .query(({ ctx: { deps, who }, input }) => {
+      requireAccess(who, 'sql.run', 'run SQL');
+      return completionOf(deps.state).complete(input.sql, input.position);
+    }),
 });
+
+/** One index of names for each state database, for as long as that is open. */
+const completions = new WeakMap<State, CatalogCompletion>();
+
+function completionOf(state: State): CatalogCompletion {
+  const known = completions.get(state) ?? new CatalogCompletion(state);
+  completions.set(state, known);
+  return known;
+}
