@@ -2,21 +2,27 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { Prisma, type Query } from '#prisma/generated/client.ts';
 import { type Principal, requireAccess } from '../access/principal.ts';
-import { DailiesError, type ErrorRecord, toDailiesError } from '../error.ts';
-import type { IcebergCatalog } from '../iceberg/catalog.ts';
-import { planScan, type TableScan } from '../iceberg/scan.ts';
-import { type Row, typeName } from '../schemas/schema.ts';
-import { nearestName } from '../services/nearest-name.ts';
+import { DailiesError } from '../error.ts';
+import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
-import type { Analysis, ResultColumn, RunRequest } from './child-protocol.ts';
+import type { ResultColumn, RunRequest } from './child-protocol.ts';
+import { type Described, describeIn } from './describe-sql.ts';
 import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
-import { StatementError } from './query-problem.ts';
+import { type PlanTable, planTables, requireParameters } from './query-plan.ts';
+import {
+  type QueryErrorRecord,
+  type QueryState,
+  queryError,
+  shownColumns,
+  storedColumns,
+  storedState,
+} from './query-state.ts';
 import { type ExportFormat, exportFormats, ResultReader } from './result-reader.ts';
 import { ResultStore } from './result-store.ts';
-import { type FoundTable, lookUpTables } from './table-lookup.ts';
+import type { TableNames } from './table-lookup.ts';
 
 export interface QueryRequest {
   sql: string;
@@ -28,44 +34,13 @@ export interface QueryRequest {
   origin: 'browser' | 'api' | 'report' | 'catalog';
 }
 
-export interface QueryState {
-  id: string;
-  sql: string;
-  state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
-  /** Null until the first rows are there; `type` as `typeName` writes it. */
-  columns: { name: string; type: string }[] | null;
-  /** Rows that can be read by now. */
-  rowCount: number;
-  elapsedMs: number | null;
-  /** The snapshot of each table that is read, by name, ids as text. */
-  snapshots: Record<string, string>;
-  error: QueryErrorRecord | null;
-  createdAt: Date;
-}
-
-/** `line` and `column` count from 1 and are there where the error has a place in the SQL. */
-export interface QueryErrorRecord extends ErrorRecord {
-  line?: number;
-  column?: number;
-}
-
-export interface Described {
-  /** Warehouse tables that the statement reads, namespace.table. */
-  reads: string[];
-  /** Its parameters, without the colon. */
-  parameters: string[];
-}
-
 export interface QueryDeps {
   state: State;
-  catalog: Pick<IcebergCatalog, 'locate' | 'list'>;
+  catalog: TableNames;
   /** Folder for results, made if missing; several services may share it. */
   resultsDir: string;
   /** How a table is read; `planScan` of our own Iceberg tables if left out. */
-  plan?: (
-    metadataLocation: string,
-    at?: { timeMs: number },
-  ) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'>>;
+  plan?: PlanTable;
   now?: () => Date;
   limits?: Partial<QueryLimits>;
 }
@@ -218,7 +193,10 @@ export class QueryService {
     };
   }
 
-  /** What the statement would read and take, without running it. Throws `sql_invalid` and `sql_refused` with their place. */
+  /**
+   * What the statement would read and take, without running it. With `mayLackTables` names of tables that do not exist (yet)
+   * are given as they stand. Throws `sql_invalid` and `sql_refused` with their place.
+   */
   async describe(sql: string, options: { mayLackTables?: boolean } = {}): Promise<Described> {
     const child = await this.#pool.acquire();
     try {
@@ -280,7 +258,7 @@ export class QueryService {
       });
       await this.#run(query);
     } catch (thrown) {
-      error = errorOf(thrown);
+      error = queryError(thrown);
     }
     clearTimeout(timer);
     query.child?.kill();
@@ -294,66 +272,35 @@ export class QueryService {
     const child = await this.#pool.acquire();
     query.child = child;
     if (query.stop !== null) return;
-    const request = await this.#prepare(query, child);
-    await child.run(request, {
-      columns: (columns) => {
-        query.columns = columns;
+    const { views, files } = await this.#prepare(query, child);
+    const { sql, parameters } = query;
+    const { tempBytes, resultBytes } = this.#limits;
+    const resultDir = this.#store.pathOf(query.id);
+    await child.run(
+      { kind: 'run', sql, parameters, views, files, resultDir, tempBytes, resultBytes },
+      {
+        columns: (columns) => {
+          query.columns = columns;
+        },
+        part: (rows) => {
+          query.rowCount += rows;
+        },
       },
-      part: (rows) => {
-        query.rowCount += rows;
-      },
-    });
+    );
   }
 
-  /** A child whose statement turns out not to run has run nothing: it is as good as new. */
-  async #prepare(query: ActiveQuery, child: QueryChild): Promise<RunRequest> {
+  async #prepare(query: ActiveQuery, child: QueryChild): Promise<Pick<RunRequest, 'views' | 'files'>> {
     try {
       const analysis = await child.analyse(query.sql);
       requireParameters(analysis.parameters, query.parameters);
-      return await this.#plan(query, analysis);
+      const plan = await planTables(this.#deps.catalog, analysis, query.asOf, this.#deps.plan);
+      query.snapshots = plan.snapshots;
+      return plan;
     } catch (thrown) {
+      // A child whose statement turns out not to run has run nothing: it is as good as new.
       query.child = null;
       this.#pool.release(child);
       throw thrown;
-    }
-  }
-
-  async #plan(query: ActiveQuery, analysis: Analysis): Promise<RunRequest> {
-    const tables = await lookUpTables(this.#deps.catalog, analysis.tables);
-    const at = query.asOf === null ? undefined : { timeMs: query.asOf.getTime() };
-    const files: string[] = [];
-    const views: RunRequest['views'] = [];
-    for (const table of tables) {
-      const scan = await this.#scan(table, at);
-      files.push(...scan.files);
-      views.push({ namespace: table.mention.namespace, table: table.mention.table, sql: scan.sql });
-      if (scan.snapshotId !== null) query.snapshots[table.name] = String(scan.snapshotId);
-    }
-    const { tempBytes, resultBytes } = this.#limits;
-    return {
-      kind: 'run',
-      sql: query.sql,
-      parameters: query.parameters,
-      views,
-      files,
-      resultDir: this.#store.pathOf(query.id),
-      tempBytes,
-      resultBytes,
-    };
-  }
-
-  async #scan(
-    table: FoundTable,
-    at: { timeMs: number } | undefined,
-  ): Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'>> {
-    try {
-      return await (this.#deps.plan ?? planScan)(table.metadataLocation, at);
-    } catch (thrown) {
-      const { code, message, details } = toDailiesError(thrown);
-      throw new DailiesError(code, `${table.name} cannot be read: ${message}`, {
-        cause: thrown,
-        details: { ...details, table: table.name },
-      });
     }
   }
 
@@ -437,7 +384,7 @@ export class QueryService {
 
   async #columnsOf(id: string, who: Principal): Promise<ResultColumn[] | null> {
     const active = this.#activeOf(id, who);
-    return active ? active.columns : columnsOf(await this.#stored(id, who));
+    return active ? active.columns : storedColumns(await this.#stored(id, who));
   }
 
   async #completeColumns(id: string, who: Principal): Promise<ResultColumn[]> {
@@ -465,7 +412,7 @@ export class QueryService {
       id,
       sql,
       state,
-      columns: query.columns?.map(shownColumn) ?? null,
+      columns: shownColumns(query.columns),
       rowCount,
       elapsedMs: query.startedMs === null ? null : Math.round(performance.now() - query.startedMs),
       snapshots: { ...snapshots },
@@ -473,79 +420,6 @@ export class QueryService {
       createdAt,
     };
   }
-}
-
-/** What a statement would read and take, asked of a process of its own. Throws `sql_invalid` and `sql_refused` with their place. */
-export async function describeSql(sql: string, catalog: QueryDeps['catalog']): Promise<Described> {
-  const pool = new ChildPool({ memoryBytes: defaultLimits.memoryBytes, threads: 1, size: 0, cwd: '/' });
-  try {
-    return await describeIn(await pool.acquire(), sql, catalog, false);
-  } finally {
-    await pool.close();
-  }
-}
-
-async function describeIn(
-  child: QueryChild,
-  sql: string,
-  catalog: QueryDeps['catalog'],
-  mayLackTables: boolean,
-): Promise<Described> {
-  try {
-    const { tables, parameters } = await child.analyse(sql);
-    if (mayLackTables) {
-      return { reads: tables.map(({ namespace, table }) => `${namespace}.${table}`), parameters };
-    }
-    const found = await lookUpTables(catalog, tables);
-    return { reads: found.map((table) => table.name), parameters };
-  } catch (thrown) {
-    if (!(thrown instanceof StatementError)) throw thrown;
-    const { code, message, ...place } = thrown.problem;
-    throw new DailiesError(code, message, { details: place });
-  }
-}
-
-function requireParameters(wanted: readonly string[], given: readonly BoundParameter[]): void {
-  const names = new Set(given.map(({ name }) => name.toLowerCase()));
-  const missing = wanted.find((name) => !names.has(name.toLowerCase()));
-  if (missing !== undefined) throw new StatementError('sql_invalid', `Parameter :${missing} has no value.`);
-  const known = new Set(wanted.map((name) => name.toLowerCase()));
-  const unknown = given.find(({ name }) => !known.has(name.toLowerCase()));
-  if (unknown === undefined) return;
-  const nearest = nearestName(unknown.name, wanted);
-  const hint = nearest === null ? '' : ` Did you mean :${nearest}?`;
-  throw new StatementError('sql_invalid', `The SQL has no parameter :${unknown.name}.${hint}`);
-}
-
-function errorOf(thrown: unknown): QueryErrorRecord {
-  if (thrown instanceof StatementError) {
-    const { code, message, ...place } = thrown.problem;
-    return { code, message, details: place, ...place };
-  }
-  return toDailiesError(thrown).toJSON();
-}
-
-function storedState(row: Query): QueryState {
-  return {
-    id: row.id,
-    sql: row.sql,
-    state: row.state as QueryState['state'],
-    columns: columnsOf(row)?.map(shownColumn) ?? null,
-    rowCount: Number(row.rowCount ?? 0),
-    elapsedMs: row.elapsedMs,
-    snapshots: (row.snapshots as Record<string, string> | null) ?? {},
-    error: row.error as QueryErrorRecord | null,
-    createdAt: row.createdAt,
-  };
-}
-
-/** As `#finish` stored them. */
-function columnsOf(row: Query): ResultColumn[] | null {
-  return row.columns as unknown as ResultColumn[] | null;
-}
-
-function shownColumn(column: ResultColumn): { name: string; type: string } {
-  return { name: column.name, type: typeName(column.type) };
 }
 
 function isExportFormat(format: string): format is ExportFormat {

@@ -45,7 +45,8 @@ export const definitionRoutes: readonly Route[] = [
           ...scope,
           secretKey: deps.secretKey,
           modules: deps.modules,
-          describeSql: (sql) => deps.queries.describe(sql),
+          // What fills a report's tables may stand in the same file.
+          describeSql: (sql) => deps.queries.describe(sql, { mayLackTables: true }),
         },
         request,
         { dryRun, prune, mayHoldCredentials },

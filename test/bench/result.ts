@@ -1,0 +1,40 @@
+import path from 'node:path';
+import { system } from '#catalog/access/principal.ts';
+import { QueryService } from '#catalog/query/query-service.ts';
+import { type BenchProduct, percentile } from './bench-product.ts';
+
+/** A result as large as the table: first rows, all of it pageable, a page in its middle, the CSV. */
+export async function benchResult(product: BenchProduct): Promise<Record<string, string | number>> {
+  const queries = new QueryService({
+    state: product.state,
+    catalog: product.catalog,
+    resultsDir: path.join(product.home, 'results'),
+  });
+  try {
+    const first = await queries.submit({ sql: 'SELECT 1', origin: 'api' }, system);
+    await queries.wait(first.id, system, AbortSignal.timeout(60_000));
+    const startedAt = performance.now();
+    const { id } = await queries.submit({ sql: 'SELECT * FROM bench.film', origin: 'api' }, system);
+    while ((await queries.rows(id, system, 0, 1)).length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    const firstMs = performance.now() - startedAt;
+    const end = await queries.wait(id, system, AbortSignal.timeout(120_000));
+    const allMs = performance.now() - startedAt;
+    const pages: number[] = [];
+    for (let page = 0; page < 20; page++) {
+      const pageAt = performance.now();
+      await queries.rows(id, system, Math.floor((Number(end.rowCount) * page) / 21), 500);
+      pages.push(performance.now() - pageAt);
+    }
+    const csvAt = performance.now();
+    await queries.resultFile(id, system, 'csv');
+    return {
+      rows: Number(end.rowCount),
+      'first rows ms': Math.round(firstMs),
+      'pageable ms': Math.round(allMs),
+      'page of 500 p95 ms': Math.round(percentile(pages, 0.95)),
+      'CSV ms': Math.round(performance.now() - csvAt),
+    };
+  } finally {
+    await queries.close();
+  }
+}
