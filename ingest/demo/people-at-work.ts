@@ -15,6 +15,7 @@ export interface PeopleAtWorkOptions {
 export interface PeopleAtWork {
   /** Rows changed so far. */
   changes(): number;
+  /** Ends when the jobs in hand are done. May be repeated. */
   close(): Promise<void>;
 }
 
@@ -53,12 +54,16 @@ export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
     }
   };
   const working = Array.from({ length: people }, work);
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    stopping.abort();
+    await Promise.all(working);
+    await Promise.all([pools.production.end(), pools.deals.end()]);
+  };
   return {
     changes: () => changes,
     close: async () => {
-      stopping.abort();
-      await Promise.all(working);
-      await Promise.all([pools.production.end(), pools.deals.end()]);
+      await (closed ??= close());
     },
   };
 }
