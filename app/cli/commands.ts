@@ -163,7 +163,7 @@ async function untilEnded(client: Client, address: string): Promise<QueryDocumen
 
 interface RunDocument {
   state: 'queued' | 'running' | 'succeeded' | 'partial' | 'failed';
-  attempts: number;
+  attempts: { number: number; error: { message: string } | null }[];
   rows: number | null;
   destinations: { kind: string; delivered: number; written: number; errors: { key: unknown; message: string }[] }[];
   error?: { message: string } | string | null;
@@ -179,7 +179,8 @@ export async function runReport(client: Client, name: string, flags: { json?: bo
     if (run.state !== 'queued' && run.state !== 'running') break;
     await pause(waitMs);
   }
-  const { state, attempts, rows, destinations } = run;
+  const { state, rows, destinations } = run;
+  const attempts = run.attempts.length;
   if (flags.json) print(JSON.stringify({ state, attempts, rows, destinations }, null, 2));
   else {
     print(`report ${name}: ${state}, ${rows ?? 0} rows, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`);
