@@ -55,7 +55,7 @@ export async function sendResponse(
     return;
   }
   try {
-    await pipeline(Readable.fromWeb(answer.body as never), response);
+    await pipeline(answer.body as unknown as AsyncIterable<Uint8Array>, response);
   } catch (error) {
     if (!response.destroyed) throw error;
   }

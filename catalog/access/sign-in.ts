@@ -58,6 +58,8 @@ function createAuth({ state, secretKey, url }: SignInDeps) {
     // Ours count wrong passwords; theirs would count every request of an address.
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
+    // A wrong password is no event for the operator's log.
+    logger: { level: 'error' },
     advanced: {
       cookiePrefix: 'dailies',
       useSecureCookies: url.startsWith('https:'),

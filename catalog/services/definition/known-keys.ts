@@ -23,11 +23,18 @@ export function knownKeys(schema: JsonSchema, path: Path): string[] {
 
 /** Paths in `value` of the texts whose field is marked secret. */
 export function secretPaths(schema: JsonSchema, value: unknown, path: Path = []): Path[] {
-  if (typeof value === 'string') return schemasAt(schema, path).some((found) => found.secret === true) ? [path] : [];
+  if (typeof value === 'string') return isSecret(schema, path) ? [path] : [];
   if (Array.isArray(value)) return value.flatMap((item, index) => secretPaths(schema, item, [...path, index]));
   if (value !== null && typeof value === 'object')
     return Object.entries(value).flatMap(([key, item]) => secretPaths(schema, item, [...path, key]));
   return [];
+}
+
+/** What stands below a secret is secret too. */
+function isSecret(schema: JsonSchema, path: Path): boolean {
+  return [...path, ''].some((_, length) =>
+    schemasAt(schema, path.slice(0, length)).some((found) => found.secret === true),
+  );
 }
 
 function schemasAt(schema: JsonSchema, path: Path): JsonSchema[] {

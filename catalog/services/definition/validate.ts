@@ -5,7 +5,7 @@ import { nearestName } from '../nearest-name.ts';
 import { fillSecrets, isSecretReference, secretReferences } from '../secret/references.ts';
 import type { DefinitionFile } from './file.ts';
 import { type JsonSchema, knownKeys, secretPaths, toJsonSchema } from './known-keys.ts';
-import { isKindForLater, sinkSettingsForLater } from './not-yet.ts';
+import { isKindForLater } from './not-yet.ts';
 import { type Path, type Problem, pathName, problemAt } from './problem.ts';
 import { type Definition, definitionSchema, dropEmptySections, type ModuleEntry, type ReportSpec } from './schema.ts';
 
@@ -94,12 +94,6 @@ function checkEntry(
         'key',
       ),
     );
-  if (kind === 'sink') {
-    for (const { key, message } of sinkSettingsForLater(settings)) {
-      problems.push(problemAt(file, [...path, key], `${pathName(path)}: ${message}.`, 'key'));
-      delete settings[key];
-    }
-  }
   const schema = toJsonSchema(module.config);
   if (!checks.mayHoldCredentials)
     problems.push(
@@ -221,16 +215,10 @@ function issueProblems(
       case 'invalid_value': {
         const values = issue.values.map(String);
         const given = valueAt(file.value, path);
-        const near = typeof given === 'string' ? suggestion(given, values) : '';
-        if (issue.values.length > 1 || near !== '')
-          return [problemAt(file, path, `${pathName(path)} must be one of ${values.join(', ')}.${near}`)];
-        return [
-          problemAt(
-            file,
-            path,
-            `${pathName(path)} ${issue.message.startsWith('Invalid') ? `must be ${values.join()}` : issue.message}.`,
-          ),
-        ];
+        const near = typeof given === 'string' ? nearestName(given, values) : null;
+        const rule = issue.message.startsWith('Invalid') ? `must be ${oneOf(values)}` : issue.message;
+        const hint = near === null ? '' : ` Did you mean ${near}?`;
+        return [problemAt(file, path, `${pathName(path)}: ${rule}.${hint}`)];
       }
       default:
         return [problemAt(file, path, `${pathName(path)}: ${issue.message}.`)];
@@ -267,6 +255,10 @@ export function suggestion(name: string, candidates: Iterable<string>): string {
   const near = nearestName(name, all);
   if (near !== null) return ` Did you mean ${near}?`;
   return all.length > 0 && all.length <= 12 ? ` There is ${all.join(', ')}.` : '';
+}
+
+function oneOf(values: readonly string[]): string {
+  return values.length === 1 ? values.join() : `one of ${values.join(', ')}`;
 }
 
 function article(type: string): string {
