@@ -85,6 +85,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     cwd: dir,
     env: serverEnvironment,
     stdio: ['pipe', 'ignore', 'pipe'],
+    // A process group of its own: Ctrl-C in a terminal reaches the parent's group, which still needs the server to end well.
+    detached: true,
   });
   const tail = keepTail(child);
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
