@@ -30,6 +30,13 @@ export function problemOf(error: unknown): Problem {
     if (!data) {
       return { code: 'unreachable', message: 'Dailies does not answer. The page tries again by itself.', details: {} };
     }
+    if (data.code === 'BAD_REQUEST') {
+      return {
+        code: 'invalid',
+        message: 'Dailies does not understand what this page asked. Load it again.',
+        details: {},
+      };
+    }
     return { code: data.code ?? 'internal', message: error.message, details: {} };
   }
   return { code: 'internal', message: error instanceof Error ? error.message : String(error), details: {} };

@@ -34,6 +34,7 @@ export function DeliveryFields({ delivery, destinations, onChange, onRemove }: D
           <DeliveryField
             key={field.name}
             field={field}
+            kind={delivery.kind}
             value={delivery[field.name]}
             onChange={(value) => onChange(withField(delivery, field.name, value))}
           />
@@ -43,7 +44,14 @@ export function DeliveryFields({ delivery, destinations, onChange, onRemove }: D
   );
 }
 
-function DeliveryField({ field, value, onChange }: { field: Field; value: unknown; onChange(value: unknown): void }) {
+interface DeliveryFieldProps {
+  field: Field;
+  kind: string;
+  value: unknown;
+  onChange(value: unknown): void;
+}
+
+function DeliveryField({ field, kind, value, onChange }: DeliveryFieldProps) {
   const shared = {
     label: field.title,
     description: field.description ?? undefined,
@@ -51,7 +59,7 @@ function DeliveryField({ field, value, onChange }: { field: Field; value: unknow
     withAsterisk: false,
     inputWrapperOrder: ['label', 'input', 'description', 'error'] as ('label' | 'input' | 'description' | 'error')[],
   };
-  if (field.isSecret) return <CredentialField {...shared} value={textOf(value)} onChange={onChange} />;
+  if (field.isSecret) return <CredentialField {...shared} kind={kind} value={textOf(value)} onChange={onChange} />;
   if (field.choices) {
     return (
       <NativeSelect
@@ -89,6 +97,8 @@ function CredentialField(props: {
   label: string;
   description: string | undefined;
   required: boolean;
+  /** The destination that it is for: credentials that others use there come first. */
+  kind: string;
   value: string;
   onChange(value: string): void;
 }) {
@@ -97,15 +107,16 @@ function CredentialField(props: {
     queryFn: () => api.reports.credentials.query(),
     staleTime: 60_000,
   });
-  const names = known.data ?? [];
+  const fitting = (known.data ?? []).filter((credential) => credential.kinds.includes(props.kind));
+  const names = [...new Set([...fitting, ...(known.data ?? [])].map((credential) => credential.reference))];
   return (
     <Autocomplete
       label={props.label}
-      description={`${props.description ?? ''} Written as \${secret:NAME}, after “dailies secret set NAME”.`}
+      description={`${props.description ?? 'A credential'}. Written as \${secret:NAME}, after “dailies secret set NAME”.`}
       required={props.required}
       withAsterisk={false}
       inputWrapperOrder={['label', 'input', 'description', 'error']}
-      placeholder={names[0] ?? `\${secret:NAME}`}
+      placeholder={fitting[0]?.reference ?? `\${secret:NAME}`}
       data={names}
       pattern="\$\{secret:[A-Za-z0-9_.\-]+\}"
       title="${secret:NAME}"

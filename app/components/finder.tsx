@@ -37,6 +37,8 @@ export function Finder({ places }: { places: readonly { href: string; label: str
       query={text}
       onQueryChange={setText}
       shortcut="mod + K"
+      centered={false}
+      yOffset="12dvh"
       tagsToIgnore={[]}
       triggerOnContentEditable
       scrollable

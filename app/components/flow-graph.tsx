@@ -94,7 +94,7 @@ export function FlowGraph({ label, nodes, edges, height = 260, selected, onSelec
         {...(onSelect ? { onNodeClick: (_event: unknown, node: CardNode) => onSelect(node.id) } : {})}
       >
         <Background gap={16} size={1} color="var(--line)" />
-        <Controls showInteractive={false} />
+        <Controls showInteractive={false} orientation="horizontal" position="bottom-right" />
       </ReactFlow>
     </section>
   );

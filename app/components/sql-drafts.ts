@@ -32,10 +32,10 @@ export function useDrafts(email: string) {
     setState((now) => {
       if (!now) return now;
       const active = now.drafts.find((candidate) => candidate.id === now.activeId);
-      const fresh = newDraft(now.drafts, sql, name);
-      // A tab in which nothing was written yet is used, not left behind.
-      const kept =
-        active?.sql.trim() === '' ? now.drafts.filter((candidate) => candidate.id !== active.id) : now.drafts;
+      // A tab in which nothing was written yet gives way to one that brings something.
+      const isSpent = sql !== '' && active?.sql.trim() === '';
+      const kept = isSpent ? now.drafts.filter((candidate) => candidate !== active) : now.drafts;
+      const fresh = newDraft(kept, sql, name);
       return { drafts: [...kept, fresh], activeId: fresh.id };
     });
   }, []);

@@ -24,6 +24,7 @@ import {
 } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import { type RefObject, useEffect, useImperativeHandle, useRef } from 'react';
+import css from './sql-editor.module.css';
 
 export interface EditorHandle {
   focus(): void;
@@ -112,7 +113,7 @@ export function SqlEditor(props: SqlEditorProps) {
     editor.dispatch(setDiagnostics(editor.state, problem ? [diagnostic(problem, editor.state.doc.length)] : []));
   }, [problem]);
 
-  return <div ref={host} style={{ height: '100%', minHeight: 0 }} />;
+  return <div ref={host} className={css.host} />;
 }
 
 function diagnostic(problem: EditorProblem, length: number): Diagnostic {
@@ -176,7 +177,7 @@ const highlight = HighlightStyle.define([
 
 const look = EditorView.theme({
   '&': { height: '100%', fontSize: '13px', backgroundColor: 'var(--surface-raised)', color: 'var(--ink)' },
-  '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
+  '&.cm-focused': { outline: 'none' },
   '.cm-scroller': { fontFamily: '"JetBrains Mono", monospace', lineHeight: '20px' },
   '.cm-content': { padding: '8px 0', caretColor: 'var(--ink)' },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },

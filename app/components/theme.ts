@@ -26,11 +26,38 @@ const accent: MantineColorsTuple = [
   '#152e6f',
 ];
 
+/** Mantine's own greys, as warm as the surfaces in tokens.css. */
+const gray: MantineColorsTuple = [
+  '#fcfbf9',
+  '#f5f3ef',
+  '#f0ede8',
+  '#e4e0d9',
+  '#cdc7bd',
+  '#aaa499',
+  '#78716a',
+  '#655f56',
+  '#49453e',
+  '#1f1d1a',
+];
+
+const dark: MantineColorsTuple = [
+  '#ebe8e2',
+  '#aaa499',
+  '#948e84',
+  '#6b665d',
+  '#49453e',
+  '#272521',
+  '#1d1c19',
+  '#161513',
+  '#121110',
+  '#0c0b0a',
+];
+
 /** Dense by default: 14 px text, 32 px controls. Colours come from tokens.css. */
 export const theme = createTheme({
   primaryColor: 'accent',
   primaryShade: { light: 6, dark: 6 },
-  colors: { accent },
+  colors: { accent, gray, dark },
   fontFamily: '"Inter Variable", system-ui, sans-serif',
   fontFamilyMonospace: '"JetBrains Mono", ui-monospace, monospace',
   headings: {

@@ -8,14 +8,15 @@ import { type Answers, api, problemOf } from './api.ts';
 export type SheetView = NonNullable<Answers['studio']['sheet']>;
 
 /** A tab followed live. `changed` holds the cells ("row:column") that the last change touched. */
-export function useSheet(place: { spreadsheet: string; tab: string }, isLive: boolean) {
+export function useSheet({ spreadsheet, tab }: { spreadsheet: string; tab: string }, isLive: boolean) {
   const [view, setView] = useState<SheetView | null>(null);
   const [changed, setChanged] = useState<ReadonlySet<string>>(new Set());
   const shown = useRef<SheetView | null>(null);
   const query = useQuery({
-    queryKey: ['studio', 'sheet', place.spreadsheet, place.tab],
-    queryFn: ({ signal }) => api.studio.sheet.query({ ...place, since: shown.current?.version ?? null }, { signal }),
-    refetchInterval: isLive ? 400 : false,
+    queryKey: ['studio', 'sheet', spreadsheet, tab],
+    queryFn: ({ signal }) =>
+      api.studio.sheet.query({ spreadsheet, tab, since: shown.current?.version ?? null }, { signal }),
+    refetchInterval: (query) => (isLive ? (query.state.status === 'error' ? 3000 : 400) : false),
     refetchIntervalInBackground: false,
     staleTime: 0,
     gcTime: 0,
@@ -28,7 +29,6 @@ export function useSheet(place: { spreadsheet: string; tab: string }, isLive: bo
     setView(data);
   }, [data]);
 
-  const { spreadsheet, tab } = place;
   const write = useCallback(
     async (row: number, column: number, value: string) => {
       try {

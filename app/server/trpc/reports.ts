@@ -52,8 +52,14 @@ export const reportsRouter = router({
       can(who, 'admin') ? scope.state.secret.findMany({ select: { name: true } }) : [],
       scope.state.report.findMany({ select: { deliveries: true } }),
     ]);
-    const names = new Set(secrets.map((secret) => secret.name));
-    for (const report of reports) for (const name of secretReferences(report.deliveries)) names.add(name);
-    return [...names].sort().map((name) => `\${secret:${name}}`);
+    const kinds = new Map(secrets.map((secret) => [secret.name, new Set<string>()]));
+    for (const { deliveries } of reports) {
+      for (const delivery of deliveries as { kind?: string }[]) {
+        for (const name of secretReferences(delivery)) {
+          kinds.set(name, (kinds.get(name) ?? new Set()).add(delivery.kind ?? ''));
+        }
+      }
+    }
+    return [...kinds].map(([name, used]) => ({ reference: `\${secret:${name}}`, kinds: [...used] }));
   }),
 });
