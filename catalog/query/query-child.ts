@@ -1,6 +1,6 @@
 /**
- * The process in which one person's statement runs: started by `ChildPool` with limits of the operating system, an empty
- * environment and no way to the network. `child-protocol.ts` shows the talk.
+ * The process in which one person's statement runs: started by `ChildPool` with limits of the operating system and an
+ * empty environment; nothing in it can speak to the network. `child-protocol.ts` shows the talk.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';

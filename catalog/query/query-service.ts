@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { Prisma, type Query } from '#prisma/generated/client.ts';
 import { type Principal, requireAccess } from '../access/principal.ts';
-import { DailiesError } from '../error.ts';
+import { DailiesError, toDailiesError } from '../error.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
@@ -77,8 +77,11 @@ export class QueryService {
   readonly #pool: ChildPool;
   readonly #active = new Map<string, ActiveQuery>();
   readonly #queue: ActiveQuery[] = [];
-  readonly #started: Promise<void>;
+  #housekeeping: Promise<void>;
+  /** Why the housekeeping could not be done: whoever asks next is told, so that disks don't fill in silence. */
+  #failure: unknown = null;
   #running = 0;
+  #prunedMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(deps: QueryDeps) {
@@ -90,9 +93,7 @@ export class QueryService {
     this.#reader = new ResultReader(this.#store.dir);
     const { memoryBytes, threads, warm } = this.#limits;
     this.#pool = new ChildPool({ memoryBytes, threads, size: warm, cwd: this.#store.dir });
-    this.#started = this.#cleanUp();
-    // Whoever waits for it meets the error; nobody else must crash for it.
-    this.#started.catch(() => undefined);
+    this.#housekeeping = this.#keepHouse(() => this.#cleanUp());
   }
 
   /**
@@ -101,6 +102,7 @@ export class QueryService {
    */
   async submit(request: QueryRequest, who: Principal): Promise<{ id: string }> {
     requireAccess(who, 'sql.run', 'run SQL');
+    this.#throwFailure();
     if (request.sql.length > this.#limits.sqlLength) {
       throw new DailiesError('too_large', `The SQL is longer than ${this.#limits.sqlLength} characters.`);
     }
@@ -211,7 +213,7 @@ export class QueryService {
     this.#isClosed = true;
     await Promise.all([...this.#active.values()].map((query) => this.#stop(query, 'cancelled')));
     await this.#pool.close();
-    await this.#started;
+    await this.#housekeeping;
     await this.#reader.close();
   }
 
@@ -252,11 +254,8 @@ export class QueryService {
     try {
       query.startedMs = performance.now();
       query.state = 'running';
-      await this.#deps.state.query.update({
-        where: { id: query.id },
-        data: { state: 'running', startedAt: this.#now() },
-      });
-      await this.#run(query);
+      const started = { state: 'running', startedAt: this.#now() };
+      await Promise.all([this.#deps.state.query.update({ where: { id: query.id }, data: started }), this.#run(query)]);
     } catch (thrown) {
       error = queryError(thrown);
     }
@@ -330,23 +329,50 @@ export class QueryService {
     query.state = query.stop === 'cancelled' ? 'cancelled' : error === null ? 'succeeded' : 'failed';
     try {
       await this.#store.end(query.id);
-      await this.#deps.state.query.update({
-        where: { id: query.id },
-        data: {
-          state: query.state,
-          columns: query.columns === null ? Prisma.DbNull : (query.columns as unknown as Prisma.InputJsonArray),
-          rowCount: query.rowCount,
-          elapsedMs: query.startedMs === null ? null : Math.round(performance.now() - query.startedMs),
-          snapshots: query.snapshots,
-          error: error === null ? Prisma.DbNull : (error as unknown as Prisma.InputJsonObject),
-          endedAt: this.#now(),
-        },
-      });
-      await this.#store.prune();
-    } finally {
-      this.#active.delete(query.id);
-      query.end();
+      await this.#storeEnd(query, error);
+    } catch (thrown) {
+      this.#failure = thrown;
     }
+    this.#active.delete(query.id);
+    query.end();
+    this.#housekeeping = this.#housekeeping.then(() => this.#keepHouse(() => this.#pruneSometimes()));
+  }
+
+  async #storeEnd(query: ActiveQuery, error: QueryErrorRecord | null): Promise<void> {
+    await this.#deps.state.query.update({
+      where: { id: query.id },
+      data: {
+        state: query.state,
+        columns: query.columns === null ? Prisma.DbNull : (query.columns as unknown as Prisma.InputJsonArray),
+        rowCount: query.rowCount,
+        elapsedMs: elapsedOf(query),
+        snapshots: query.snapshots,
+        error: error === null ? Prisma.DbNull : (error as unknown as Prisma.InputJsonObject),
+        endedAt: this.#now(),
+      },
+    });
+  }
+
+  async #keepHouse(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      this.#failure = thrown;
+    }
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure !== null) throw toDailiesError(failure);
+  }
+
+  /** Looking through all results takes longer than a small query: not after each. */
+  async #pruneSometimes(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#prunedMs < this.#limits.kept.everyMs) return;
+    this.#prunedMs = now;
+    await this.#store.prune();
   }
 
   /** What an earlier life left: results beyond the retention, queries that nobody runs any more. */
@@ -414,12 +440,16 @@ export class QueryService {
       state,
       columns: shownColumns(query.columns),
       rowCount,
-      elapsedMs: query.startedMs === null ? null : Math.round(performance.now() - query.startedMs),
+      elapsedMs: elapsedOf(query),
       snapshots: { ...snapshots },
       error: null,
       createdAt,
     };
   }
+}
+
+function elapsedOf(query: ActiveQuery): number | null {
+  return query.startedMs === null ? null : Math.round(performance.now() - query.startedMs);
 }
 
 function isExportFormat(format: string): format is ExportFormat {

@@ -4,6 +4,9 @@ import { nearestName } from '../services/nearest-name.ts';
 import type { Analysis } from './child-protocol.ts';
 import { StatementError } from './query-problem.ts';
 
+/** What is needed of the catalog to find tables by name. */
+export type TableNames = Pick<IcebergCatalog, 'locate' | 'list'>;
+
 type Mention = Analysis['tables'][number];
 
 export interface FoundTable {
@@ -17,14 +20,11 @@ export interface FoundTable {
  * The warehouse tables that a statement names. SQL's names have no case; the catalog's do: the exact name wins, else the one
  * that differs in case alone. Throws `StatementError` at the first name that is no table, with the nearest one that is.
  */
-export async function lookUpTables(
-  catalog: Pick<IcebergCatalog, 'locate' | 'list'>,
-  mentions: readonly Mention[],
-): Promise<FoundTable[]> {
+export async function lookUpTables(catalog: TableNames, mentions: readonly Mention[]): Promise<FoundTable[]> {
   return await Promise.all(mentions.map((mention) => lookUp(catalog, mention)));
 }
 
-async function lookUp(catalog: Pick<IcebergCatalog, 'locate' | 'list'>, mention: Mention): Promise<FoundTable> {
+async function lookUp(catalog: TableNames, mention: Mention): Promise<FoundTable> {
   const asked = `${mention.namespace}.${mention.table}`;
   const exact = await catalog.locate(asked).catch(unlessInvalid);
   if (exact !== null) return { name: asked, metadataLocation: exact, mention };

@@ -5,7 +5,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { Principal } from '#catalog/access/principal.ts';
 import { literal } from '#catalog/iceberg/duckdb-values.ts';
 import type { QueryLimits } from '#catalog/query/query-limits.ts';
-import { QueryService, type QueryState } from '#catalog/query/query-service.ts';
+import { QueryService } from '#catalog/query/query-service.ts';
+import type { QueryState } from '#catalog/query/query-state.ts';
 import { createState, type TestState } from '../../fixtures/postgres.ts';
 
 export const ana: Principal = { email: 'ana@studio.example', roles: ['analyst'], kind: 'person' };

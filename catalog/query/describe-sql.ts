@@ -1,0 +1,43 @@
+import { DailiesError } from '../error.ts';
+import { ChildPool, type QueryChild } from './child-pool.ts';
+import { defaultLimits } from './query-limits.ts';
+import { StatementError } from './query-problem.ts';
+import { lookUpTables, type TableNames } from './table-lookup.ts';
+
+export interface Described {
+  /** Warehouse tables that the statement reads, namespace.table. */
+  reads: string[];
+  /** Its parameters, without the colon. */
+  parameters: string[];
+}
+
+/** What a statement would read and take, asked of a process of its own. Throws `sql_invalid` and `sql_refused` with their place. */
+export async function describeSql(sql: string, catalog: TableNames): Promise<Described> {
+  const pool = new ChildPool({ memoryBytes: defaultLimits.memoryBytes, threads: 1, size: 0, cwd: '/' });
+  try {
+    return await describeIn(await pool.acquire(), sql, catalog, false);
+  } finally {
+    await pool.close();
+  }
+}
+
+/** The same in a given process. With `mayLackTables` names of tables that do not exist (yet) are given as they stand. */
+export async function describeIn(
+  child: QueryChild,
+  sql: string,
+  catalog: TableNames,
+  mayLackTables: boolean,
+): Promise<Described> {
+  try {
+    const { tables, parameters } = await child.analyse(sql);
+    if (mayLackTables) {
+      return { reads: tables.map(({ namespace, table }) => `${namespace}.${table}`), parameters };
+    }
+    const found = await lookUpTables(catalog, tables);
+    return { reads: found.map((table) => table.name), parameters };
+  } catch (thrown) {
+    if (!(thrown instanceof StatementError)) throw thrown;
+    const { code, message, ...place } = thrown.problem;
+    throw new DailiesError(code, message, { details: place });
+  }
+}
