@@ -122,7 +122,8 @@ export class SheetsClient {
     auth.setCredentials({ access_token: token });
     const base = this.#deps.googleUrl;
     const prefix = base === null ? '' : new URL(base).pathname.replace(/\/+$/, '');
-    if (base !== null && prefix !== '') {
+    if (prefix !== '') {
+      // The client keeps only the origin of an address that it is given.
       auth.transporter.interceptors.request.add({
         resolved: async (config) => {
           const url = new URL(config.url);

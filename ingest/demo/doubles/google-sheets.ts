@@ -305,10 +305,12 @@ function writeRange(
   const values = given.majorDimension === 'COLUMNS' ? transpose(given.values) : given.values;
   const width = Math.max(0, ...values.map((row) => row.length));
   const height = values.length;
-  if (
+  // One cell is where the values begin; a wider range is their bound.
+  const isAnchor = area.endRow === area.row + 1 && area.endColumn === area.column + 1;
+  const isOutside =
     (area.endRow !== null && height > area.endRow - area.row) ||
-    (area.endColumn !== null && width > area.endColumn - area.column)
-  ) {
+    (area.endColumn !== null && width > area.endColumn - area.column);
+  if (isOutside && !isAnchor) {
     throw badRequest(`Requested writing within range [${areaName(area)}], but tried writing outside of it.`);
   }
   requireInGrid(area, height, width);

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DailiesError } from '#catalog/error.ts';
 import type { ResultColumn, ResultRow } from '#connectors/destination.ts';
@@ -334,6 +336,40 @@ describe('what a person has to mend is said in a sentence', () => {
     await expect(way().run([...columns, ...columns], [[...dune, ...dune]])).rejects.toThrow('two columns named id');
     await expect(way({ key: ['movie_id'] }).run(columns, [dune])).rejects.toThrow('It has id, title, released');
   });
+});
+
+it('goes through a proxy whose address has a path', async () => {
+  const seen: string[] = [];
+  const proxy = createServer(async (request, response) => {
+    seen.push(request.url ?? '');
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const answer = await fetch(`${google.url}${(request.url ?? '').replace('/through/google', '')}`, {
+      method: request.method ?? 'GET',
+      headers: {
+        authorization: request.headers.authorization ?? '',
+        'content-type': request.headers['content-type'] ?? '',
+      },
+      ...(chunks.length === 0 ? {} : { body: Buffer.concat(chunks) }),
+    });
+    response.writeHead(answer.status, { 'content-type': 'application/json' });
+    response.end(await answer.text());
+  }).listen(0);
+  const { port } = proxy.address() as AddressInfo;
+  const config = {
+    spreadsheet: 'sheet1',
+    tab: 'Movies',
+    credentials: google.serviceAccount,
+    mode: 'mirror',
+    key: ['id'],
+  };
+  const movies = new Way(googleSheets, config, {
+    googleUrl: `http://127.0.0.1:${port}/through/google`,
+    pace: new Pace(clock),
+  });
+  expect(await movies.run(columns, [dune])).toMatchObject({ added: 1 });
+  expect(seen.every((one) => one.startsWith('/through/google/'))).toBe(true);
+  proxy.close();
 });
 
 it('keeps within 60 requests a minute for one account', async () => {

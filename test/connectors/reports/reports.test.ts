@@ -6,11 +6,13 @@ import type { Principal } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
 import type { ResultColumn, ResultRow } from '#connectors/destination.ts';
 import { destinations } from '#connectors/modules.ts';
+import { Pace } from '#connectors/pace.ts';
 import { requestRun } from '#connectors/reports/request-run.ts';
 import type { ReportQueries } from '#connectors/reports/run-report.ts';
 import { type ReportsDeps, startReports } from '#connectors/reports/start-reports.ts';
 import { type GoogleSheetsDouble, startGoogleSheetsDouble } from '#ingest/demo/doubles/google-sheets.ts';
 import { createState, type TestState } from '#test/fixtures/postgres.ts';
+import { QuickClock } from '../delivery-harness.ts';
 
 const columns: ResultColumn[] = [
   { name: 'id', type: { kind: 'long' } },
@@ -219,7 +221,7 @@ describe('a run that a person asks for', () => {
   it('fails with the reason when no attempt succeeds', async () => {
     await makeReport('films');
     google.faults.add({ match: '/v4/', kind: 'status', status: 500, times: 1_000 });
-    await start({ attempts: 2 });
+    await start({ attempts: 2, pace: new Pace(new QuickClock()) });
     const run = await ended((await requestRun(database.state, 'films', 'manual', ann)).runId);
     expect(run.state).toBe('failed');
     expect(run.attempts.length).toBe(2);
