@@ -20,12 +20,13 @@ export interface PeopleAtWork {
 }
 
 const retryMs = 1_000;
-const changesPerPerson = 200;
+const changesPerPerson = 50;
+const mostPeople = 8;
 
 /** Does the studio's daily jobs, each in a transaction of its own, at an even pace. A job that fails is logged and others go on. */
 export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
   const { databases, rate, random, log } = options;
-  const people = rate === 0 ? 0 : Math.min(4, Math.ceil(rate / changesPerPerson));
+  const people = rate === 0 ? 0 : Math.min(mostPeople, Math.ceil(rate / changesPerPerson));
   const pools = {
     production: new pg.Pool({ connectionString: databases.production, max: people || 1 }),
     deals: new pg.Pool({ connectionString: databases.deals, max: people || 1 }),
@@ -63,7 +64,8 @@ export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
   return {
     changes: () => changes,
     close: async () => {
-      await (closed ??= close());
+      closed ??= close();
+      await closed;
     },
   };
 }

@@ -49,11 +49,14 @@ const config = z.strictObject({
       description: "Name of the struct that the answer's fields land in.",
       examples: ['edge'],
     }),
-  headers: z.record(z.string(), z.string()).default({}).meta({
-    title: 'Headers',
-    description: 'Sent with each request, such as Authorization.',
-    secret: true,
-  }),
+  headers: z
+    .record(z.string(), z.string().meta({ secret: true }))
+    .default({})
+    .meta({
+      title: 'Headers',
+      description: 'Sent with each request, such as Authorization.',
+      secret: true,
+    }),
   timeoutMs: z.int().min(1).max(600_000).default(10_000).meta({ title: 'Time-out', unit: 'ms' }),
   maxBatch: z.int().min(1).max(10_000).default(100).meta({ title: 'Ids in a request', unit: 'ids' }),
   retries: z.int().min(0).max(20).default(4).meta({

@@ -168,7 +168,12 @@ function publicAddress(endpoint: string): string {
       'definition_invalid',
       'The endpoint of graphql-enrich must be an http:// or https:// address.',
     );
-  const { origin, pathname } = new URL(endpoint);
+  const { origin, pathname, username, password } = new URL(endpoint);
+  if (username !== '' || password !== '')
+    throw new DailiesError(
+      'definition_invalid',
+      'The endpoint of graphql-enrich holds credentials: send them in headers.',
+    );
   return origin + pathname;
 }
 

@@ -80,6 +80,19 @@ test('as a process it finds what it left, and ends with its parent', async () =>
   const rows = await query(ready.databases.production, 'SELECT title FROM movie WHERE id = 17');
   expect(rows).toEqual([{ title: 'Kept' }]);
   expect(await answers(ready.edge)).toBe(true);
+  const statement = "UPDATE movie SET title = 'By hand' WHERE id = 17 RETURNING title";
+  const env = { ...process.env, DAILIES_HOME: home };
+  const sql = spawn(process.execPath, ['ingest/demo/sql.ts', 'production', statement], {
+    cwd: root,
+    env,
+    stdio: 'pipe',
+  });
+  let printed = '';
+  sql.stdout.setEncoding('utf8').on('data', (text) => {
+    printed += text;
+  });
+  expect(await once(sql, 'close')).toEqual([0, null]);
+  expect(printed).toMatch(/By hand[\s\S]*UPDATE 1/);
   parent.kill('SIGKILL');
   await vi.waitUntil(async () => !(await answers(ready.edge)), { timeout: 30_000, interval: 200 });
   await vi.waitUntil(

@@ -124,6 +124,7 @@ describe('types come from the query and the graph', () => {
     ],
     ['a field of this name', { into: 'title' }, 'definition_invalid', /"title" already/],
     ['no such event field', { match: { ids: 'ids' } }, 'schema_incompatible', /no field "ids"/],
+    ['credentials in the address', { endpoint: 'http://me:secret@localhost:1' }, 'definition_invalid', /in headers/],
     ['no address', { endpoint: 'localhost:4000' }, 'definition_invalid', /http:\/\//],
   ];
   test.each(refusals)('refused: %s', async (_, settings, code, message) => {
