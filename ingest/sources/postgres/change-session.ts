@@ -38,7 +38,7 @@ export class ChangeSession {
   readonly #clients = new Set<pg.Client>();
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
-  #acknowledged = 0n;
+  #control: pg.Client | null = null;
   /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
   /** Descriptions read at the start, each good for the table's first announcement. */
@@ -71,22 +71,25 @@ export class ChangeSession {
       if (!this.#signal.aborted) throw databaseError(error);
     } finally {
       this.#signal.removeEventListener('abort', stop);
+      this.#control = null;
       stop();
     }
   }
 
-  acknowledge(upTo: bigint): void {
-    if (upTo > this.#acknowledged) this.#acknowledged = upTo;
+  /** Tells the server, and forgets what is owed to tables whose snapshot is durable by it. */
+  async acknowledge(upTo: bigint): Promise<void> {
     this.#stream?.acknowledge(upTo);
     for (const [table, position] of this.#snapshotAt) {
       if (position > upTo) continue;
       this.#snapshotAt.delete(table);
       this.#context.memory.setOwed(table.slice(this.#context.source.length + 1), false);
     }
+    if (this.#control) await saveMemory(this.#control, this.#names, this.#context.memory);
   }
 
   async *#changes(): AsyncGenerator<Batch> {
     const control = await this.#connect('query');
+    this.#control = control;
     const tables = await this.#prepare(control);
     const { from } = this.#request;
     let owed: SourceTable[];
@@ -141,7 +144,9 @@ export class ChangeSession {
     if (table) throw notReady(table);
     if (this.#request.from !== null) await requireSlot(control, this.#names.slot, parseLsn(this.#request.from));
     this.#context.streamsGenerated = await isAtLeast(control, 18);
-    this.#context.memory = await publishTables(control, this.#names, tables);
+    const isAsked = (table: string) =>
+      this.#request.from === null || this.#request.tables.get(table)?.snapshot === true;
+    this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
     for (const description of tables) this.#described.set(description.oid, description);
     return tables;
   }

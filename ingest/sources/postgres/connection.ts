@@ -47,6 +47,8 @@ function newClient(url: string, use: 'query' | 'replication'): pg.Client {
   const options = [own, ...pinned.map((setting) => `-c ${setting}`)].filter(Boolean).join(' ');
   const stripped = parseUrl(url);
   stripped.searchParams.delete('options');
+  // sslmode as every Postgres client understands it; pg by itself takes each mode for verify-full.
+  if (stripped.searchParams.has('sslmode')) stripped.searchParams.set('uselibpqcompat', 'true');
   const config = {
     connectionString: stripped.toString(),
     options,
@@ -57,7 +59,16 @@ function newClient(url: string, use: 'query' | 'replication'): pg.Client {
     // Known to pg, not to its type definitions.
     ...(use === 'replication' ? { replication: 'database' } : {}),
   };
-  return new pg.Client(config);
+  try {
+    return new pg.Client(config);
+  } catch (error) {
+    // Certificates that are not there, modes that do not go together.
+    throw new DailiesError('source_refused', `The source's url cannot be used: ${errorText(error)}`, { cause: error });
+  }
+}
+
+function errorText(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function parseUrl(url: string): URL {
@@ -100,7 +111,7 @@ function connectError(thrown: unknown, url: string): DailiesError {
   const server = `${hostname || 'localhost'}:${port || '5432'}`;
   const database = decodeURIComponent(pathname.slice(1)) || decodeURIComponent(username);
   const user = decodeURIComponent(username);
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = errorText(thrown);
   const fail = (code: ErrorCode, sentence: string) =>
     new DailiesError(code, sentence, { cause: thrown, details: { server, database, user } });
   const state = sqlState(thrown);
@@ -151,7 +162,7 @@ function connectError(thrown: unknown, url: string): DailiesError {
 /** What a statement or a stream failed with, after the connection was made. */
 export function databaseError(thrown: unknown): DailiesError {
   if (thrown instanceof DailiesError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = errorText(thrown);
   const state = sqlState(thrown);
   const fail = (code: ErrorCode, sentence: string) =>
     new DailiesError(code, sentence, { cause: thrown, details: { sqlState: state } });

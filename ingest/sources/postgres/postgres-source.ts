@@ -79,7 +79,7 @@ export class PostgresSource implements Source {
   }
 
   async ack(upTo: SourcePosition): Promise<void> {
-    this.#session?.acknowledge(parseLsn(upTo));
+    await this.#session?.acknowledge(parseLsn(upTo));
   }
 
   async head(signal: AbortSignal): Promise<SourcePosition> {

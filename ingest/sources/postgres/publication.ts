@@ -8,12 +8,13 @@ import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 /**
  * Keeps our two publications at exactly these tables, never more. Both are made before the slot, since decoding looks
  * them up as they were at each change. Answers the memory kept in the comment; it owes a snapshot, whose position is
- * after this, to each table whose changes were not, or not all, published until now.
+ * after this, to each table whose changes were not, or not all, published until now; those in `isAsked` get theirs anyway.
  */
 export async function publishTables(
   client: pg.Client,
   names: ServerNames,
   tables: readonly SourceTable[],
+  isAsked: (table: string) => boolean,
 ): Promise<RowMemory> {
   const wanted = {
     [names.publication]: tables.filter((table) => table.identity !== 'none'),
@@ -38,7 +39,7 @@ export async function publishTables(
       if (published.size === members.length && members.every((table) => published.has(table.oid))) continue;
       await rowsOf(client, setTablesStatement(publication, members, published));
     }
-    for (const table of newlyPublished) memory.setOwed(table, true);
+    for (const table of newlyPublished) if (!isAsked(table)) memory.setOwed(table, true);
     await saveMemory(client, names, memory);
     await rowsOf(client, 'COMMIT');
   } catch (error) {
@@ -51,9 +52,10 @@ export async function publishTables(
 /** Writes the memory if it holds something new. Durable when resolved. */
 export async function saveMemory(client: pg.Client, names: ServerNames, memory: RowMemory): Promise<void> {
   if (memory.isSaved) return;
+  const { version } = memory;
   const comment = quoteLiteral(memory.toComment());
   await rowsOf(client, `COMMENT ON PUBLICATION ${quoteIdentifier(names.publication)} IS ${comment}`);
-  memory.markSaved();
+  memory.markSaved(version);
 }
 
 /** The memory as it stands, for a reader that changes nothing. */

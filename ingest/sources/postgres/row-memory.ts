@@ -7,7 +7,9 @@ export class RowMemory {
   readonly #text: Map<string, string[]>;
   /** Tables that a snapshot of our own accord is still owed to, since their changes were not published for a while. */
   readonly #owed: Set<string>;
-  #isSaved = true;
+  /** Counts the changes, and up to which of them the comment holds. */
+  #version = 0;
+  #savedVersion = 0;
 
   constructor(comment: string | null) {
     const stored = parseComment(comment);
@@ -23,7 +25,7 @@ export class RowMemory {
     const columns = this.#text.get(table) ?? [];
     if (columns.includes(column)) return;
     this.#text.set(table, [...columns, column]);
-    this.#isSaved = false;
+    this.#version++;
   }
 
   get owed(): ReadonlySet<string> {
@@ -34,16 +36,20 @@ export class RowMemory {
     if (this.#owed.has(table) === isOwed) return;
     if (isOwed) this.#owed.add(table);
     else this.#owed.delete(table);
-    this.#isSaved = false;
+    this.#version++;
   }
 
   /** False while something was added that the publication's comment does not hold. */
   get isSaved(): boolean {
-    return this.#isSaved;
+    return this.#savedVersion === this.#version;
   }
 
-  markSaved(): void {
-    this.#isSaved = true;
+  get version(): number {
+    return this.#version;
+  }
+
+  markSaved(version: number): void {
+    this.#savedVersion = Math.max(this.#savedVersion, version);
   }
 
   toComment(): string {
