@@ -1,5 +1,14 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+
+/**
+ * LMDB maps its file into memory and trusts it: a damaged page ends the process. So the header is looked at first, and a
+ * file tells which process opened it and has not yet written a commit; if that process is dead, it may have died of it.
+ */
+const openMarker = 'opened-by';
+const metaMagic = 0xbeefc0de;
+const metaMagicOffset = 24;
 
 /** Where a row stands: a data file's location and the row's position in it. */
 export interface RowPlace {
@@ -35,10 +44,13 @@ export class KeyIndex {
   readonly #garbage: Database<number, string>;
   readonly #locations = new Map<number, string>();
   readonly #ids = new Map<string, number>();
+  readonly #directory: string;
   #nextId = 1;
+  #isProven = false;
 
   private constructor(directory: string) {
     mkdirSync(directory, { recursive: true });
+    this.#directory = directory;
     this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 8 });
     this.#entries = this.#root.openDB({ name: 'entries', keyEncoding: 'binary', encoding: 'binary' });
     this.#files = this.#root.openDB({ name: 'files', encoding: 'string' });
@@ -47,14 +59,24 @@ export class KeyIndex {
     for (const { key, value } of this.#files.getRange()) this.#remember(key, value);
   }
 
-  /** Opens or makes the index; one that cannot be opened is thrown away. */
+  /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
   static open(directory: string): KeyIndex {
+    if (hasBrokenHeader(directory) || hasKilledOpener(directory)) rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, openMarker), String(process.pid));
     try {
       return new KeyIndex(directory);
     } catch {
       rmSync(directory, { recursive: true, force: true });
       return new KeyIndex(directory);
     }
+  }
+
+  /** Says that the index has proven itself: it was used and written without harm. */
+  markProven(): void {
+    if (this.#isProven) return;
+    this.#isProven = true;
+    rmSync(join(this.#directory, openMarker), { force: true });
   }
 
   get stand(): IndexStand | null {
@@ -136,6 +158,7 @@ export class KeyIndex {
   }
 
   async close(): Promise<void> {
+    this.markProven();
     await this.#root.close();
   }
 
@@ -180,5 +203,34 @@ export class KeyIndex {
     this.#ids.delete(location);
     this.#locations.delete(id);
     void this.#files.remove(id);
+  }
+}
+
+function hasBrokenHeader(directory: string): boolean {
+  const path = join(directory, 'data.mdb');
+  if (!existsSync(path)) return false;
+  const descriptor = openSync(path, 'r');
+  try {
+    const header = Buffer.alloc(64);
+    return readSync(descriptor, header, 0, 64, 0) < 64 || header.readUInt32LE(metaMagicOffset) !== metaMagic;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function hasKilledOpener(directory: string): boolean {
+  const path = join(directory, openMarker);
+  if (!existsSync(path)) return false;
+  const pid = Number(readFileSync(path, 'utf8'));
+  return pid !== process.pid && !isAlive(pid);
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM';
   }
 }

@@ -136,6 +136,7 @@ export class TableIndex {
     }
     this.forget();
     this.#isUnfinished = false;
+    this.store.markProven();
   }
 
   /** Follows rows that compaction has put into `file`, not committed yet. A stale index stays stale. */

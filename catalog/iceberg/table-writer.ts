@@ -236,7 +236,8 @@ export class TableWriter {
     if (!this.exists) await makeTableFolders(this.#base.folder);
     await this.#flush();
     await this.#closeFile();
-    const added = [...this.#files.staged(), ...(await this.#writeDeletes())];
+    const deletes = await this.#writeDeletes();
+    const added = [...this.#files.staged(), ...deletes];
     failpoint('after-data-files');
     return await this.#build(added, this.#operation(added), summary);
   }

@@ -274,6 +274,6 @@ test('any history of changes, crashes, schema changes and snapshots leaves the t
       for (const each of steps) await history.take(each);
       await history.end();
     }),
-    { seed, numRuns: Number(process.env.DAILIES_RUNS ?? 12), endOnFailure: true, interruptAfterTimeLimit: 150_000 },
+    { seed, numRuns: Number(process.env.DAILIES_RUNS ?? 10), endOnFailure: true, interruptAfterTimeLimit: 150_000 },
   );
 }, 400_000);
