@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
+import path from 'node:path';
 import { Prisma, type Query } from '#prisma/generated/client.ts';
 import { type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
@@ -92,7 +93,8 @@ export class QueryService {
     fs.mkdirSync(this.#store.dir, { recursive: true });
     this.#reader = new ResultReader(this.#store.dir);
     const { memoryBytes, threads, warm } = this.#limits;
-    this.#pool = new ChildPool({ memoryBytes, threads, size: warm, cwd: this.#store.dir });
+    const cwd = this.#store.dir;
+    this.#pool = new ChildPool({ memoryBytes, threads, size: warm, cwd, compiledDir: path.join(cwd, '.compiled') });
     this.#housekeeping = this.#keepHouse(() => this.#cleanUp());
   }
 
