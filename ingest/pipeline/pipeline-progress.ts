@@ -35,6 +35,9 @@ export class PipelineProgress {
   /** Input table and lane → target; several tables may share one. */
   readonly #targets = new Map<string, Target>();
   readonly #chains = new Set<StepChain>();
+  readonly #lanes: number;
+  #isPruned = false;
+  #wasLanded = false;
   #position: PipelinePosition = {};
   #in = 0;
   #out = 0;
@@ -47,12 +50,15 @@ export class PipelineProgress {
     state: State;
     pipeline: string;
     steps: readonly StepTitle[];
+    /** How many lanes there will be. */
+    lanes: number;
     now: () => Date;
     report: (line: string) => void;
   }) {
     this.#state = deps.state;
     this.#pipeline = deps.pipeline;
     this.#steps = deps.steps;
+    this.#lanes = deps.lanes;
     this.#now = deps.now;
     this.#throttled = new Throttled({
       everyMs,
@@ -84,6 +90,7 @@ export class PipelineProgress {
 
   /** Lanes are opened anew after an error: their counts since the worker began go on. */
   removeLanes(): void {
+    this.#wasLanded ||= this.isLanded;
     this.#chains.clear();
     this.#targets.clear();
   }
@@ -130,7 +137,8 @@ export class PipelineProgress {
   }
 
   get isLanded(): boolean {
-    return this.#targets.size > 0 && [...this.#targets.values()].every((target) => target.isLanded);
+    if (this.#targets.size === 0) return this.#wasLanded;
+    return [...this.#targets.values()].every((target) => target.isLanded);
   }
 
   /** Null: as the lanes are (snapshotting until every table has landed, then running) and well. */
@@ -168,6 +176,11 @@ export class PipelineProgress {
         },
       });
       if (count === 0) return;
+      if (!this.#isPruned && this.#chains.size === this.#lanes) {
+        const targets = [...this.#targets.values()].map(({ kind, target }) => ({ kind, target }));
+        await tx.pipelineSink.deleteMany({ where: { pipelineName: name, NOT: { OR: targets } } });
+        this.#isPruned = true;
+      }
       for (const target of targets) {
         target.isChanged = false;
         const key = { pipelineName: name, kind: target.kind, target: target.target };

@@ -53,16 +53,24 @@ export class PipelineRunner {
   constructor(
     deps: WorkerDeps,
     pipeline: { name: string; spec: PipelineSpec; tables: readonly string[]; isResumed: boolean },
-    sources: Sources,
+    running: Sources,
   ) {
     this.#deps = deps;
     this.name = pipeline.name;
     this.#spec = pipeline.spec;
     this.#tables = pipeline.tables;
     this.#isResumed = pipeline.isResumed;
-    this.#sources = sources;
+    this.#sources = running;
     const { state, now, report } = deps;
-    this.#progress = new PipelineProgress({ state, pipeline: this.name, steps: stepTitles(this.#spec), now, report });
+    const sources = new Set(this.#tables.map((table) => splitTableName(table)?.source));
+    this.#progress = new PipelineProgress({
+      state,
+      pipeline: this.name,
+      steps: stepTitles(this.#spec),
+      lanes: sources.size * this.#spec.to.length,
+      now,
+      report,
+    });
   }
 
   start(): void {

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openState } from '#catalog/state/state.ts';
+import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
+import { processors, sinks, sources } from '#ingest/modules.ts';
+import { startWorker } from '#ingest/pipeline/worker.ts';
+
+// The product's worker as a process of its own: address of the state database, home folder. Prints what it reports.
+const [, , stateUrl = '', home = ''] = process.argv;
+const now = () => new Date();
+const state = openState(stateUrl);
+const catalog = new IcebergCatalog(state, join(home, 'warehouse'));
+const log = new EmbeddedLog({ path: join(home, 'log') });
+const worker = await startWorker({
+  state,
+  databaseUrl: stateUrl,
+  log,
+  modules: { sources, processors, sinks },
+  sinkDeps: { catalog, state, indexDir: join(home, 'index'), now },
+  resolveSecrets: async (spec) => spec,
+  now,
+  report: (line) => process.stdout.write(`${line}\n`),
+});
+process.once('SIGTERM', async () => {
+  await worker.close();
+  await log.close();
+  await state.$disconnect();
+});

@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { expect, vi } from 'vitest';
+import type { Failpoint } from '#catalog/failpoint.ts';
+import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { planScan } from '#catalog/iceberg/scan.ts';
+import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
+
+/** A source database, a state database and a home folder, with worker processes that come and go over them. */
+export class WorkerSetup implements AsyncDisposable {
+  readonly test: TestState;
+  readonly source: TestDatabase;
+  readonly #home: string;
+  readonly #catalog: IcebergCatalog;
+  readonly #duckdb: DuckDBInstance;
+  readonly lines: string[] = [];
+  #child: ChildProcess | null = null;
+  #exited: Promise<string | null> = Promise.resolve(null);
+
+  private constructor(test: TestState, source: TestDatabase, home: string, duckdb: DuckDBInstance) {
+    this.test = test;
+    this.source = source;
+    this.#home = home;
+    this.#catalog = new IcebergCatalog(test.state, join(home, 'warehouse'));
+    this.#duckdb = duckdb;
+  }
+
+  static async open(): Promise<WorkerSetup> {
+    const [test, source] = await Promise.all([createState(), createDatabase()]);
+    const home = await mkdtemp(join(tmpdir(), 'dailies-faults-'));
+    return new WorkerSetup(test, source, home, await DuckDBInstance.create(':memory:'));
+  }
+
+  start(failpoint?: `${Failpoint}:${number}`): void {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'worker-process.ts'), this.test.url, this.#home], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(failpoint ? { DAILIES_FAILPOINT: failpoint } : {}) },
+    });
+    child.stdout.on('data', (text) => this.lines.push(String(text)));
+    child.stderr.on('data', (text) => this.lines.push(String(text)));
+    this.#exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? String(code))));
+    this.#child = child;
+  }
+
+  /** The signal that ended the worker, or its exit code as text. */
+  exited(): Promise<string | null> {
+    return this.#exited;
+  }
+
+  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<string | null> {
+    this.#child?.kill(signal);
+    return this.exited();
+  }
+
+  async define(tables: string[], pipelines: Record<string, object>): Promise<void> {
+    const spec = { kind: 'postgres', url: this.source.url, tables };
+    const { state } = this.test;
+    await state.source.create({ data: { name: 'production', kind: 'postgres', spec } });
+    for (const [name, pipeline] of Object.entries(pipelines)) {
+      await state.pipeline.create({ data: { name, spec: pipeline as object } });
+    }
+    await state.$executeRaw`SELECT pg_notify('dailies_changed', '')`;
+  }
+
+  /** Waits until the warehouse table holds, row by row, what the source's SELECT gives; both as one JSON text a row. */
+  async becomesEqual(target: string, sourceSql: string, warehouseSql: string): Promise<void> {
+    await vi.waitFor(
+      async () => {
+        const [here, there] = await Promise.all([
+          this.#sourceRows(sourceSql),
+          this.#warehouseRows(target, warehouseSql),
+        ]);
+        expect(there.length, this.lines.slice(-5).join('')).toBe(here.length);
+        expect(there).toEqual(here);
+      },
+      { timeout: 240_000, interval: 150 },
+    );
+  }
+
+  async #sourceRows(sql: string): Promise<string[]> {
+    const { rows } = await this.source.query(`SELECT row FROM (${sql}) AS rows(row) ORDER BY row COLLATE "C"`);
+    return rows.map(({ row }) => row);
+  }
+
+  async #warehouseRows(target: string, sql: string): Promise<string[]> {
+    const table = await this.#catalog.load(target);
+    if (!table) return [];
+    const scan = await planScan(table.metadataLocation);
+    const connection = await this.#duckdb.connect();
+    try {
+      const reader = await connection.runAndReadAll(`SELECT (${sql}) AS row FROM (${scan.sql}) ORDER BY row`);
+      return reader.getRows().map(([row]) => String(row));
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end('SIGKILL');
+    await this.test.drop();
+    await this.source.drop();
+    await rm(this.#home, { recursive: true, force: true });
+  }
+}
