@@ -1,0 +1,75 @@
+import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { recordTable } from '#catalog/iceberg/record-table.ts';
+import { schemaOf } from '#catalog/iceberg/table-metadata.ts';
+import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+
+export interface LandedTable {
+  /** namespace.table */
+  name: string;
+  /** source.schema.table */
+  source: string;
+  schema: Schema;
+  rows: readonly Row[];
+}
+
+/** Writes a table into the warehouse as a pipeline named after it would, and tells the catalog. */
+export async function landTable(table: LandedTable, catalog: IcebergCatalog, indexDir: string): Promise<void> {
+  const now = () => new Date();
+  const writer = await TableWriter.open(table.name, { catalog, indexDir, now });
+  await writer.beginReplacement(table.schema);
+  for (const row of table.rows) await writer.appendReplacement(row);
+  await writer.endReplacement();
+  const prepared = await writer.prepare({});
+  const { metadata } = prepared.built;
+  await catalog.commit([prepared.change], (tx) =>
+    recordTable(tx, {
+      name: table.name,
+      pipeline: table.name,
+      owner: 'owner@studio.example',
+      source: table.source,
+      schema: table.schema,
+      iceberg: schemaOf(metadata),
+      rows: prepared.rows,
+      snapshotId: metadata['current-snapshot-id'] ?? 0n,
+      freshAsOf: now(),
+      committedAt: now(),
+      hasNewRows: true,
+      hasNewColumns: true,
+    }),
+  );
+  await writer.settle(prepared);
+  await writer.close();
+}
+
+const long = { kind: 'long' } as const;
+const text = { kind: 'string' } as const;
+const money = { kind: 'decimal', precision: 14, scale: 2 } as const;
+
+export const movies: LandedTable = {
+  name: 'production.movie',
+  source: 'production.public.movie',
+  schema: {
+    key: ['id'],
+    fields: [
+      { name: 'id', type: long, required: true },
+      { name: 'title', type: text, required: false },
+      { name: 'status', type: text, required: false },
+    ],
+  },
+  rows: Array.from({ length: 40 }, (_, at) => [BigInt(at + 1), `Film ${at + 1}`, at % 2 === 0 ? 'shooting' : null]),
+};
+
+export const deals: LandedTable = {
+  name: 'deals.deal',
+  source: 'deals.public.deal',
+  schema: {
+    key: ['deal_id'],
+    fields: [
+      { name: 'deal_id', type: long, required: true },
+      { name: 'territory', type: text, required: false },
+      { name: 'fee', type: money, required: false, doc: 'What the licensee pays' },
+    ],
+  },
+  rows: Array.from({ length: 5000 }, (_, at) => [BigInt(at + 1), 'US', BigInt(at) * 100n]),
+};
