@@ -47,6 +47,7 @@ const cellsPerSpreadsheet = 10_000_000;
 /** Google recommends 2 MB; the rest is for the request's own words. */
 const bytesPerWrite = 1_800_000;
 const rangesPerWrite = 5_000;
+const deletionsPerWrite = 10_000;
 const rangesPerRead = 50;
 
 /** A tab kept by one report. State: what `read` saw, moved along with what `apply` wrote. */
@@ -54,7 +55,7 @@ export class SheetDelivery implements KeyedDestination {
   readonly form = 'keyed';
   readonly mode: DeliveryMode;
   readonly key: readonly string[];
-  readonly rowsPerApply = 5_000;
+  readonly rowsPerApply = 50_000;
   readonly encode = encodeCell;
   readonly #config: SheetConfig;
   readonly #client: SheetsClient;
@@ -62,6 +63,7 @@ export class SheetDelivery implements KeyedDestination {
   #report = '';
   #tab: Tab | null = null;
   #run = '';
+  #wantedRows = 0;
   /** What `append` without a key did last. */
   #appended: Appended | null = null;
   /** Row of each key, as an index in the tab's rows. */
@@ -88,6 +90,7 @@ export class SheetDelivery implements KeyedDestination {
     this.#columns = request.columns;
     this.#report = request.report;
     this.#run = request.run;
+    this.#wantedRows = request.rows.length;
     const tab = await this.#readTab(request.delivered.size === 0, signal);
     this.#tab = tab;
     const cells = (Math.max(request.rows.length, tab.rows.length) + 1) * Math.max(tab.width, request.columns.length);
@@ -259,7 +262,8 @@ export class SheetDelivery implements KeyedDestination {
     const isBare = tab.width === 0;
     let next = tab.width;
     const columns = tab.columns.map((place) => place ?? next++);
-    const rows = Math.max(rowsNeeded, 1);
+    // All that the run adds is made room for at once.
+    const rows = rowsNeeded > grid.rows ? Math.max(rowsNeeded, this.#wantedRows + 1) : Math.max(rowsNeeded, 1);
     const requests: sheets_v4.Schema$Request[] = [];
     if (isNew) {
       const gridProperties = { rowCount: Math.max(rows, 1000), columnCount: Math.max(next, 26), frozenRowCount: 1 };
@@ -484,15 +488,14 @@ export class SheetDelivery implements KeyedDestination {
       requests.push({ deleteDimension: { range: { sheetId, dimension: 'ROWS', startIndex, endIndex } } });
       end = start - 1;
     }
-    await this.#update(requests, signal);
+    // From the bottom up: what is deleted first moves nothing that is deleted later.
+    for (let at = 0; at < requests.length; at += deletionsPerWrite) {
+      await this.#update(requests.slice(at, at + deletionsPerWrite), signal);
+    }
     const gone = new Set(indexes);
     tab.rows = tab.rows.filter((_, index) => !gone.has(index));
     if (tab.grid) tab.grid = { ...tab.grid, rows: tab.grid.rows - gone.size };
-    for (const [key, index] of this.#places) {
-      let above = 0;
-      for (const one of indexes) if (one < index) above++;
-      this.#places.set(key, index - above);
-    }
+    for (const [key, index] of this.#places) this.#places.set(key, index - countBelow(indexes, index));
   }
 
   /** A refused write is most often a protected range: say so where it is. */
@@ -507,6 +510,18 @@ export class SheetDelivery implements KeyedDestination {
       return refused;
     }
   }
+}
+
+/** How many of the sorted numbers are less than the given one. */
+function countBelow(sorted: readonly number[], than: number): number {
+  let from = 0;
+  let to = sorted.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((sorted[middle] ?? 0) < than) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 function moved(tab: Tab): DailiesError {
