@@ -51,6 +51,11 @@ async function pick<T extends pg.QueryResultRow>(
   return (await client.query<T>(sql(`${place}::float8 >= 0`), [...values, 0])).rows[0] ?? null;
 }
 
+/** The service marks a film as changed with everything that belongs to it. */
+function stampMovie(client: pg.ClientBase, id: string): Promise<number> {
+  return change(client, 'UPDATE movie SET updated_at = now() WHERE id = $1', [id]);
+}
+
 async function moveOn(client: pg.ClientBase, random: Random): Promise<number> {
   const movie = await pick<{ id: string; status: string }>(client, random, 'movie', 'status = ANY($1)', [
     statuses.slice(0, -1),
@@ -83,24 +88,28 @@ async function moveSchedule(client: pg.ClientBase, random: Random): Promise<numb
   const first = await pick<{ movie_id: string; day: string }>(client, random, 'shooting_day', "status = 'planned'");
   if (first === null) return 0;
   const days = random.int(1, 5);
-  return change(
+  const changes = await change(
     client,
     `UPDATE shooting_day SET day = day + $2::int, note = $3, updated_at = now() WHERE id IN (
        SELECT id FROM shooting_day WHERE movie_id = $1 AND status = 'planned' ORDER BY day LIMIT $4)`,
     [first.movie_id, days, madeUpNote(random), random.int(1, 4)],
   );
+  return changes + (await stampMovie(client, first.movie_id));
 }
 
 async function finishDay(client: pg.ClientBase, random: Random): Promise<number> {
   const day = await pick<{ id: string; movie_id: string }>(client, random, 'shooting_day', "status = 'planned'");
   if (day === null) return 0;
-  if (random.chance(0.1)) return change(client, 'DELETE FROM shooting_day WHERE id = $1', [day.id]);
+  if (random.chance(0.1)) {
+    const deleted = await change(client, 'DELETE FROM shooting_day WHERE id = $1', [day.id]);
+    return deleted + (await stampMovie(client, day.movie_id));
+  }
   const status = random.chance(0.9) ? 'shot' : 'cancelled';
   const changes = await change(client, 'UPDATE shooting_day SET status = $2, updated_at = now() WHERE id = $1', [
     day.id,
     status,
   ]);
-  return changes + (await change(client, 'UPDATE movie SET updated_at = now() WHERE id = $1', [day.movie_id]));
+  return changes + (await stampMovie(client, day.movie_id));
 }
 
 async function writeNote(client: pg.ClientBase, random: Random): Promise<number> {
@@ -135,12 +144,14 @@ async function giveCredit(client: pg.ClientBase, random: Random): Promise<number
       part === 'cast' ? random.int(3, 12) : null,
     ],
   );
-  return changes + (await change(client, 'UPDATE movie SET updated_at = now() WHERE id = $1', [movie.id]));
+  return changes + (await stampMovie(client, movie.id));
 }
 
 async function takeCreditBack(client: pg.ClientBase, random: Random): Promise<number> {
-  const credit = await pick<{ id: string }>(client, random, 'credit', "part = 'cast'");
-  return change(client, 'DELETE FROM credit WHERE id = $1', [credit?.id ?? null]);
+  const credit = await pick<{ id: string; movie_id: string }>(client, random, 'credit', "part = 'cast'");
+  if (credit === null) return 0;
+  const changes = await change(client, 'DELETE FROM credit WHERE id = $1', [credit.id]);
+  return changes + (await stampMovie(client, credit.movie_id));
 }
 
 async function bookSomebody(client: pg.ClientBase, random: Random): Promise<number> {
