@@ -182,12 +182,19 @@ export class QueryChild {
     });
   }
 
-  /** Under the limit of the system an allocation fails where nothing can be told any more: the process ends by a signal. */
+  /** Under the limit of the system an allocation fails where nothing can be told any more: the process ends by one of these. */
   #whyDead(): StatementError {
     if (this.#isKilled) return new StatementError('internal', 'The query was stopped.');
+    const { signalCode, exitCode } = this.#process;
+    if (signalCode !== null && ['SIGKILL', 'SIGABRT', 'SIGTRAP', 'SIGILL'].includes(signalCode)) {
+      return new StatementError(
+        'query_limit',
+        'The query needs more memory than a query may use, and its process was ended. Read fewer rows or columns, or aggregate earlier.',
+      );
+    }
     return new StatementError(
-      'query_limit',
-      'The query needs more memory than a query may use, and its process was ended. Read fewer rows or columns, or aggregate earlier.',
+      'internal',
+      `The process of the query ended by itself (${signalCode ?? `exit ${exitCode}`}).`,
     );
   }
 }

@@ -17,8 +17,8 @@ export interface QueryLimits {
   warm: number;
   threads: number;
   sqlLength: number;
-  /** Results beyond these are removed, oldest first, when they are looked through. */
-  kept: { count: number; bytes: number; ageMs: number; everyMs: number };
+  /** Results beyond these are removed, oldest first, when they are looked through; the history is longer. */
+  kept: { count: number; bytes: number; ageMs: number; everyMs: number; historyMs: number };
 }
 
 export const defaultLimits: QueryLimits = {
@@ -31,5 +31,5 @@ export const defaultLimits: QueryLimits = {
   warm: 2,
   threads: Math.min(4, os.availableParallelism()),
   sqlLength: 200_000,
-  kept: { count: 500, bytes: 10 * 2 ** 30, ageMs: 7 * 24 * 3_600_000, everyMs: 30_000 },
+  kept: { count: 500, bytes: 10 * 2 ** 30, ageMs: 7 * 24 * 3_600_000, everyMs: 30_000, historyMs: 90 * 24 * 3_600_000 },
 };

@@ -87,7 +87,7 @@ function parseDuckdbError(text: string): DuckdbError | null {
 function withoutPaths(message: string, hidden: readonly string[]): string {
   let clean = message;
   for (const path of hidden) clean = clean.replaceAll(path, 'a data file');
-  return clean.replace(/(?:file:\/\/)?(?:\/[\w.@~=+%-]+){2,}/g, 'a file');
+  return clean.replace(/(?<![\w)])(?:file:\/\/)?(?:\/[\w.@~=+%-]+){2,}/g, 'a file');
 }
 
 function withoutValues(message: string, sql: string): string {

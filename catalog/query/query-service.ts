@@ -243,19 +243,28 @@ export class QueryService {
 
   #startNext(): void {
     while (this.#running < this.#limits.concurrent) {
-      const query = this.#queue.shift();
+      const query = this.#takeNext();
       if (query === undefined) return;
       this.#running++;
       void this.#work(query);
     }
   }
 
+  /** In order, but first those of whoever has the fewest running: nobody waits behind one person's many. */
+  #takeNext(): ActiveQuery | undefined {
+    const runningOf = (owner: string) =>
+      [...this.#active.values()].filter((query) => query.owner === owner && query.state === 'running').length;
+    const [next] = this.#queue.toSorted((a, b) => runningOf(a.owner) - runningOf(b.owner));
+    if (next !== undefined) this.#queue.splice(this.#queue.indexOf(next), 1);
+    return next;
+  }
+
   async #work(query: ActiveQuery): Promise<void> {
+    query.state = 'running';
+    query.startedMs = performance.now();
     const timer = setTimeout(() => void this.#stop(query, 'time'), this.#limits.timeMs);
     let error: QueryErrorRecord | null = null;
     try {
-      query.startedMs = performance.now();
-      query.state = 'running';
       const started = { state: 'running', startedAt: this.#now() };
       await Promise.all([this.#deps.state.query.update({ where: { id: query.id }, data: started }), this.#run(query)]);
     } catch (thrown) {
@@ -263,7 +272,8 @@ export class QueryService {
     }
     clearTimeout(timer);
     query.child?.kill();
-    await query.child?.gone;
+    // Who stops a query may rely on its process being gone; who waits for rows has no use for that.
+    if (query.stop !== null) await query.child?.gone;
     this.#running--;
     await this.#finish(query, query.stop === null ? error : this.#stopError(query.stop));
     this.#startNext();
@@ -380,6 +390,8 @@ export class QueryService {
   /** What an earlier life left: results beyond the retention, queries that nobody runs any more. */
   async #cleanUp(): Promise<void> {
     await this.#store.prune();
+    const forgotten = new Date(this.#now().getTime() - this.#limits.kept.historyMs);
+    await this.#deps.state.query.deleteMany({ where: { createdAt: { lt: forgotten } } });
     const open = await this.#deps.state.query.findMany({ where: { state: { in: ['queued', 'running'] } } });
     const longAgo = this.#now().getTime() - this.#limits.timeMs - 3_600_000;
     for (const { id, createdAt } of open) {

@@ -64,6 +64,7 @@ export class SpoolWriter {
       threads: '1',
       memory_limit: '256MB',
       temp_directory: '',
+      errors_as_json: 'true',
     });
     const connection = await instance.connect();
     const writer = new SpoolWriter(connection, result, dir, maxBytes, onPart);

@@ -240,6 +240,11 @@ describe('values', () => {
     await expect(queries.service.resultFile(id, ana, 'xlsx')).rejects.toMatchObject({ code: 'unsupported' });
   });
 
+  test('an integer beyond 38 digits is refused, never changed, and its value not told', async () => {
+    const { error } = await queries.run('SELECT 2::HUGEINT * 85070591730234615865843651857942052863');
+    expect(error).toMatchObject({ code: 'sql_invalid', message: expect.not.stringContaining('1701411834') });
+  });
+
   test('an empty result has columns and files', async () => {
     const { id, columns } = await queries.run('SELECT id, title FROM production.movie WHERE false');
     expect(columns).toHaveLength(2);
@@ -320,6 +325,18 @@ describe('the service', () => {
     expect(await narrow.service.wait(third, ana)).toMatchObject({ state: 'succeeded' });
   });
 
+  test('lets others pass whoever has many running', async () => {
+    await using narrow = await openQueries({}, { concurrent: 2 });
+    const submit = async (sql: string, who = ana) => (await narrow.service.submit({ sql, origin: 'api' }, who)).id;
+    const running = [await submit(forever), await submit(forever)];
+    const anas = await submit('SELECT 1');
+    const bens = await submit('SELECT 2', ben);
+    await narrow.service.cancel(running[0] ?? '', ana);
+    await narrow.service.wait(anas, ana);
+    const startOf = async (id: string) => (await narrow.state.query.findUniqueOrThrow({ where: { id } })).startedAt;
+    expect((await startOf(bens))?.getTime()).toBeLessThan((await startOf(anas))?.getTime() ?? 0);
+  });
+
   test('keeps results over a restart and gives up what nobody runs any more', async () => {
     await using fixture = await openQueries({});
     const done = await fixture.run('SELECT 42');
@@ -341,7 +358,10 @@ describe('the service', () => {
   });
 
   test('removes the oldest results beyond what is kept and says so', async () => {
-    await using fixture = await openQueries({}, { kept: { count: 1, bytes: 2 ** 30, ageMs: 3_600_000, everyMs: 0 } });
+    await using fixture = await openQueries(
+      {},
+      { kept: { count: 1, bytes: 2 ** 30, ageMs: 3_600_000, everyMs: 0, historyMs: 3_600_000 } },
+    );
     const first = await fixture.run('SELECT 1');
     const second = await fixture.run('SELECT 2');
     const rowsOfFirst = () => fixture.service.rows(first.id, ana, 0, 1).catch((thrown: unknown) => thrown);
