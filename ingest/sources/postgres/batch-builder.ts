@@ -57,6 +57,13 @@ export class BatchBuilder {
     this.position = endLsn;
   }
 
+  /** Everything before `position` is handed out, by whatever way. */
+  advance(position: bigint): void {
+    if (position <= this.position) return;
+    this.position = position;
+    this.#completed = position;
+  }
+
   add(relation: Relation, op: Op, before: Row | null, after: Row | null): void {
     if (this.#transaction === null) {
       this.#transaction = this.#pending as Transaction;
@@ -70,9 +77,12 @@ export class BatchBuilder {
     this.events++;
   }
 
-  /** Everything gathered. Inside a transaction the batch is not complete, and its position is the last complete batch's. */
-  take(): Batch {
-    const isComplete = this.#transaction === null && !(this.#isCut && this.#pending !== null);
+  /**
+   * Everything gathered. Inside a transaction, or where the caller knows that more belongs to it, the batch is not complete,
+   * and its position is the last complete batch's.
+   */
+  take(isMoreToCome: boolean): Batch {
+    const isComplete = !isMoreToCome && this.#transaction === null && !(this.#isCut && this.#pending !== null);
     if (isComplete) this.#completed = this.position;
     const batch: Batch = {
       items: this.#items.map((changes) => ({ kind: 'changes', changes })),

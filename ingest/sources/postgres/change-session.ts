@@ -15,9 +15,20 @@ import type { Relation } from './relation.ts';
 import { type Incomplete, ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
 import { heartbeat, serverHead } from './server-head.ts';
-import { createSlot, createTemporarySlot, dropSlot, requireSlot } from './slot.ts';
+import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
+import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
+
+/** The snapshot of a temporary slot, waiting for the stream to come to its position. */
+interface SnapshotRound {
+  owed: readonly SourceTable[];
+  client: pg.Client;
+  exported: ExportedSnapshot;
+  timeMicros: bigint;
+  position: bigint;
+  tables: ReadonlySet<string>;
+}
 
 /**
  * One run of `Source.changes`. Without a `from`:
@@ -28,9 +39,13 @@ import { announcedRelation, type ShapeContext, tableRelation } from './table-sha
  *
  *     stream from `from`, without these tables → C: their rows → stream of all tables
  *
- * A table that is altered between C and the reading of its rows waits for the next such round.
+ * A table that is altered between C and the reading of its rows waits for the next such round. One that is altered later, so
+ * that its old rows read differently (a default, a renaming, a rewrite), begins a round when the stream announces it.
  */
 export class ChangeSession {
+  #round: SnapshotRound | null = null;
+  /** Tables whose old rows read differently since they were altered, for the round after the one under way. */
+  readonly #altered = new Map<number, SourceTable>();
   readonly #url: string;
   readonly #names: ServerNames;
   readonly #request: ChangesRequest;
@@ -108,14 +123,14 @@ export class ChangeSession {
         (table) => this.#request.tables.get(table.name)?.snapshot || this.#context.memory.owed.has(table.name),
       );
     }
-    let round = await this.#beginRound(control, owed);
+    this.#round = await this.#beginRound(control, owed);
     const stream = new ReplicationStream({
       client: replication,
       slot: this.#names.slot,
       publications: [this.#names.publication, this.#names.insertsPublication],
       from: position,
       fromMicros: timeMicros,
-      barrier: round,
+      barrier: this.#round,
       resolve: (message) => this.#resolve(control, message),
       head: () => serverHead(control),
       heartbeat: () => heartbeat(control),
@@ -126,11 +141,14 @@ export class ChangeSession {
       if (item.kind === 'batch') {
         if (item.incomplete.length > 0) await this.#complete(control, item.incomplete);
         yield await this.#remembered(control, item.batch);
-      } else if (round !== null) {
-        owed = yield* this.#snapshot(control, round.owed, round.exported, round.timeMicros);
-        await this.#end(round.client);
-        round = await this.#beginRound(control, owed);
-        stream.passBarrier(round);
+      } else if (this.#round !== null) {
+        const { client, exported, timeMicros: atMicros } = this.#round;
+        const postponed = yield* this.#snapshot(control, this.#round.owed, exported, atMicros);
+        await this.#end(client);
+        const next = new Map([...this.#altered, ...postponed.map((table) => [table.oid, table] as const)]);
+        this.#altered.clear();
+        this.#round = await this.#beginRound(control, [...next.values()]);
+        stream.passBarrier(this.#round);
       }
     }
   }
@@ -151,7 +169,7 @@ export class ChangeSession {
     return tables;
   }
 
-  async #beginRound(control: pg.Client, owed: readonly SourceTable[]) {
+  async #beginRound(control: pg.Client, owed: readonly SourceTable[]): Promise<SnapshotRound | null> {
     if (owed.length === 0) return null;
     const { timeMicros } = await serverHead(control);
     const client = await this.#connect('replication');
@@ -181,7 +199,10 @@ export class ChangeSession {
       exported,
       timeMicros,
       generationOf: (table) => this.#request.tables.get(table)?.generation ?? 0,
-      relationOf: (table) => tableRelation(control, table, this.#context),
+      relationOf: (table) => {
+        this.#context.memory.setImprint(table.name, imprintOf(table));
+        return tableRelation(control, table, this.#context);
+      },
     });
     for (;;) {
       const next = await batches.next();
@@ -206,9 +227,32 @@ export class ChangeSession {
     if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
     let table = this.#described.get(message.oid);
     this.#described.delete(message.oid);
-    const known = new Set(table?.columns.map((column) => column.name));
-    if (!message.columns.every((column) => known.has(column.name))) [table] = await readTables(control, [message.oid]);
+    const known = new Map(table?.columns.map((column) => [column.name, column]));
+    const isAsDescribed = message.columns.every(({ name, typeOid, typmod }) => {
+      const column = known.get(name);
+      return column?.typeOid === typeOid && column.typmod === typmod;
+    });
+    if (!isAsDescribed) {
+      [table] = await readTables(control, [message.oid]);
+      if (table) await this.#noteAltered(control, table);
+    }
     return announcedRelation(control, message, table, this.#context);
+  }
+
+  /** Owes a snapshot to a table whose old rows read differently now; the stream stands still meanwhile. */
+  async #noteAltered(control: pg.Client, table: SourceTable): Promise<void> {
+    const { memory } = this.#context;
+    const imprint = memory.imprint(table.name);
+    if (imprint === null || this.#stream === null || this.#round?.tables.has(table.name)) return;
+    if (!isReadingOutdated(imprint, table)) return;
+    memory.setOwed(table.name, true);
+    memory.setImprint(table.name, imprintOf(table));
+    await saveMemory(control, this.#names, memory);
+    if (this.#round !== null) this.#altered.set(table.oid, table);
+    else {
+      this.#round = await this.#beginRound(control, [table]);
+      if (this.#round) this.#stream.setBarrier(this.#round);
+    }
   }
 
   /** Reads unchanged TOAST values of rows that moved to a new key; a row that has moved on since stays without them. */

@@ -5,11 +5,14 @@ import { isBuiltInType, type TypeRow } from './column-type.ts';
 import { rowsOf } from './connection.ts';
 
 export interface TableColumn {
+  attnum: number;
   name: string;
   typeOid: number;
   typmod: number;
   isNotNull: boolean;
   generated: 'no' | 'stored' | 'virtual';
+  /** True if rows from before the column was added read as its default of then. */
+  hasMissing: boolean;
 }
 
 /** A table as the catalogs describe it now. */
@@ -108,7 +111,7 @@ WITH RECURSIVE tree AS (
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
   (SELECT json_agg(json_build_array(a.attname, a.atttypid, a.atttypmod,
       a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)),
-      a.attgenerated) ORDER BY a.attnum)
+      a.attgenerated, a.attnum, a.atthasmissing OR (c.relkind = 'p' AND a.atthasdef)) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT json_agg(json_build_object('primary', i.indisprimary, 'identity', i.indisreplident, 'usable', i.indimmediate AND i.indisvalid,
       'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
@@ -120,6 +123,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY ($1::oid[])`;
 
+type ColumnRow = [string, string | number, number, boolean, string, number, boolean];
+
 interface IndexRow {
   primary: boolean;
   identity: boolean;
@@ -128,8 +133,10 @@ interface IndexRow {
 }
 
 function toTable(row: Record<string, string | null>): SourceTable {
-  const columns = (JSON.parse(row.columns ?? '[]') as [string, string | number, number, boolean, string][]).map(
-    ([name, typeOid, typmod, isNotNull, generated]): TableColumn => ({
+  const columns = (JSON.parse(row.columns ?? '[]') as ColumnRow[]).map(
+    ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing]): TableColumn => ({
+      attnum,
+      hasMissing,
       name,
       typeOid: Number(typeOid),
       typmod,

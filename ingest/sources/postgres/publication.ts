@@ -4,11 +4,13 @@ import type { SourceTable } from './discovery.ts';
 import type { ServerNames } from './names.ts';
 import { RowMemory } from './row-memory.ts';
 import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
+import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 
 /**
  * Keeps our two publications at exactly these tables, never more. Both are made before the slot, since decoding looks
  * them up as they were at each change. Answers the memory kept in the comment; it owes a snapshot, whose position is
- * after this, to each table whose changes were not, or not all, published until now; those in `isAsked` get theirs anyway.
+ * after this, to each table whose changes were not, or not all, published until now, and to each that was altered so that
+ * its old rows read differently; those that `isAsked` names get theirs anyway.
  */
 export async function publishTables(
   client: pg.Client,
@@ -39,7 +41,13 @@ export async function publishTables(
       if (published.size === members.length && members.every((table) => published.has(table.oid))) continue;
       await rowsOf(client, setTablesStatement(publication, members, published));
     }
-    for (const table of newlyPublished) if (!isAsked(table)) memory.setOwed(table, true);
+    for (const table of tables) {
+      const imprint = memory.imprint(table.name);
+      const isOutdated = newlyPublished.has(table.name) || (imprint !== null && isReadingOutdated(imprint, table));
+      if (isOutdated && !isAsked(table.name)) memory.setOwed(table.name, true);
+      memory.setImprint(table.name, imprintOf(table));
+    }
+    memory.keepImprints(new Set(tables.map((table) => table.name)));
     await saveMemory(client, names, memory);
     await rowsOf(client, 'COMMIT');
   } catch (error) {

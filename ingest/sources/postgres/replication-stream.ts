@@ -68,6 +68,7 @@ export class ReplicationStream implements PgoutputHandler {
   #held: Buffer[] | null = null;
   #acknowledged: bigint;
   #isSkipping = false;
+  #isHolding = false;
   #barrier: { position: bigint; tables: ReadonlySet<string> } | null = null;
   #probe: { position: bigint; timeMicros: bigint; atMs: number } | null = null;
   #isProbing = false;
@@ -119,11 +120,21 @@ export class ReplicationStream implements PgoutputHandler {
     }
   }
 
+  /**
+   * Only while `resolve` is being waited for, and with a position after all that was read. Until the barrier is passed
+   * batches are not complete, for what they leave out of `tables` comes with the rows handed out there.
+   */
+  setBarrier(next: { position: bigint; tables: ReadonlySet<string> }): void {
+    this.#barrier = next;
+    this.#isHolding = true;
+  }
+
   /** Goes on behind the barrier, towards `next` if there is one. */
   passBarrier(next: { position: bigint; tables: ReadonlySet<string> } | null): void {
     const barrier = this.#barrier;
     this.#barrier = next;
-    if (barrier && barrier.position > this.#builder.position) this.#builder.position = barrier.position;
+    this.#isHolding = false;
+    if (barrier) this.#builder.advance(barrier.position);
     for (const relation of this.#relations.values()) relation?.refresh();
     this.#release();
   }
@@ -264,7 +275,7 @@ export class ReplicationStream implements PgoutputHandler {
     const bytes = this.#builder.bytes;
     const incomplete = this.#incomplete;
     this.#incomplete = [];
-    this.#push({ kind: 'batch', batch: this.#builder.take(), incomplete }, bytes);
+    this.#push({ kind: 'batch', batch: this.#builder.take(this.#isHolding), incomplete }, bytes);
   }
 
   #push(item: StreamItem, bytes: number): void {
@@ -287,7 +298,7 @@ export class ReplicationStream implements PgoutputHandler {
     this.#sendStatus(true);
     if (this.#held !== null || this.#queue.length > 0) return;
     const now = performance.now();
-    const isQuiet = this.#builder.events === 0 && !this.#builder.isInTransaction;
+    const isQuiet = this.#builder.events === 0 && !this.#builder.isInTransaction && !this.#isHolding;
     if (isQuiet && this.#builder.timeMicros > 0n && now - this.#lastBatchMs >= idleMs) this.#flush();
     if (this.#probe === null) void this.#findHead();
     else if (isQuiet && now - Math.max(this.#probe.atMs, this.#lastHeartbeatMs) >= heartbeatAfterMs) {

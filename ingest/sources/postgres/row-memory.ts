@@ -5,6 +5,8 @@
 export class RowMemory {
   /** Columns, by schema.table, that have a `<column>__text` beside them, in the order of need. */
   readonly #text: Map<string, string[]>;
+  /** What each table looked like when its rows were last known to be read right (`table-imprint.ts`). */
+  readonly #imprints: Map<string, string>;
   /** Tables that a snapshot of our own accord is still owed to, since their changes were not published for a while. */
   readonly #owed: Set<string>;
   /** Counts the changes, and up to which of them the comment holds. */
@@ -14,6 +16,7 @@ export class RowMemory {
   constructor(comment: string | null) {
     const stored = parseComment(comment);
     this.#text = new Map(Object.entries(stored.text));
+    this.#imprints = new Map(Object.entries(stored.imprints));
     this.#owed = new Set(stored.owed);
   }
 
@@ -26,6 +29,25 @@ export class RowMemory {
     if (columns.includes(column)) return;
     this.#text.set(table, [...columns, column]);
     this.#version++;
+  }
+
+  imprint(table: string): string | null {
+    return this.#imprints.get(table) ?? null;
+  }
+
+  setImprint(table: string, imprint: string): void {
+    if (this.#imprints.get(table) === imprint) return;
+    this.#imprints.set(table, imprint);
+    this.#version++;
+  }
+
+  /** Forgets what is known of tables that are followed no more; columns that have their text keep it. */
+  keepImprints(tables: ReadonlySet<string>): void {
+    for (const table of this.#imprints.keys()) {
+      if (tables.has(table)) continue;
+      this.#imprints.delete(table);
+      this.#version++;
+    }
   }
 
   get owed(): ReadonlySet<string> {
@@ -53,11 +75,21 @@ export class RowMemory {
   }
 
   toComment(): string {
-    return JSON.stringify({ text: Object.fromEntries(this.#text), owed: [...this.#owed] });
+    return JSON.stringify({
+      text: Object.fromEntries(this.#text),
+      owed: [...this.#owed],
+      imprints: Object.fromEntries(this.#imprints),
+    });
   }
 }
 
-function parseComment(comment: string | null): { text: Record<string, string[]>; owed: string[] } {
+interface Stored {
+  text: Record<string, string[]>;
+  owed: string[];
+  imprints: Record<string, string>;
+}
+
+function parseComment(comment: string | null): Stored {
   if (comment?.startsWith('{"text":')) return JSON.parse(comment);
-  return { text: {}, owed: [] };
+  return { text: {}, owed: [], imprints: {} };
 }

@@ -18,15 +18,16 @@ export async function createSlot(
   slot: string,
   isFailoverKept: boolean,
 ): Promise<ExportedSnapshot> {
-  const options = isFailoverKept ? `SNAPSHOT 'export', FAILOVER true` : `SNAPSHOT 'export'`;
-  return created(replication, `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} LOGICAL pgoutput (${options})`);
+  // The form without parentheses is the only one before Postgres 15, and stays accepted after.
+  const options = isFailoverKept ? `(SNAPSHOT 'export', FAILOVER true)` : 'EXPORT_SNAPSHOT';
+  return created(replication, `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} LOGICAL pgoutput ${options}`);
 }
 
 /** A slot that goes with its connection, for the snapshot of tables that join later. */
 export async function createTemporarySlot(replication: pg.Client, slot: string): Promise<ExportedSnapshot> {
   return created(
     replication,
-    `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')`,
+    `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
   );
 }
 
