@@ -26,3 +26,4 @@ process.once('SIGTERM', async () => {
   await log.close();
   await state.$disconnect();
 });
+process.stdout.write('started\n');

@@ -19,6 +19,7 @@ export class WorkerSetup implements AsyncDisposable {
   readonly lines: string[] = [];
   #child: ChildProcess | null = null;
   #exited: Promise<string | null> = Promise.resolve(null);
+  #started: Promise<void> = Promise.resolve();
 
   private constructor(test: TestState, source: TestDatabase, home: string, duckdb: DuckDBInstance) {
     this.test = test;
@@ -39,10 +40,20 @@ export class WorkerSetup implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...(failpoint ? { DAILIES_FAILPOINT: failpoint } : {}) },
     });
-    child.stdout.on('data', (text) => this.lines.push(String(text)));
+    const started = Promise.withResolvers<void>();
+    this.#started = started.promise;
+    child.stdout.on('data', (text) => {
+      this.lines.push(String(text));
+      if (String(text).includes('started')) started.resolve();
+    });
     child.stderr.on('data', (text) => this.lines.push(String(text)));
     this.#exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? String(code))));
     this.#child = child;
+  }
+
+  /** Resolves once the worker runs what the state says. */
+  hasStarted(): Promise<void> {
+    return this.#started;
   }
 
   /** The signal that ended the worker, or its exit code as text. */
