@@ -6,6 +6,7 @@ import type { ChangesRequest } from '../../source.ts';
 import { checkServer, checkTables } from './check.ts';
 import { connect, databaseError, rowsOf } from './connection.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
+import { IdentityWatch } from './identity-watch.ts';
 import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
@@ -19,6 +20,8 @@ import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requi
 import { snapshotTables } from './snapshot.ts';
 import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
+
+const identityEveryMs = 5_000;
 
 /** The snapshot of a temporary slot, waiting for the stream to come to its position. */
 interface SnapshotRound {
@@ -54,6 +57,8 @@ export class ChangeSession {
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
   #control: pg.Client | null = null;
+  #watch: NodeJS.Timeout | null = null;
+  #isWatching = false;
   /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
   /** Descriptions read at the start, each good for the table's first announcement. */
@@ -77,6 +82,7 @@ export class ChangeSession {
   async *run(): AsyncGenerator<Batch> {
     const stop = () => {
       this.#stream?.close();
+      if (this.#watch) clearInterval(this.#watch);
       for (const client of this.#clients) void client.end();
     };
     this.#signal.addEventListener('abort', stop, { once: true });
@@ -106,6 +112,7 @@ export class ChangeSession {
     const control = await this.#connect('query');
     this.#control = control;
     const tables = await this.#prepare(control);
+    const identities = new IdentityWatch(tables);
     const { from } = this.#request;
     let owed: SourceTable[];
     let position: bigint;
@@ -137,6 +144,7 @@ export class ChangeSession {
     });
     this.#stream = stream;
     stream.start();
+    this.#watch = setInterval(() => void this.#watchIdentities(control, identities), identityEveryMs);
     for (let item = await stream.read(); item !== null; item = await stream.read()) {
       if (item.kind === 'batch') {
         if (item.incomplete.length > 0) await this.#complete(control, item.incomplete);
@@ -167,6 +175,28 @@ export class ChangeSession {
     this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
     for (const description of tables) this.#described.set(description.oid, description);
     return tables;
+  }
+
+  /** Moves a table at once to the publication where it belongs, then has the source begin anew, which reads it again. */
+  async #watchIdentities(control: pg.Client, identities: IdentityWatch): Promise<void> {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    try {
+      const tables = await identities.changed(control);
+      if (tables === null) return;
+      const client = await this.#connect('query');
+      const memory = await publishTables(client, this.#names, tables, () => false);
+      await this.#end(client);
+      for (const table of memory.owed) this.#context.memory.setOwed(table, true);
+      throw new DailiesError(
+        'source_protocol',
+        'A table has gained or lost its primary key or replica identity; its rows are read again.',
+      );
+    } catch (error) {
+      if (!this.#signal.aborted) this.#stream?.fail(error);
+    } finally {
+      this.#isWatching = false;
+    }
   }
 
   async #beginRound(control: pg.Client, owed: readonly SourceTable[]): Promise<SnapshotRound | null> {

@@ -95,7 +95,7 @@ export class ReplicationStream implements PgoutputHandler {
       .replaceAll("'", "''");
     const sql = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (proto_version '1', publication_names '${names}')`;
     const onEnd = (error: Error | null) => {
-      this.#fail(
+      this.fail(
         error ?? new DailiesError('source_unreachable', 'The source ended the stream of changes: it is shutting down.'),
       );
     };
@@ -173,7 +173,7 @@ export class ReplicationStream implements PgoutputHandler {
         this.#keepalive(bytes);
       }
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
@@ -242,7 +242,7 @@ export class ReplicationStream implements PgoutputHandler {
         this.#relations.set(message.oid, relation);
         this.#release();
       },
-      (error) => this.#fail(error),
+      (error) => this.fail(error),
     );
   }
 
@@ -303,7 +303,7 @@ export class ReplicationStream implements PgoutputHandler {
     if (this.#probe === null) void this.#findHead();
     else if (isQuiet && now - Math.max(this.#probe.atMs, this.#lastHeartbeatMs) >= heartbeatAfterMs) {
       this.#lastHeartbeatMs = now;
-      this.#options.heartbeat().catch((error) => this.#fail(error));
+      this.#options.heartbeat().catch((error) => this.fail(error));
     }
   }
 
@@ -314,7 +314,7 @@ export class ReplicationStream implements PgoutputHandler {
       const atMs = performance.now();
       this.#probe = { ...(await this.#options.head()), atMs };
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     } finally {
       this.#isProbing = false;
     }
@@ -332,7 +332,8 @@ export class ReplicationStream implements PgoutputHandler {
     wire(this.#options.client).sendCopyFromChunk(message);
   }
 
-  #fail(error: unknown): void {
+  /** Ends the stream: `read` throws this once all before it was read. */
+  fail(error: unknown): void {
     if (this.#isClosed || this.#failure !== null) return;
     this.#failure = databaseError(error);
     this.#stopTimers();

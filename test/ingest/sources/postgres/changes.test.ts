@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { UNKNOWN } from '#catalog/schemas/schema.ts';
 import { createDatabase } from '#test/fixtures/postgres.ts';
@@ -360,4 +361,30 @@ test('a default, a renaming or a rewrite that old rows show is read again, runni
   expect(begins(third)).toBe(0);
   await third.stop();
   await source.close();
+});
+
+test('a table whose primary key is dropped can soon be updated again, and is followed for what it still tells', async () => {
+  await using database = await createDatabase();
+  await database.query('CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)');
+  const first = await follow(database.url, sourceName());
+  await database.query('ALTER TABLE t DROP CONSTRAINT t_pkey');
+  for (;;) {
+    const isRefused = await database.query('UPDATE t SET n = 2').then(
+      () => false,
+      () => true,
+    );
+    if (!isRefused) break;
+    await delay(100);
+  }
+  expect(await first.untilFailed()).toMatchObject({ code: 'source_protocol' });
+  const second = new Follower(first.source, await requestFor(first.source, first.position));
+  await second.until(() => second.ended.length === 1);
+  await database.query('INSERT INTO t VALUES (2, 2)');
+  await second.caughtUp();
+  expect(second.eventsOf('t').map(({ event }) => [event.op, event.after])).toEqual([
+    ['r', [1, 2]],
+    ['c', [2, 2]],
+  ]);
+  await second.stop();
+  await second.source.close();
 });

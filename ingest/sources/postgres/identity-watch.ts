@@ -1,0 +1,35 @@
+import type pg from 'pg';
+import { rowsOf } from './connection.ts';
+import { readTables, type SourceTable } from './discovery.ts';
+
+/**
+ * Notices when a table gains or loses the replica identity that its publication relies on: an application whose primary
+ * key was dropped cannot update a table that is still published with its updates.
+ */
+export class IdentityWatch {
+  readonly #oids: readonly number[];
+  readonly #hadIdentity: ReadonlyMap<number, boolean>;
+  #signature: string | null = null;
+
+  constructor(tables: readonly SourceTable[]) {
+    this.#oids = tables.map((table) => table.oid);
+    this.#hadIdentity = new Map(tables.map((table) => [table.oid, table.identity !== 'none']));
+  }
+
+  /** All tables as they are now if any is in the wrong publication, else null. A cheap look comes first. */
+  async changed(client: pg.Client): Promise<SourceTable[] | null> {
+    const [row] = await rowsOf(client, signatureQuery, [`{${this.#oids.join(',')}}`]);
+    const signature = row?.signature ?? '';
+    if (signature === this.#signature) return null;
+    const tables = await readTables(client, this.#oids);
+    this.#signature = signature;
+    const isChanged = tables.some((table) => (table.identity !== 'none') !== this.#hadIdentity.get(table.oid));
+    return isChanged ? tables : null;
+  }
+}
+
+const signatureQuery = `
+SELECT md5(string_agg(concat(c.oid, c.relreplident, (
+    SELECT string_agg(concat(i.indexrelid, i.indisprimary, i.indisreplident, i.indimmediate, i.indisvalid), ',' ORDER BY i.indexrelid)
+      FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))), ';' ORDER BY c.oid)) AS signature
+  FROM pg_class c WHERE c.oid = ANY ($1::oid[])`;
