@@ -139,9 +139,17 @@ function ActivityList({ activity }: { activity: readonly Activity[] }) {
       </EmptyState>
     );
   }
+  // A report that runs all the time would fill the list: its latest run stands for the others.
+  const told = new Set<string>();
+  const latest = activity.filter((item) => {
+    if (item.kind !== 'run') return true;
+    const isNew = !told.has(item.report);
+    told.add(item.report);
+    return isNew;
+  });
   return (
     <ul className={css.list}>
-      {activity.slice(0, 16).map((item) => (
+      {latest.slice(0, 16).map((item) => (
         <li key={keyOf(item)} className={css.item}>
           <span className={css.what}>
             <ActivityWords item={item} />
@@ -172,6 +180,7 @@ function ActivityWords({ item }: { item: Activity }) {
         </>
       );
     case 'audit':
+      if (item.action === 'definition.apply') return <>{item.actor} applied a definition</>;
       return (
         <>
           {item.actor} {auditWords[item.action] ?? item.action.replace(/[.-]/g, ' ')} <strong>{item.target}</strong>
@@ -181,7 +190,6 @@ function ActivityWords({ item }: { item: Activity }) {
 }
 
 const auditWords: Record<string, string> = {
-  'definition.apply': 'applied a definition to',
   'pipeline.pause': 'paused the pipeline',
   'pipeline.resume': 'resumed the pipeline',
   'report.create': 'made the report',
@@ -236,7 +244,13 @@ function MyReports({ mayWrite }: { mayWrite: boolean }) {
         <li key={report.name} className={css.report}>
           <span className={css.item}>
             <Link href={pathOf.report(report.name)}>{report.title ?? report.name}</Link>
-            {report.lastRun && <StateBadge state={report.isPaused ? 'paused' : report.lastRun.state} />}
+            {report.lastRun && (
+              <StateBadge
+                state={
+                  report.isPaused ? 'paused' : report.lastRun.state === 'running' ? 'delivering' : report.lastRun.state
+                }
+              />
+            )}
           </span>
           <span className="dim">
             <ScheduleSentence report={report} />

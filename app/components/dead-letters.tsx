@@ -3,7 +3,6 @@
 import { Button } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { api } from './api.ts';
-import { EmptyState } from './empty-state.tsx';
 import { Failure } from './failure.tsx';
 import { ListTable } from './list-table.tsx';
 import { Loading } from './loading.tsx';
@@ -25,11 +24,7 @@ export function DeadLetters({ pipeline, known }: { pipeline: string; known: numb
     enabled: known > 0 && who.mayWritePipelines,
   });
   if (known === 0) {
-    return (
-      <EmptyState title="None">
-        Every event was carried on. One that a step refuses waits here with its reason.
-      </EmptyState>
-    );
+    return <p className="dim">None: every event was carried on. One that a step refuses waits here with its reason.</p>;
   }
   if (!who.mayWritePipelines) {
     return <p className="dim">Keys of rows stand in them: the role owner may see them. Ask an admin to grant it.</p>;

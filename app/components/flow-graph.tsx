@@ -40,7 +40,6 @@ interface FlowGraphProps {
   label: string;
   nodes: readonly FlowNode[];
   edges: readonly FlowEdge[];
-  height?: number;
   selected?: string | null;
   onSelect?(id: string): void;
 }
@@ -50,11 +49,13 @@ type CardNode = Node<{ node: FlowNode; isSelected: boolean }, 'card'>;
 const nodeTypes = { card: Card };
 
 /** A left-to-right graph. Every page that shows one has a list of the same beside it. */
-export function FlowGraph({ label, nodes, edges, height = 260, selected, onSelect }: FlowGraphProps) {
+export function FlowGraph({ label, nodes, edges, selected, onSelect }: FlowGraphProps) {
   const scheme = useComputedColorScheme('light');
   const shape = JSON.stringify([nodes.map((node) => node.id), edges.map((edge) => [edge.from, edge.to])]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: places change only when the shape does, not with each new figure
   const places = useMemo(() => layOut(nodes, edges), [shape]);
+  const depth = Math.max(0, ...[...places.values()].map((place) => place.y)) + size.height;
+  const height = Math.min(440, Math.max(150, depth + 72));
   const drawn: CardNode[] = nodes.map((node) => ({
     id: node.id,
     type: 'card',

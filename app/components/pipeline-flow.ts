@@ -39,11 +39,14 @@ export function pipelineFlow(pipeline: Pipeline): Flow {
     for (const from of before) edges.push({ from, to: id, label: step.in === null ? undefined : count(step.in) });
     before = [id];
   }
-  for (const [index, target] of targetsOf(pipeline, spec.to ?? []).entries()) {
+  const targets = targetsOf(pipeline, spec.to ?? []);
+  // Only the sum over all targets is known.
+  const isOne = targets.length === 1;
+  for (const [index, target] of targets.entries()) {
     const id = `to:${index}`;
     nodes.push({ id, ...target });
     configurations.set(id, stringify(spec.to ?? []));
-    for (const from of before) edges.push({ from, to: id, label: count(pipeline.eventsOut) });
+    for (const from of before) edges.push({ from, to: id, label: isOne ? count(pipeline.eventsOut) : undefined });
   }
   return { nodes, edges, configurations };
 }

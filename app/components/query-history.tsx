@@ -8,7 +8,7 @@ import { Failure } from './failure.tsx';
 import { Loading } from './loading.tsx';
 import { counted } from './num.tsx';
 import css from './query-history.module.css';
-import { StateBadge } from './state-badge.tsx';
+import { RunBadge } from './state-badge.tsx';
 import { duration, When } from './when.tsx';
 
 /** What the person ran before; a click opens it in a tab. */
@@ -46,7 +46,7 @@ export function QueryHistory({
             >
               <code className={css.sql}>{past.sql}</code>
               <span className={css.facts}>
-                <StateBadge state={past.state} />
+                <RunBadge state={past.state} />
                 <When at={past.createdAt} />
                 {past.rowCount !== null && <span>{counted(past.rowCount, 'row')}</span>}
                 {past.elapsedMs !== null && <span>{duration(past.elapsedMs)}</span>}

@@ -3,7 +3,7 @@
 import type { Answers } from './api.ts';
 import { ListTable } from './list-table.tsx';
 import { deliveryWords, destinationName } from './report-words.tsx';
-import { StateBadge } from './state-badge.tsx';
+import { RunBadge } from './state-badge.tsx';
 
 /** Each delivery with how it keeps its rows and what the last run did there. */
 export function ReportDeliveries({ report }: { report: Answers['reports']['get'] }) {
@@ -18,7 +18,7 @@ export function ReportDeliveries({ report }: { report: Answers['reports']['get']
     ...delivery,
     ordinal,
     how: howWords(report.deliverySpecs[ordinal]),
-    last: report.lastRun?.destinations[ordinal],
+    last: lastDelivery(report, ordinal),
   }));
   return (
     <ListTable
@@ -34,7 +34,7 @@ export function ReportDeliveries({ report }: { report: Answers['reports']['get']
           cell: (row) =>
             row.last ? (
               <>
-                <StateBadge state={row.last.state} /> {row.last.state !== 'failed' && deliveryWords(row.last)}
+                <RunBadge state={row.last.state} /> {row.last.state !== 'failed' && deliveryWords(row.last)}
                 {row.last.errors.map((error) => (
                   <div key={`${JSON.stringify(error.key)}${error.message}`} style={{ color: 'var(--bad)' }}>
                     {error.message}
@@ -48,6 +48,12 @@ export function ReportDeliveries({ report }: { report: Answers['reports']['get']
       ]}
     />
   );
+}
+
+/** What the newest run that got this far did there. */
+function lastDelivery(report: Answers['reports']['get'], ordinal: number) {
+  const run = report.runs.find(({ endedAt, destinations }) => endedAt !== null && destinations[ordinal] !== undefined);
+  return run?.destinations[ordinal];
 }
 
 function howWords(spec: Record<string, unknown> | undefined): string {

@@ -1,6 +1,16 @@
 'use client';
 
-import { Autocomplete, Button, Group, NativeSelect, Select, Stack, Textarea, TextInput } from '@mantine/core';
+import {
+  Autocomplete,
+  Button,
+  Group,
+  MultiSelect,
+  NativeSelect,
+  Select,
+  Stack,
+  Textarea,
+  TextInput,
+} from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
@@ -207,16 +217,14 @@ function ScheduleFields({ value, onChange }: { value: Schedule; onChange(value: 
         </>
       )}
       {value !== null && 'onNewData' in value && (
-        <Select
-          label="Table"
-          description="Each new commit of it starts a run"
-          w={300}
+        <MultiSelect
+          label="Tables"
+          description="Each new commit of one starts a run"
+          w={340}
           searchable
-          required
-          withAsterisk={false}
           data={(tables.data ?? []).map((table) => table.name)}
-          value={value.onNewData[0] ?? null}
-          onChange={(table) => onChange({ onNewData: table === null ? [] : [table] })}
+          value={value.onNewData}
+          onChange={(onNewData) => onChange({ onNewData })}
         />
       )}
     </div>

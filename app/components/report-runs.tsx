@@ -6,7 +6,7 @@ import { ListTable } from './list-table.tsx';
 import { count, counted } from './num.tsx';
 import css from './report-runs.module.css';
 import { deliveryWords, destinationName } from './report-words.tsx';
-import { StateBadge } from './state-badge.tsx';
+import { RunBadge } from './state-badge.tsx';
 import { duration, When } from './when.tsx';
 
 type Run = Answers['reports']['get']['runs'][number];
@@ -26,7 +26,7 @@ export function ReportRuns({ runs }: { runs: readonly Run[] }) {
       rows={runs}
       rowKey={(run) => run.id}
       columns={[
-        { head: 'State', width: '130px', cell: (run) => <StateBadge state={run.state} /> },
+        { head: 'State', width: '130px', cell: (run) => <RunBadge state={run.state} /> },
         { head: 'When', width: '130px', cell: (run) => <When at={run.createdAt} /> },
         {
           head: 'Why',

@@ -24,6 +24,7 @@ const states: Record<string, { word: string; tone: Tone; icon: typeof IconClock 
   fresh: { word: 'Fresh', tone: 'good', icon: IconCircleCheck },
   behind: { word: 'Behind', tone: 'warn', icon: IconClock },
   stale: { word: 'Stale', tone: 'bad', icon: IconAlertTriangle },
+  delivering: { word: 'Running', tone: 'busy', icon: IconProgress },
   unknown: { word: 'Not known', tone: 'calm', icon: IconCircleDashed },
 };
 
@@ -36,4 +37,9 @@ export function StateBadge({ state, word }: { state: string; word?: string | und
       {word ?? shown.word}
     </span>
   );
+}
+
+/** The same for a run of a report or a query, which is not well yet while it runs. */
+export function RunBadge({ state }: { state: string }) {
+  return <StateBadge state={state === 'running' ? 'delivering' : state} />;
 }

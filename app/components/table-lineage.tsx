@@ -35,7 +35,6 @@ export function TableLineage({ name }: { name: string }) {
     <>
       <FlowGraph
         label={`Where ${name} comes from and goes`}
-        height={300}
         nodes={nodes.map((node) => ({
           id: node.id,
           kind: kinds[node.kind],

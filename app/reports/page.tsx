@@ -81,7 +81,7 @@ export default function ReportsPage() {
               width: '120px',
               cell: (report) => (
                 <StateBadge
-                  state={report.isPaused ? 'paused' : (report.lastRun?.state ?? 'unknown')}
+                  state={report.isPaused ? 'paused' : runState(report.lastRun?.state)}
                   word={report.isPaused || report.lastRun ? undefined : 'Not run yet'}
                 />
               ),
@@ -102,4 +102,9 @@ export default function ReportsPage() {
       )}
     </Page>
   );
+}
+
+function runState(state: string | undefined): string {
+  if (state === undefined) return 'unknown';
+  return state === 'running' ? 'delivering' : state;
 }

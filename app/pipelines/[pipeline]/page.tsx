@@ -113,7 +113,6 @@ function FlowWithConfiguration({ pipeline }: { pipeline: Pipeline }) {
     <>
       <FlowGraph
         label={`From the sources of ${pipeline.name} to its tables`}
-        height={240}
         nodes={nodes}
         edges={edges}
         selected={chosen}

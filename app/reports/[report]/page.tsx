@@ -17,7 +17,7 @@ import { draftOf, ReportForm } from '../../components/report-form.tsx';
 import { ReportRuns } from '../../components/report-runs.tsx';
 import { RunSentence, ScheduleSentence } from '../../components/report-words.tsx';
 import { useWho } from '../../components/session.tsx';
-import { StateBadge } from '../../components/state-badge.tsx';
+import { RunBadge, StateBadge } from '../../components/state-badge.tsx';
 import { useParam } from '../../components/use-param.ts';
 import css from './report.module.css';
 
@@ -48,7 +48,7 @@ export default function ReportPage() {
         title={
           <>
             {data.title ?? data.name}{' '}
-            {data.isPaused ? <StateBadge state="paused" /> : data.lastRun && <StateBadge state={data.lastRun.state} />}
+            {data.isPaused ? <StateBadge state="paused" /> : data.lastRun && <RunBadge state={data.lastRun.state} />}
           </>
         }
         sentence={
