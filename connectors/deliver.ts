@@ -3,6 +3,7 @@ import type {
   Applied,
   Change,
   DeliveredRecord,
+  DeliveryMode,
   Destination,
   KeyedDestination,
   ReportResult,
@@ -94,6 +95,7 @@ async function deliverRows(
     const safe = changes.filter((change) => change.kind !== 'remove' || !kept.has(change.key));
     const open = safe.filter((change) => !refused.has(keyOf(change)));
     await noteUnchanged(notes, delivered, held, wanted);
+    await forgetGone(notes, destination.mode, delivered, held, wanted);
     try {
       for (let at = 0; at < open.length; at += destination.rowsPerApply) {
         const chunk = open.slice(at, at + destination.rowsPerApply);
@@ -161,6 +163,19 @@ async function noteUnchanged(
     return there && isNew ? [{ key, fingerprint, remoteId: there.remoteId }] : [];
   });
   await ledger.record(found);
+}
+
+/** A row that is gone there, and that nobody wants any more, is not ours if people put its key there again. */
+async function forgetGone(
+  ledger: Ledger,
+  mode: DeliveryMode,
+  delivered: ReadonlyMap<string, DeliveredRecord>,
+  held: ReadonlyMap<string, unknown>,
+  wanted: readonly { key: string }[],
+): Promise<void> {
+  if (mode === 'append') return;
+  const keys = new Set(wanted.map((row) => row.key));
+  await ledger.forget([...delivered.keys()].filter((key) => !held.has(key) && !keys.has(key)));
 }
 
 function count(progress: Outcome, chunk: readonly Change[], applied: Applied): void {

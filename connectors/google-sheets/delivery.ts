@@ -202,6 +202,7 @@ export class SheetDelivery implements KeyedDestination {
       sheetId: null,
       grid: { rows: 0, columns: 0 },
       isMarked: false,
+      header: [],
       width: 0,
       rows: [],
     };
@@ -291,14 +292,11 @@ export class SheetDelivery implements KeyedDestination {
       }
     });
     if (requests.length > 0) await this.#update(requests, signal);
-    this.#newHeaders = new Set(tab.columns.flatMap((place, index) => (place === null ? [index] : [])));
     tab.sheetId = sheetId;
     tab.columns = columns;
     tab.width = Math.max(next, tab.width);
     tab.unmarked = [];
   }
-
-  #newHeaders = new Set<number>();
 
   async #learnStructure(tab: Tab, signal: AbortSignal): Promise<void> {
     const sheet = await this.#findSheet(signal);
@@ -317,13 +315,14 @@ export class SheetDelivery implements KeyedDestination {
     return answer.replies ?? [];
   }
 
+  /** Names of our columns where nothing stands: of new ones, and of those whose making was answered into the void. */
   #headerRanges(tab: Tab): sheets_v4.Schema$ValueRange[] {
-    const ranges = [...this.#newHeaders].map((index) => {
-      const place = tab.columns[index] ?? 0;
-      return { range: a1(tab.title, place, 0, place, 0), values: [[this.#columns[index]?.name ?? '']] };
+    return tab.columns.flatMap((place, index) => {
+      const name = this.#columns[index]?.name ?? '';
+      if (place === null || (tab.header[place] ?? '') !== '') return [];
+      tab.header[place] = name;
+      return [{ range: a1(tab.title, place, 0, place, 0), values: [[name]] }];
     });
-    this.#newHeaders = new Set();
-    return ranges;
   }
 
   /** Only the cells that differ, neighbours together. */

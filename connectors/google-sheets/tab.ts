@@ -21,6 +21,8 @@ export interface Tab {
   isMarked: boolean;
   /** Columns, as indexes in the report's result, that carry no mark yet; null where nobody has looked. */
   unmarked: number[] | null;
+  /** The first row. */
+  header: string[];
   /** Zero-based first place to the right of everything that the tab holds. */
   width: number;
   /** All cells below the header, as read. */
@@ -69,6 +71,7 @@ export function readTab(
     columns: places,
     isMarked: marks.size > 0,
     unmarked: structure === null ? null : columns.flatMap((column, index) => (marks.has(column.name) ? [] : [index])),
+    header,
     width,
     rows: values.slice(1).map((row) => row.map(readCell)),
   };

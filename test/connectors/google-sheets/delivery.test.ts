@@ -189,6 +189,15 @@ describe('a mirror in a Google sheet', () => {
     expect((await shown()).cells.map((row) => row[0])).toEqual(['id', '1', '2', '3']);
   });
 
+  it('makes the tab, its marks and its header once when the answer to the first write was lost', async () => {
+    google.faults.add({ match: 'POST *sheet1:batchUpdate', kind: 'lost-answer' });
+    expect(await way().run(columns, [dune])).toMatchObject({ added: 1, written: 2 });
+    expect((await shown()).cells).toEqual([
+      ['id', 'title', 'released'],
+      ['1', 'Dune', '2021-09-30'],
+    ]);
+  });
+
   it('deletes a row once whose deletion answer was lost', async () => {
     const movies = way();
     await movies.run(columns, [dune, heat, alien]);
