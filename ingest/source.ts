@@ -65,6 +65,8 @@ export interface DiscoveredTable {
   refusal: string | null;
   /** What a person should know of this table: columns left out, inserts only. */
   notes: string[];
+  /** What the store itself says of the table, in plain words. */
+  doc?: string;
 }
 
 export interface ChangesRequest {

@@ -13,6 +13,8 @@ export interface TableColumn {
   generated: 'no' | 'stored' | 'virtual';
   /** True if rows from before the column was added read as its default of then. */
   hasMissing: boolean;
+  /** COMMENT ON COLUMN. */
+  comment: string | null;
 }
 
 /** A table as the catalogs describe it now. */
@@ -24,6 +26,8 @@ export interface SourceTable {
   tableName: string;
   isPartitioned: boolean;
   isUnlogged: boolean;
+  /** COMMENT ON TABLE. */
+  comment: string | null;
   /** All columns in order, generated ones too. */
   columns: TableColumn[];
   /** Columns of the primary key, or of the replica identity's index where one was chosen, in index order; empty without. */
@@ -108,10 +112,10 @@ WITH RECURSIVE tree AS (
   UNION ALL
   SELECT t.root, i.inhrelid FROM tree t JOIN pg_class p ON p.oid = t.member AND p.relkind = 'p' JOIN pg_inherits i ON i.inhparent = t.member
 )
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, obj_description(c.oid, 'pg_class') AS comment,
   (SELECT json_agg(json_build_array(a.attname, a.atttypid, a.atttypmod,
       a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)),
-      a.attgenerated, a.attnum, a.atthasmissing OR (c.relkind = 'p' AND a.atthasdef)) ORDER BY a.attnum)
+      a.attgenerated, a.attnum, a.atthasmissing OR (c.relkind = 'p' AND a.atthasdef), col_description(c.oid, a.attnum)) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT json_agg(json_build_object('primary', i.indisprimary, 'identity', i.indisreplident, 'usable', i.indimmediate AND i.indisvalid,
       'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
@@ -123,7 +127,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY ($1::oid[])`;
 
-type ColumnRow = [string, string | number, number, boolean, string, number, boolean];
+type ColumnRow = [string, string | number, number, boolean, string, number, boolean, string | null];
 
 interface IndexRow {
   primary: boolean;
@@ -134,7 +138,8 @@ interface IndexRow {
 
 function toTable(row: Record<string, string | null>): SourceTable {
   const columns = (JSON.parse(row.columns ?? '[]') as ColumnRow[]).map(
-    ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing]): TableColumn => ({
+    ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing, comment]): TableColumn => ({
+      comment,
       attnum,
       hasMissing,
       name,
@@ -161,6 +166,7 @@ function toTable(row: Record<string, string | null>): SourceTable {
     tableName: row.relname ?? '',
     isPartitioned,
     isUnlogged: row.relpersistence === 'u',
+    comment: row.comment ?? null,
     columns,
     key: isKeyStreamed ? key : [],
     identity: isKeyStreamed ? identity : 'none',

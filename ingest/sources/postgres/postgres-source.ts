@@ -45,7 +45,8 @@ export class PostgresSource implements Source {
         const { schema } = await tableRelation(client, table, context);
         const refusal = refusalOf(table, context.streamsGenerated);
         const notes = notesOf(table, context.streamsGenerated, context.memory.textColumns(table.name));
-        found.push({ name: table.name, schema, refusal, notes });
+        const doc = table.comment === null ? {} : { doc: table.comment };
+        found.push({ name: table.name, schema, refusal, notes, ...doc });
       }
       return found;
     });

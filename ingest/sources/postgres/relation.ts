@@ -7,6 +7,8 @@ import type { RowMemory } from './row-memory.ts';
 export interface RelationColumn extends ColumnType {
   name: string;
   isNotNull: boolean;
+  /** What the database says of it. */
+  comment: string | null;
 }
 
 type Cell = Value | typeof UNKNOWN;
@@ -196,6 +198,7 @@ export class Relation {
         name: column.name,
         type: column.type,
         required: column.isNotNull && !this.#textOf.includes(index) && !this.#nullable.has(column.name),
+        ...(column.comment === null ? {} : { doc: column.comment }),
       }),
     );
     this.#required = fields.map((field) => field.required);

@@ -34,6 +34,7 @@ export async function announcedRelation(
   const columns = message.columns.map((column) => ({
     ...column,
     isNotNull: known.get(column.name)?.isNotNull ?? false,
+    comment: known.get(column.name)?.comment ?? null,
   }));
   const names = new Set(message.columns.map((column) => column.name));
   const isKeyWhole = table?.key.every((name) => names.has(name)) ?? false;
@@ -48,7 +49,7 @@ export async function announcedRelation(
 async function relationOf(
   client: pg.Client,
   name: string,
-  columns: readonly Pick<TableColumn, 'name' | 'typeOid' | 'typmod' | 'isNotNull'>[],
+  columns: readonly Pick<TableColumn, 'name' | 'typeOid' | 'typmod' | 'isNotNull' | 'comment'>[],
   key: readonly string[],
   context: ShapeContext,
 ): Promise<Relation> {
@@ -60,6 +61,7 @@ async function relationOf(
   const shaped = columns.map((column) => ({
     name: column.name,
     isNotNull: column.isNotNull || key.includes(column.name),
+    comment: column.comment,
     ...columnType(column.typeOid, column.typmod, context.types),
   }));
   return new Relation(context.source, name, shaped, key, context.memory);

@@ -8,6 +8,7 @@ test('a snapshot, then inserts, updates, deletes, key changes and truncation', a
   await using database = await createDatabase();
   await database.query(`
     CREATE TABLE movie (id int PRIMARY KEY, title text NOT NULL, released date);
+    COMMENT ON TABLE movie IS 'Films'; COMMENT ON COLUMN movie.title IS 'As on the poster';
     CREATE TABLE empty (id bigint PRIMARY KEY);
     INSERT INTO movie VALUES (1, 'One', '2001-01-01'), (2, 'Two', NULL);`);
   const follower = await follow(database.url, sourceName());
@@ -35,6 +36,10 @@ test('a snapshot, then inserts, updates, deletes, key changes and truncation', a
   const ids = events.map(({ event, changes }) => changes.transactions[event.tx]?.id);
   expect(ids[0]).toBe(ids[1]);
   expect(new Set(ids).size).toBe(2);
+
+  for (const { changes } of follower.eventsOf('movie')) expect(changes.schema.fields[1]?.doc).toBe('As on the poster');
+  const found = await follower.source.discover(new AbortController().signal);
+  expect(found.map((table) => table.doc)).toEqual([undefined, 'Films']);
 
   await database.query('TRUNCATE movie, empty');
   await follower.caughtUp();
