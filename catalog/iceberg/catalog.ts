@@ -14,7 +14,7 @@ export interface TableChange {
   uuid: string;
 }
 
-export interface TableEntry {
+interface TableEntry {
   metadataLocation: string;
   metadata: TableMetadata;
 }

@@ -21,9 +21,15 @@ export async function commitTables(
   summary: CommitSummary,
   alongside: Alongside,
 ): Promise<PreparedCommit[]> {
-  const commits: { writer: TableWriter; prepared: PreparedCommit }[] = [];
   const whole = { ...summary, 'dailies.commit-id': randomUUID() };
-  for (const writer of writers) commits.push({ writer, prepared: await writer.prepare(whole) });
+  // All are waited for, also where one fails: a writer must not be closed while it writes.
+  const outcomes = await Promise.allSettled(
+    writers.map(async (writer) => ({ writer, prepared: await writer.prepare(whole) })),
+  );
+  const commits = outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
   await movePointers(catalog, commits, alongside);
   return commits.map(({ prepared }) => prepared);
 }

@@ -15,7 +15,7 @@ import type { DataFile } from './manifest.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
 
 /** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
-export interface FileSchema {
+interface FileSchema {
   schema: Schema;
   iceberg: IcebergSchema;
 }

@@ -17,7 +17,7 @@ export interface RowPlace {
 }
 
 /** One entry to write: its bytes as latin1 text, and the row's place; null removes it. */
-export type IndexChanges = ReadonlyMap<string, RowPlace | null>;
+type IndexChanges = ReadonlyMap<string, RowPlace | null>;
 
 /** What the index stands for: equal stands hold equal entries. */
 export interface IndexStand {

@@ -13,7 +13,7 @@ export interface LiveFile {
   deletes: ManifestEntry[];
 }
 
-export interface LiveFiles {
+interface LiveFiles {
   manifests: readonly ManifestFile[];
   files: LiveFile[];
 }

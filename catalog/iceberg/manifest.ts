@@ -11,8 +11,8 @@ import type { IcebergSchema } from './table-metadata.ts';
  * and statistics. An ADDED entry leaves its sequence numbers null and inherits them from the manifest list.
  */
 
-export type FileContent = 'data' | 'position-deletes' | 'equality-deletes';
-export type EntryStatus = 'existing' | 'added' | 'deleted';
+type FileContent = 'data' | 'position-deletes' | 'equality-deletes';
+type EntryStatus = 'existing' | 'added' | 'deleted';
 
 /** A data or delete file of an unpartitioned table. Maps are by field id. */
 export interface DataFile {

@@ -3,7 +3,7 @@ import { type Field, type FieldType, type Schema, typeName } from '../schemas/sc
 import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
 
 /** What the catalog's pages show of a table, as of one commit. */
-export interface TableRecord {
+interface TableRecord {
   /** namespace.table */
   name: string;
   pipeline: string;

@@ -3,7 +3,7 @@ import type { IcebergCatalog } from './catalog.ts';
 import { printJson } from './json.ts';
 import { parseTableMetadata, readMetadataText } from './table-metadata.ts';
 
-export interface IcebergRestDeps {
+interface IcebergRestDeps {
   catalog: IcebergCatalog;
   /** Whether who asks may read all of this table (`namespace.table`); false is answered with 403. */
   mayRead(table: string): boolean | Promise<boolean>;

@@ -3,13 +3,7 @@ import { type Field, type FieldType, type Schema, typeName } from '../schemas/sc
 import type { IcebergField, IcebergSchema, IcebergStruct, IcebergType } from './table-metadata.ts';
 
 /** Table property that names the key's columns (a JSON array) where Iceberg's identifier fields cannot. */
-export const keyProperty = 'dailies.key';
-
-/** A field with its id. */
-export interface IdentifiedField {
-  id: number;
-  field: Field;
-}
+const keyProperty = 'dailies.key';
 
 /** Our schema of an Iceberg schema. Throws `type_unsupported` naming the column for types that we do not carry. */
 export function fromIcebergSchema(schema: IcebergSchema, properties: Readonly<Record<string, string>>): Schema {
@@ -230,20 +224,6 @@ function primitiveName(type: FieldType): string {
 
 function icebergTypeName(type: IcebergType): string {
   return typeof type === 'string' ? type : type.type;
-}
-
-/** Each field with its id, nested ones too, parents before children, with dotted paths. List elements are left out. */
-export function* walkFields(
-  fields: readonly IcebergField[],
-  prefix = '',
-): Generator<{ path: string; field: IcebergField }> {
-  for (const field of fields) {
-    const path = prefix === '' ? field.name : `${prefix}.${field.name}`;
-    yield { path, field };
-    let type = field.type;
-    while (typeof type === 'object' && type.type === 'list') type = type.element;
-    if (typeof type === 'object' && type.type === 'struct') yield* walkFields(type.fields, path);
-  }
 }
 
 /** True if a change of schema from one to the other changes nothing that is stored. */

@@ -8,7 +8,7 @@ import { currentSnapshot, snapshotById, type TableMetadata } from './table-metad
 import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
 
 /** The table that the index is of, as the commit in hand sees it. */
-export interface IndexedTable extends ReadSchema {
+interface IndexedTable extends ReadSchema {
   files: WorkingFiles;
   /** As of the last commit. */
   metadata: TableMetadata;

@@ -13,13 +13,13 @@ export interface IcebergStruct {
   type: 'struct';
   fields: IcebergField[];
 }
-export interface IcebergList {
+interface IcebergList {
   type: 'list';
   'element-id': number;
   element: IcebergType;
   'element-required': boolean;
 }
-export interface IcebergMap {
+interface IcebergMap {
   type: 'map';
   'key-id': number;
   key: IcebergType;
@@ -162,8 +162,25 @@ export function parseTableMetadata(text: string, location: string): TableMetadat
   return parsed.data;
 }
 
+// Snapshots and log entries never change: each is printed once, however often the metadata is written.
+const printed = new WeakMap<object, string>();
+
 export function printTableMetadata(metadata: TableMetadata): string {
-  return printJson(metadata);
+  const { snapshots, 'snapshot-log': log, ...rest } = metadata;
+  const head = printJson(rest).slice(0, -1);
+  return `${head},"snapshots":[${printList(snapshots)}],"snapshot-log":[${printList(log)}]}`;
+}
+
+function printList(items: readonly object[]): string {
+  return items
+    .map((item) => {
+      const known = printed.get(item);
+      if (known !== undefined) return known;
+      const text = printJson(item);
+      printed.set(item, text);
+      return text;
+    })
+    .join();
 }
 
 /** The schema with this id, by default the current one. */

@@ -38,7 +38,7 @@ import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { WorkingFiles } from './working-files.ts';
 
-export interface TableWriterDeps {
+interface TableWriterDeps {
   catalog: IcebergCatalog;
   /** Folder of all key indexes. */
   indexDir: string;
@@ -67,6 +67,7 @@ const defaultRetention: Retention = { minSnapshots: 100, maxSnapshots: 1000, max
 /** Files stay on disk this long after the last snapshot that needs them, for queries that still run. */
 const garbageGraceMs = 10 * 60_000;
 const sweepEveryMs = 30_000;
+const parallelWrites = 8;
 
 /**
  * The one writer of one table. Rows are staged, then `prepare` writes all files of the next snapshot, the catalog moves
@@ -385,7 +386,7 @@ export class TableWriter {
 
   // A data file of which every row is deleted leaves the table, others get their new delete file.
   async #writeDeletes(): Promise<DataFile[]> {
-    const written: DataFile[] = [];
+    const writes: (() => Promise<DataFile>)[] = [];
     for (const file of this.#files.touched()) {
       const positions = await this.#files.positionsOf(file);
       if (positions.size >= file.file.recordCount) {
@@ -393,8 +394,14 @@ export class TableWriter {
         if (!file.entry) await removeFiles([filePath(file.file.location)]);
         continue;
       }
-      written.push(await writePositionDeletes(file.file.location, positions, this.#newPath('-deletes')));
+      writes.push(() => writePositionDeletes(file.file.location, positions, this.#newPath('-deletes')));
       for (const old of file.deletes) this.#files.removed.add(old.file.location);
+    }
+    const written: DataFile[] = [];
+    // A few at a time: they wait for the disk more than they compute.
+    for (let start = 0; start < writes.length; start += parallelWrites) {
+      const some = writes.slice(start, start + parallelWrites);
+      written.push(...(await Promise.all(some.map((write) => write()))));
     }
     return written;
   }
@@ -408,7 +415,9 @@ export class TableWriter {
 
   async #collectGarbage(built: BuiltSnapshot): Promise<void> {
     const nowMs = this.#deps.now().getTime();
-    const locations = [...built.oldMetadata];
+    // Readers take the newest metadata file; one that has left the log of the last hundred is nobody's.
+    await removeFiles(built.oldMetadata.map(filePath));
+    const locations: string[] = [];
     for (const { snapshot, next } of built.expired) locations.push(...(await filesOfExpired(snapshot, next)));
     if (locations.length > 0) {
       await this.#index.store.addGarbage(locations.map(filePath), nowMs + garbageGraceMs);

@@ -1,4 +1,4 @@
-import { copyFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
@@ -125,7 +125,6 @@ describe('the key index', () => {
     if (damage === 'corrupt') await writeFile(join(index, 'data.mdb'), Buffer.alloc(1 << 16, 0xa5));
     if (damage === 'stale') {
       await rm(index, { recursive: true });
-      const { mkdir } = await import('node:fs/promises');
       await mkdir(index);
       await copyFile(join(warehouse.root, 'old.mdb'), join(index, 'data.mdb'));
     }
