@@ -1,6 +1,6 @@
 import { Prisma } from '#prisma/generated/client.ts';
 import { requireAccess } from '../../access/principal.ts';
-import { recordAudit } from '../../audit/record-audit.ts';
+import { recordAudit, type Transaction } from '../../audit/record-audit.ts';
 import { notifyChanged, type Scope } from '../scope.ts';
 import { unknownPipeline } from './get.ts';
 
@@ -25,7 +25,19 @@ async function setDesired(scope: Scope, name: string, desired: 'running' | 'paus
         where: { name, state: 'failed' },
         data: { state: 'running', lastError: Prisma.DbNull },
       });
+    if (desired === 'running') await resumeSources(tx, name);
     await recordAudit(tx, scope.who, desired === 'paused' ? 'pipeline.pause' : 'pipeline.resume', name);
     await notifyChanged(tx);
+  });
+}
+
+/** The worker tries a failed source again when it finds that its row was touched. */
+async function resumeSources(tx: Transaction, pipeline: string): Promise<void> {
+  const row = await tx.pipeline.findUnique({ where: { name: pipeline }, select: { spec: true } });
+  const { from = [] } = (row?.spec ?? {}) as { from?: string[] };
+  const sources = from.map((pattern) => pattern.slice(0, pattern.indexOf('.')));
+  await tx.source.updateMany({
+    where: { name: { in: sources }, state: 'failed' },
+    data: { updatedAt: new Date() },
   });
 }

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
+import { system } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
+import { resumePipeline } from '#catalog/services/pipeline/set-desired.ts';
 import type { ProcessorModule } from '#ingest/processor.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
 
@@ -147,6 +149,21 @@ test('an error that passes is tried again; a transaction that it cut shows nothi
   await lands('w.a', [row(1, 'a')]);
   const source = await setup.test.state.source.findUniqueOrThrow({ where: { name: 's' } });
   expect(source).toMatchObject({ state: 'running', lastError: null });
+});
+
+test('an error that a person must mend stops the source until somebody resumes', async () => {
+  setup.history.commit(put(1, 'one'));
+  setup.history.failNext = new DailiesError('source_refused', 'The password is wrong.');
+  await setup.start();
+  await setup.addSource();
+  await setup.setPipeline('all', { from: ['s.public.movie'], table: 'w.movie' });
+  const source = () => setup.test.state.source.findUniqueOrThrow({ where: { name: 's' } });
+  await vi.waitFor(async () => {
+    expect(await source()).toMatchObject({ state: 'failed', lastError: { code: 'source_refused' } });
+  }, waiting);
+  await resumePipeline({ state: setup.test.state, who: system }, 'all');
+  await lands('w.movie', [row(1, 'one')]);
+  await vi.waitFor(async () => expect(await source()).toMatchObject({ state: 'running', lastError: null }), waiting);
 });
 
 test('a sink that cannot tell whether it committed is asked, and nothing doubles', async () => {
