@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Prisma, type Query } from '#prisma/generated/client.ts';
 import { type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
 import type { Row } from '../schemas/schema.ts';
@@ -13,6 +12,7 @@ import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
 import { type PlanTable, planTables, requireParameters } from './query-plan.ts';
+import { noSuchQuery, QueryRecords } from './query-records.ts';
 import {
   type QueryErrorRecord,
   type QueryState,
@@ -73,6 +73,7 @@ export class QueryService {
   readonly #deps: QueryDeps;
   readonly #limits: QueryLimits;
   readonly #now: () => Date;
+  readonly #records: QueryRecords;
   readonly #store: ResultStore;
   readonly #reader: ResultReader;
   readonly #pool: ChildPool;
@@ -89,6 +90,7 @@ export class QueryService {
     this.#deps = deps;
     this.#limits = { ...defaultLimits, ...deps.limits };
     this.#now = deps.now ?? (() => new Date());
+    this.#records = new QueryRecords(deps.state, this.#now);
     this.#store = new ResultStore(deps.resultsDir, this.#limits.kept, this.#now);
     fs.mkdirSync(this.#store.dir, { recursive: true });
     this.#reader = new ResultReader(this.#store.dir);
@@ -114,10 +116,7 @@ export class QueryService {
     const query = this.#newQuery(request, who);
     await this.#store.begin(query.id);
     const { id, owner, sql, asOf, createdAt } = query;
-    const parameters = (request.parameters ?? {}) as Prisma.InputJsonObject;
-    await this.#deps.state.query.create({
-      data: { id, owner, sql, parameters, asOf, origin: request.origin, createdAt },
-    });
+    await this.#records.create({ id, owner, sql, asOf, createdAt, origin: request.origin }, request.parameters ?? {});
     this.#active.set(id, query);
     this.#queue.push(query);
     this.#startNext();
@@ -128,7 +127,7 @@ export class QueryService {
   async get(id: string, who: Principal): Promise<QueryState> {
     const active = this.#activeOf(id, who);
     if (active) return this.#stateOf(active);
-    return storedState(await this.#stored(id, who));
+    return storedState(await this.#records.find(id, who.email));
   }
 
   /** Rows from `offset`, at most `limit` ≤ 10,000, as far as they are there by now. Values as in `jsonFromDuckdb`. */
@@ -149,7 +148,7 @@ export class QueryService {
   async cancel(id: string, who: Principal): Promise<void> {
     const active = this.#activeOf(id, who);
     if (!active) {
-      await this.#stored(id, who);
+      await this.#records.find(id, who.email);
       return;
     }
     await this.#stop(active, 'cancelled');
@@ -265,8 +264,9 @@ export class QueryService {
     const timer = setTimeout(() => void this.#stop(query, 'time'), this.#limits.timeMs);
     let error: QueryErrorRecord | null = null;
     try {
-      const started = { state: 'running', startedAt: this.#now() };
-      await Promise.all([this.#deps.state.query.update({ where: { id: query.id }, data: started }), this.#run(query)]);
+      // Both are over before the end is stored: a late "running" must not come after it.
+      const over = await Promise.allSettled([this.#run(query), this.#records.start(query.id)]);
+      for (const one of over) if (one.status === 'rejected') throw one.reason;
     } catch (thrown) {
       error = queryError(thrown);
     }
@@ -341,28 +341,14 @@ export class QueryService {
     query.state = query.stop === 'cancelled' ? 'cancelled' : error === null ? 'succeeded' : 'failed';
     try {
       await this.#store.end(query.id);
-      await this.#storeEnd(query, error);
+      const { state, columns, rowCount, snapshots } = query;
+      await this.#records.end(query.id, { state, columns, rowCount, snapshots, elapsedMs: elapsedOf(query), error });
     } catch (thrown) {
       this.#failure = thrown;
     }
     this.#active.delete(query.id);
     query.end();
     this.#housekeeping = this.#housekeeping.then(() => this.#keepHouse(() => this.#pruneSometimes()));
-  }
-
-  async #storeEnd(query: ActiveQuery, error: QueryErrorRecord | null): Promise<void> {
-    await this.#deps.state.query.update({
-      where: { id: query.id },
-      data: {
-        state: query.state,
-        columns: query.columns === null ? Prisma.DbNull : (query.columns as unknown as Prisma.InputJsonArray),
-        rowCount: query.rowCount,
-        elapsedMs: elapsedOf(query),
-        snapshots: query.snapshots,
-        error: error === null ? Prisma.DbNull : (error as unknown as Prisma.InputJsonObject),
-        endedAt: this.#now(),
-      },
-    });
   }
 
   async #keepHouse(work: () => Promise<void>): Promise<void> {
@@ -390,24 +376,8 @@ export class QueryService {
   /** What an earlier life left: results beyond the retention, queries that nobody runs any more. */
   async #cleanUp(): Promise<void> {
     await this.#store.prune();
-    const forgotten = new Date(this.#now().getTime() - this.#limits.kept.historyMs);
-    await this.#deps.state.query.deleteMany({ where: { createdAt: { lt: forgotten } } });
-    const open = await this.#deps.state.query.findMany({ where: { state: { in: ['queued', 'running'] } } });
-    const longAgo = this.#now().getTime() - this.#limits.timeMs - 3_600_000;
-    for (const { id, createdAt } of open) {
-      const state = await this.#store.stateOf(id);
-      // Without a folder here it may be another machine's: only one that can no longer run there is given up.
-      if (this.#active.has(id) || state === 'working' || (state === 'gone' && createdAt.getTime() > longAgo)) continue;
-      const error = new DailiesError(
-        'internal',
-        'The product was restarted while this query ran: run it again.',
-      ).toJSON();
-      await this.#deps.state.query.updateMany({
-        where: { id, state: { in: ['queued', 'running'] } },
-        data: { state: 'failed', error: error as unknown as Prisma.InputJsonObject, endedAt: this.#now() },
-      });
-      if (state === 'idle') await this.#store.end(id);
-    }
+    await this.#records.forgetBefore(this.#limits.kept.historyMs);
+    await this.#records.giveUpOrphans(this.#store, this.#limits.timeMs + 3_600_000);
   }
 
   #activeOf(id: string, who: Principal): ActiveQuery | null {
@@ -416,15 +386,9 @@ export class QueryService {
     return query ?? null;
   }
 
-  async #stored(id: string, who: Principal): Promise<Query> {
-    const row = await this.#deps.state.query.findUnique({ where: { id } });
-    if (row === null || row.owner !== who.email) throw noSuchQuery();
-    return row;
-  }
-
   async #columnsOf(id: string, who: Principal): Promise<ResultColumn[] | null> {
     const active = this.#activeOf(id, who);
-    return active ? active.columns : storedColumns(await this.#stored(id, who));
+    return active ? active.columns : storedColumns(await this.#records.find(id, who.email));
   }
 
   async #completeColumns(id: string, who: Principal): Promise<ResultColumn[]> {
@@ -468,11 +432,6 @@ function elapsedOf(query: ActiveQuery): number | null {
 
 function isExportFormat(format: string): format is ExportFormat {
   return exportFormats.some((known) => known === format);
-}
-
-/** The same for a query of somebody else's: whether it exists is theirs to know. */
-function noSuchQuery(): DailiesError {
-  return new DailiesError('not_found', 'There is no such query.');
 }
 
 async function untilAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
