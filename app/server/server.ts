@@ -32,6 +32,8 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
     closing: closing.signal,
   };
   const dispatch = createDispatcher(deps);
+  // Its first load takes a second for 10,000 tables: nobody should wait for it.
+  deps.index.search('').catch((error: unknown) => options.report(`search: ${describe(error)}`));
   const serve = (isSocket: boolean) =>
     createServer((message: IncomingMessage, response: ServerResponse) => {
       dispatch(message, response, isSocket).catch((error: unknown) => {

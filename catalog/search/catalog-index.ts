@@ -7,6 +7,7 @@ interface Entry {
   /** Title, description and owner. */
   words: string;
   freshAsOf: number;
+  changedAt: number;
   columns: IndexedColumn[];
 }
 
@@ -32,6 +33,7 @@ export interface SearchHit {
 const refreshAfterMs = 1000;
 const usageAfterMs = 60_000;
 const pageSize = 500;
+const lateMs = 60_000;
 
 /**
  * All tables and columns in memory, so that a search is a scan of strings: 10,000 tables with 200,000 columns take tens of
@@ -42,7 +44,6 @@ export class CatalogIndex {
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   #usage = new Map<string, number>();
-  #seenUntil = new Date(0);
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #usageAt = Number.NEGATIVE_INFINITY;
   #refreshing: Promise<void> | null = null;
@@ -93,29 +94,31 @@ export class CatalogIndex {
 
   async #load(): Promise<void> {
     const startedAt = this.#now();
-    // A change that committed late may carry an instant a little before one that was already seen.
-    const since = new Date(this.#seenUntil.getTime() - 10_000);
+    // A change that committed late carries an instant from before the last look.
+    const since = new Date(Math.max(0, this.#refreshedAt - lateMs));
     const [total, changed] = await Promise.all([
       this.#state.dataTable.count(),
       this.#state.dataTable.findMany({
-        where: { changedAt: { gte: since } },
+        where: this.#refreshedAt === Number.NEGATIVE_INFINITY ? {} : { changedAt: { gte: since } },
         select: { name: true, title: true, description: true, ownerEmail: true, freshAsOf: true, changedAt: true },
-        orderBy: { changedAt: 'asc' },
       }),
     ]);
+    const names: string[] = [];
     for (const table of changed) {
+      const known = this.#entries.get(table.name);
+      const changedAt = table.changedAt.getTime();
+      if (known?.changedAt !== changedAt) names.push(table.name);
       this.#entries.set(table.name, {
         name: table.name,
         folded: table.name.toLowerCase(),
         words: [table.title, table.description, table.ownerEmail].join(' ').toLowerCase(),
         freshAsOf: table.freshAsOf?.getTime() ?? 0,
-        columns: this.#entries.get(table.name)?.columns ?? [],
+        changedAt,
+        columns: known?.columns ?? [],
       });
     }
-    const names = changed.map((table) => table.name);
     for (let at = 0; at < names.length; at += pageSize) await this.#loadColumns(names.slice(at, at + pageSize));
     if (total !== this.#entries.size) await this.#forgetDropped();
-    this.#seenUntil = changed.at(-1)?.changedAt ?? this.#seenUntil;
     if (startedAt - this.#usageAt >= usageAfterMs) {
       this.#usage = await loadUsage(this.#state, new Date(startedAt - 30 * 86_400_000));
       this.#usageAt = startedAt;

@@ -7,6 +7,9 @@ import type { ServerDeps } from '../server-deps.ts';
 import { type GraphContext, resolvers } from './resolvers.ts';
 import { federationTypeDefs, typeDefs } from './type-defs.ts';
 
+/** Queries that one request of the graph may have running. */
+const samplesAtOnce = 3;
+
 export type GraphEndpoint = (request: Request, caller: Caller) => Promise<Response>;
 
 /** `/api/graphql`: the catalog's graph. Its own pages load nothing from outside, so there is no playground. */
@@ -36,7 +39,8 @@ export function createGraphEndpoint(deps: ServerDeps): GraphEndpoint {
         deps,
       );
     const known = new Map<string, Promise<unknown>>();
-    let turn: Promise<unknown> = Promise.resolve();
+    const turns: Promise<unknown>[] = Array.from({ length: samplesAtOnce }, () => Promise.resolve());
+    let nextTurn = 0;
     return yoga.fetch(request, {
       state: deps.state,
       who,
@@ -49,8 +53,9 @@ export function createGraphEndpoint(deps: ServerDeps): GraphEndpoint {
         return promise;
       },
       inTurn: <T>(work: () => Promise<T>) => {
-        const next = turn.then(work, work);
-        turn = next;
+        const turn = nextTurn++ % samplesAtOnce;
+        const next = (turns[turn] ?? Promise.resolve()).then(work, work);
+        turns[turn] = next;
         return next;
       },
     });

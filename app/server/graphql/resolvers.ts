@@ -18,7 +18,7 @@ export interface GraphContext extends Scope {
   signal: AbortSignal;
   /** Answers of services that several fields of one request need. */
   once: <T>(key: string, load: () => Promise<T>) => Promise<T>;
-  /** Runs one at a time, so that a list's samples don't fill the queue of queries. */
+  /** Runs a few at a time, so that a list's samples don't fill the queue of queries. */
   inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
 

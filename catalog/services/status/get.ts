@@ -2,7 +2,7 @@ import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import type { Scope } from '../scope.ts';
 import { readPosition } from '../table/freshness.ts';
-import { type Lag, measureLag, type Reached, type SourceHead } from './lag.ts';
+import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from './lag.ts';
 
 /** The document of `dailies status`. */
 export interface Status {
@@ -130,20 +130,28 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
       const known = readPosition(position);
       return Object.fromEntries(sourceNames.map((name) => [name, known[name] ?? { position: null, timeMs: null }]));
     };
-    status.pipelines[pipeline.name] = {
-      state: pipeline.desired === 'paused' && pipeline.state !== 'failed' ? 'paused' : pipeline.state,
-      rows: pipeline.sinks.reduce((sum, sink) => sum + Number(sink.rows), 0),
-      lag: measureLag(reachedBy(pipeline.position), heads, now()),
-      lastError: pipeline.lastError as ErrorRecord | null,
+    const shown = (own: string) => {
+      if (pipeline.state === 'failed') return 'failed';
+      return pipeline.desired === 'paused' && own !== 'failed' ? 'paused' : own;
     };
+    const lags: Lag[] = [];
     for (const sink of pipeline.sinks) {
+      const lag = measureLag(reachedBy(sink.position), heads, now());
+      lags.push(lag);
       status.sinks[`${pipeline.name}/${sink.kind}/${sink.target}`] = {
-        state: pipeline.desired === 'paused' && sink.state !== 'failed' ? 'paused' : sink.state,
+        state: shown(sink.state),
         rows: Number(sink.rows),
-        lag: measureLag(reachedBy(sink.position ?? pipeline.position), heads, now()),
+        lag,
         lastError: (sink.lastError ?? pipeline.lastError) as ErrorRecord | null,
       };
     }
+    status.pipelines[pipeline.name] = {
+      state: shown(pipeline.state),
+      rows: pipeline.sinks.reduce((sum, sink) => sum + Number(sink.rows), 0),
+      // Its sinks come forward by themselves; the pipeline is where its last one is.
+      lag: lags.length > 0 ? worstLag(lags) : measureLag(reachedBy(pipeline.position), heads, now()),
+      lastError: pipeline.lastError as ErrorRecord | null,
+    };
   }
   return status;
 }

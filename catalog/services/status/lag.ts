@@ -27,3 +27,10 @@ export function measureLag(reached: Reached, heads: ReadonlyMap<string, SourceHe
   }
   return { seconds: seconds === null ? null : Math.round(seconds * 1000) / 1000, bytes };
 }
+
+/** The most of several; unknown where any is. */
+export function worstLag(lags: readonly Lag[]): Lag {
+  const most = (values: readonly (number | null)[]) =>
+    values.some((value) => value === null) ? null : Math.max(...values.map(Number));
+  return { seconds: most(lags.map((lag) => lag.seconds)), bytes: most(lags.map((lag) => lag.bytes)) };
+}
