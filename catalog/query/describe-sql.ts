@@ -4,6 +4,8 @@ import { defaultLimits } from './query-limits.ts';
 import { StatementError } from './query-problem.ts';
 import { lookUpTables, type TableNames } from './table-lookup.ts';
 
+const longestMs = 20_000;
+
 export interface Described {
   /** Warehouse tables that the statement reads, namespace.table. */
   reads: string[];
@@ -28,6 +30,8 @@ export async function describeIn(
   catalog: TableNames,
   mayLackTables: boolean,
 ): Promise<Described> {
+  // Reading a statement takes milliseconds; one that takes this long is made to.
+  const timer = setTimeout(() => child.kill(), longestMs);
   try {
     const { tables, parameters } = await child.analyse(sql);
     if (mayLackTables) {
@@ -39,5 +43,7 @@ export async function describeIn(
     if (!(thrown instanceof StatementError)) throw thrown;
     const { code, message, ...place } = thrown.problem;
     throw new DailiesError(code, message, { details: place });
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -11,10 +11,10 @@ export type ParameterType = 'text' | 'integer' | 'decimal' | 'double' | 'boolean
 
 /** The types that a report may declare for a parameter. */
 export const declaredTypes = ['text', 'number', 'boolean', 'date', 'timestamp'] as const;
-export type DeclaredType = (typeof declaredTypes)[number];
+type DeclaredType = (typeof declaredTypes)[number];
 
 /** A value whose type the asker has declared, as a report's parameters are. */
-export interface TypedParameter {
+interface TypedParameter {
   type: DeclaredType;
   value: unknown;
 }

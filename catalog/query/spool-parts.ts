@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 
 /** One complete Parquet file of a result: rows `first` … `first + rows - 1`. */
-export interface SpoolPart {
+interface SpoolPart {
   path: string;
   first: number;
   rows: number;

@@ -9,6 +9,8 @@ import { ChildPool } from '#catalog/query/child-pool.ts';
 import type { RunRequest } from '#catalog/query/child-protocol.ts';
 import { ana, openQueries, type QueryFixture } from './query-fixture.ts';
 
+/** A condition is waited for however slow the machine. */
+const patient = { timeout: 100_000, interval: 50 };
 let queries: QueryFixture;
 let secretFile: string;
 let tableFile: string;
@@ -364,8 +366,8 @@ describe('the process', () => {
 
   test('is gone when a busy query is cancelled', async () => {
     const { id } = await queries.service.submit({ sql: busy, origin: 'api' }, ana);
-    await expect.poll(async () => (await queries.service.get(id, ana)).state).toBe('running');
-    await expect.poll(() => childrenAt(queries.dir, 'temp')).toHaveLength(1);
+    await expect.poll(async () => (await queries.service.get(id, ana)).state, patient).toBe('running');
+    await expect.poll(() => childrenAt(queries.dir, 'temp'), patient).toHaveLength(1);
     await queries.service.cancel(id, ana);
     expect(childrenAt(queries.dir, 'temp')).toHaveLength(0);
     expect(await queries.service.get(id, ana)).toMatchObject({ state: 'cancelled', error: null });
@@ -407,9 +409,9 @@ describe('the process', () => {
     );
     const [output] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(String(output).trim());
-    await expect.poll(() => childrenAt(request.resultDir, 'temp')).toEqual([pid]);
+    await expect.poll(() => childrenAt(request.resultDir, 'temp'), patient).toEqual([pid]);
     parent.kill('SIGKILL');
-    await expect.poll(() => fs.existsSync(`/proc/${pid}/cmdline`) && isRunning(pid), { timeout: 20_000 }).toBe(false);
+    await expect.poll(() => fs.existsSync(`/proc/${pid}/cmdline`) && isRunning(pid), patient).toBe(false);
   });
 });
 
