@@ -1,7 +1,8 @@
-import { type ErrorRecord, toDailiesError } from '#catalog/error.ts';
+import type { ErrorRecord } from '#catalog/error.ts';
 import type { State } from '#catalog/state/state.ts';
 import { Prisma } from '#prisma/generated/client.ts';
 import type { PipelinePosition, SinkCommit } from '../sink.ts';
+import { runtimeError } from './runtime-error.ts';
 import type { StepChain } from './step-chain.ts';
 import { asJson, dateOf } from './stored-values.ts';
 import { Throttled } from './throttled.ts';
@@ -64,7 +65,7 @@ export class PipelineProgress {
       everyMs,
       write: () => this.#write(),
       onError: (error) =>
-        deps.report(`pipeline ${deps.pipeline}: its state could not be stored: ${toDailiesError(error).message}`),
+        deps.report(`pipeline ${deps.pipeline}: its state could not be stored: ${runtimeError(error).message}`),
     });
   }
 

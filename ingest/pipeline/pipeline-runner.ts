@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DailiesError, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Sink } from '../sink.ts';
 import { BackOff } from './back-off.ts';
@@ -7,8 +7,10 @@ import { DeadLetters } from './dead-letters.ts';
 import { Lane, LaneVoided } from './lane.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { PipelineProgress } from './pipeline-progress.ts';
+import { runtimeError } from './runtime-error.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
+import { asJson } from './stored-values.ts';
 import { splitTableName } from './table-patterns.ts';
 import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -30,6 +32,7 @@ export interface Sources {
 
 /** How long a stop waits for the batch in hand before it is given up; it is void then, and comes again. */
 const stopWithinMs = 15_000;
+const retryStoreMs = 2_000;
 
 /**
  * Runs one pipeline: a lane for each of its sources and sinks. They run until stopped; an error of one ends all, and
@@ -48,7 +51,6 @@ export class PipelineRunner {
   #done: Promise<void> = Promise.resolve();
   /** When the row was last written as failed; a later `updatedAt` is somebody's wish to go on. */
   failedAt: Date | null = null;
-  failure: DailiesError | null = null;
 
   constructor(
     deps: WorkerDeps,
@@ -94,7 +96,7 @@ export class PipelineRunner {
       } catch (thrown) {
         if (thrown instanceof LaneVoided) continue;
         if (this.#stop.signal.aborted && this.#abort.signal.aborted) break;
-        const error = toDailiesError(thrown);
+        const error = runtimeError(thrown);
         this.#deps.report(`pipeline ${this.name}: ${error.message}`);
         if (errorPolicy[error.code] !== 'auto') {
           await this.#fail(error);
@@ -109,12 +111,23 @@ export class PipelineRunner {
     await this.#progress.close();
   }
 
+  /** Stores the failure, however long the state database is away: nobody could resume what is not said to be failed. */
   async #fail(error: DailiesError): Promise<void> {
-    this.failure = error;
     this.#progress.setStatus({ state: 'failed', lastError: error.toJSON() });
     await this.#progress.close();
-    const row = await this.#deps.state.pipeline.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
-    this.failedAt = row?.updatedAt ?? null;
+    const { state, report } = this.#deps;
+    const data = { state: 'failed', lastError: asJson(error.toJSON()) };
+    while (!this.#stop.signal.aborted) {
+      try {
+        await state.pipeline.updateMany({ where: { name: this.name }, data });
+        const row = await state.pipeline.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
+        this.failedAt = row?.updatedAt ?? null;
+        return;
+      } catch (thrown) {
+        report(`pipeline ${this.name}: its failure could not be stored: ${runtimeError(thrown).message}`);
+        await wait(retryStoreMs, this.#stop.signal);
+      }
+    }
   }
 
   async #runLanes(): Promise<void> {

@@ -1,11 +1,12 @@
-import { DailiesError, type ErrorRecord, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import { DailiesError, type ErrorRecord, errorPolicy } from '#catalog/error.ts';
 import { failpoint } from '#catalog/failpoint.ts';
-import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
 import { Prisma } from '#prisma/generated/client.ts';
 import type { Batch, SourcePosition } from '../event.ts';
 import type { Source } from '../source.ts';
 import { BackOff } from './back-off.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
+import { runtimeError } from './runtime-error.ts';
 import { planTables, wishSnapshots } from './source-tables.ts';
 import { asJson, dateOf } from './stored-values.ts';
 import { Throttled } from './throttled.ts';
@@ -41,6 +42,8 @@ export class SourceRunner {
   /** Tables that failed in the stream, left out until somebody resumes. */
   readonly #setAside = new Map<string, ErrorRecord>();
   #forgetsPosition = false;
+  /** Shapes as the state has them, by schema.table. */
+  readonly #schemas = new Map<string, Schema>();
   readonly #progress: Throttled;
   #position: SourcePosition | null = null;
   #coveredMicros: bigint | null = null;
@@ -55,7 +58,7 @@ export class SourceRunner {
       everyMs: 500,
       write: () => this.#writeProgress(),
       onError: (error) =>
-        deps.report(`source ${this.name}: its state could not be stored: ${toDailiesError(error).message}`),
+        deps.report(`source ${this.name}: its state could not be stored: ${runtimeError(error).message}`),
     });
   }
 
@@ -112,7 +115,7 @@ export class SourceRunner {
       } catch (thrown) {
         if (this.#stop.signal.aborted) break;
         if (this.#restart.signal.aborted) continue;
-        const error = toDailiesError(thrown);
+        const error = runtimeError(thrown);
         this.#deps.report(`source ${this.name}: ${error.message}`);
         if (performance.now() - startedMs > 60_000) backOff.reset();
         if (this.#setTableAside(error)) continue;
@@ -157,6 +160,7 @@ export class SourceRunner {
       for (const [table, { snapshot }] of tables) if (snapshot) this.#snapshotting.add(table);
       // A wish that came while the tables were planned is taken up at once.
       if (this.#wanted.size > 0 && this.#snapshotting.size === 0) return;
+      for (const { name, schema } of discovered) this.#schemas.set(name, schema);
       this.#source = source;
       await this.#writeRunning();
       this.#onTables();
@@ -185,27 +189,28 @@ export class SourceRunner {
       await source.ack(position);
       failpoint('after-ack');
     });
-    for await (const batch of batches) {
-      failpoint('before-log-append');
-      const appended = log.append(this.name, [batch]);
-      const before = settled;
-      settled = (async () => {
-        try {
-          await appended;
-          await before;
-          if (failure) return;
-          failpoint('after-log-append');
-          await this.#onDurable(batch);
-          this.#forgetsPosition = false;
-          await acknowledge(batch.position);
-        } catch (thrown) {
-          failure ??= { thrown };
-        }
-      })();
-      if (log.pendingBytes(this.name) > maxPendingBytes) await settled;
-      if (failure) break;
+    const settle = async (batch: Batch, appended: Promise<unknown>, before: Promise<void>) => {
+      try {
+        await appended;
+        await before;
+        if (failure) return;
+        failpoint('after-log-append');
+        await this.#onDurable(batch);
+        await acknowledge(batch.position);
+      } catch (thrown) {
+        failure ??= { thrown };
+      }
+    };
+    try {
+      for await (const batch of batches) {
+        failpoint('before-log-append');
+        settled = settle(batch, log.append(this.name, [batch]), settled);
+        if (log.pendingBytes(this.name) > maxPendingBytes) await settled;
+        if (failure) break;
+      }
+    } finally {
+      await settled;
     }
-    await settled;
     if (failure) throw (failure as { thrown: unknown }).thrown;
   }
 
@@ -213,8 +218,26 @@ export class SourceRunner {
     this.#position = batch.position;
     this.#coveredMicros = batch.timeMicros;
     if (batch.items.length > 0) this.#sourceMicros = batch.timeMicros;
+    this.#forgetsPosition = false;
     this.#progress.touch();
-    for (const item of batch.items) if (item.kind === 'snapshot-end') await this.#onSnapshotEnd(item);
+    for (const item of batch.items) {
+      if (item.kind === 'snapshot-end') await this.#onSnapshotEnd(item);
+      else if (item.kind === 'changes') await this.#onSchema(item.changes.table, item.changes.schema);
+      else await this.#onSchema(item.table, item.schema);
+    }
+  }
+
+  /** Stores a table's shape where the stream tells of another than we know. */
+  async #onSchema(fullName: string, schema: Schema): Promise<void> {
+    const table = fullName.slice(this.name.length + 1);
+    const known = this.#schemas.get(table);
+    if (known === schema) return;
+    this.#schemas.set(table, schema);
+    if (known && schemasEqual(known, schema)) return;
+    await this.#deps.state.sourceTable.updateMany({
+      where: { sourceName: this.name, name: table },
+      data: { schema: asJson(schema) },
+    });
   }
 
   async #onSnapshotEnd(item: { table: string; generation: number; rows: number }): Promise<void> {
@@ -243,7 +266,7 @@ export class SourceRunner {
       if (!isSame && this.#snapshotting.size === 0) this.#restart.abort();
     } catch (thrown) {
       if (!signal.aborted)
-        this.#deps.report(`source ${this.name}: its tables could not be listed: ${toDailiesError(thrown).message}`);
+        this.#deps.report(`source ${this.name}: its tables could not be listed: ${runtimeError(thrown).message}`);
     }
   }
 
@@ -251,7 +274,7 @@ export class SourceRunner {
     try {
       await this.#deps.log.trim(this.name);
     } catch (thrown) {
-      this.#deps.report(`source ${this.name}: ${toDailiesError(thrown).message}`);
+      this.#deps.report(`source ${this.name}: ${runtimeError(thrown).message}`);
     }
   }
 
@@ -289,7 +312,7 @@ export class SourceRunner {
       const row = await this.#deps.state.source.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
       this.failedAt = row?.updatedAt ?? null;
     } catch (thrown) {
-      this.#deps.report(`source ${this.name}: its state could not be stored: ${toDailiesError(thrown).message}`);
+      this.#deps.report(`source ${this.name}: its state could not be stored: ${runtimeError(thrown).message}`);
     }
   }
 

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { DailiesError, type ErrorRecord, toDailiesError } from '#catalog/error.ts';
+import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import { Prisma } from '#prisma/generated/client.ts';
 import type { ModuleEntry } from './open-module.ts';
 import { groupPrefix, PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
 import { dropRemovedSource, removedSources } from './removed-sources.ts';
+import { runtimeError } from './runtime-error.ts';
 import { SourceRunner } from './source-runner.ts';
 import { asJson } from './stored-values.ts';
 import { isPattern, matchesTable, splitTableName } from './table-patterns.ts';
@@ -68,7 +69,7 @@ class Conductor implements Worker {
       try {
         await this.#reconcile();
       } catch (thrown) {
-        this.#deps.report(`worker: the state database cannot be read: ${toDailiesError(thrown).message}`);
+        this.#deps.report(`worker: the state database cannot be read: ${runtimeError(thrown).message}`);
       }
       if (this.#isWoken) continue;
       const woken = new AbortController();
@@ -115,7 +116,7 @@ class Conductor implements Worker {
       const identity = await this.#identity(spec);
       const running = this.#sources.get(row.name);
       if (running?.spec === identity) {
-        if (running.runner.failedAt && running.runner.failedAt.getTime() !== row.updatedAt.getTime()) {
+        if (isTouched(running.runner.failedAt, row.updatedAt)) {
           running.runner.resume();
         }
         continue;
@@ -155,7 +156,7 @@ class Conductor implements Worker {
       resolved = await this.#deps.resolveSecrets(spec);
     } catch (thrown) {
       // What runs without its secret says so itself; here only a later value has to differ.
-      resolved = [spec, toDailiesError(thrown).message];
+      resolved = [spec, runtimeError(thrown).message];
     }
     return createHash('sha256').update(stable(resolved)).digest('hex');
   }
@@ -201,7 +202,7 @@ class Conductor implements Worker {
       return;
     }
     const identity = await this.#identity({ spec, tables: input.tables });
-    const isResumed = running !== undefined && wantsAgain(running.runner, row);
+    const isResumed = running !== undefined && isTouched(running.runner.failedAt, row.updatedAt);
     if (running && running.spec === identity && !isResumed) return;
     if (running) {
       this.#pipelines.delete(name);
@@ -267,7 +268,7 @@ class Conductor implements Worker {
         await wait(2 ** 31 - 1, AbortSignal.any([signal, ended.signal]));
         await client.end();
       } catch (thrown) {
-        this.#deps.report(`worker: cannot listen to the state database: ${toDailiesError(thrown).message}`);
+        this.#deps.report(`worker: cannot listen to the state database: ${runtimeError(thrown).message}`);
       }
       await wait(pollEveryMs, signal);
     }
@@ -317,9 +318,9 @@ function resolveInput(spec: PipelineSpec, sourceOf: (name: string) => KnownSourc
   return { tables: [...tables].sort(), sources: [...sources], error };
 }
 
-/** True where somebody asked a failed pipeline to go on. */
-function wantsAgain(runner: PipelineRunner, row: { state: string; updatedAt: Date }): boolean {
-  return runner.failedAt !== null && row.updatedAt.getTime() !== runner.failedAt.getTime();
+/** True where somebody touched a row after it was stored as failed: they ask to go on. */
+function isTouched(failedAt: Date | null, updatedAt: Date): boolean {
+  return failedAt !== null && updatedAt.getTime() > failedAt.getTime();
 }
 
 /** Equal for equal values, whatever the order of their keys. */
