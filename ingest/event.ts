@@ -53,7 +53,7 @@ export interface Batch {
 
 export type BatchItem =
   | { kind: 'changes'; changes: TableChanges }
-  /** Rows of `table` follow as op r, until its snapshot-end; an earlier unfinished snapshot of it is void. */
+  /** Rows of `table` follow as op r, all with this schema, until its snapshot-end; an earlier unfinished snapshot of it is void. */
   | { kind: 'snapshot-begin'; table: string; schema: Schema; generation: number }
   /** The rows since snapshot-begin are the whole table as of this batch's position. */
   | { kind: 'snapshot-end'; table: string; generation: number; rows: number };

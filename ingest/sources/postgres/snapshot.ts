@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
-import type { Batch } from '../../event.ts';
+import type { Batch, BatchItem, ChangeEvent } from '../../event.ts';
 import { rowsOf, sqlState } from './connection.ts';
 import { copyRows } from './copy-out.ts';
 import { readTables, type SourceTable } from './discovery.ts';
@@ -47,46 +47,40 @@ export async function* snapshotTables(
   return postponed;
 }
 
+/**
+ * All rows of one snapshot share its schema. Where a row needs another (a text beside a value that its type cannot carry),
+ * the reading goes on to learn of all such needs, and then the snapshot begins once more, which makes the first one void.
+ */
 async function* snapshotTable(table: SourceTable, options: SnapshotOptions): AsyncGenerator<Batch> {
   const relation = await options.relationOf(table);
   const generation = options.generationOf(table.name);
   const position = formatLsn(options.exported.position);
-  const batch = (items: Batch['items'], isComplete: boolean): Batch => ({
-    items,
-    position,
-    timeMicros: options.timeMicros,
-    isComplete,
-  });
+  const { timeMicros } = options;
+  const batch = (item: BatchItem, isComplete: boolean): Batch => ({ items: [item], position, timeMicros, isComplete });
   const name = relation.fullName;
-  yield batch([{ kind: 'snapshot-begin', table: name, schema: relation.schema, generation }], false);
-  const transactions = [{ id: '0', position, timeMicros: options.timeMicros }];
+  const transactions = [{ id: '0', position, timeMicros }];
   const columns = relation.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const from = `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
-  let rows = 0;
-  // A row keeps the schema it was decoded with; the list is cut where a value asked for another.
-  const decode = (bytes: Buffer) => {
-    const after = relation.decodeCopyRow(bytes);
-    return { schema: relation.schema, event: { op: 'r' as const, before: null, after, tx: 0 } };
-  };
-  for await (const list of copyRows(
-    options.client,
-    `COPY (SELECT ${columns} FROM ${from}) TO STDOUT`,
-    decode,
-    limits,
-  )) {
-    const items: Batch['items'] = [];
-    for (let start = 0; start < list.rows.length; ) {
-      const schema = list.rows[start]?.schema ?? relation.schema;
-      let end = start + 1;
-      while (list.rows[end]?.schema === schema) end++;
-      const events = list.rows.slice(start, end).map((row) => row.event);
-      items.push({ kind: 'changes', changes: { table: name, schema, events, transactions } });
-      start = end;
+  const sql = `COPY (SELECT ${columns} FROM ${from}) TO STDOUT`;
+  const decode = (bytes: Buffer): ChangeEvent => ({
+    op: 'r',
+    before: null,
+    after: relation.decodeCopyRow(bytes),
+    tx: 0,
+  });
+  for (;;) {
+    const { schema } = relation;
+    let rows = 0;
+    yield batch({ kind: 'snapshot-begin', table: name, schema, generation }, false);
+    for await (const { rows: events } of copyRows(options.client, sql, decode, limits)) {
+      if (relation.schema !== schema) continue;
+      rows += events.length;
+      yield batch({ kind: 'changes', changes: { table: name, schema, events, transactions } }, false);
     }
-    rows += list.rows.length;
-    yield batch(items, false);
+    if (relation.schema !== schema) continue;
+    yield batch({ kind: 'snapshot-end', table: name, generation, rows }, true);
+    return;
   }
-  yield batch([{ kind: 'snapshot-end', table: name, generation, rows }], true);
 }
 
 async function lockTable(client: pg.Client, table: SourceTable): Promise<void> {

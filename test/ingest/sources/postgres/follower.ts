@@ -58,6 +58,10 @@ export class Follower {
   #keep(batch: Batch): void {
     for (const item of batch.items) {
       if (item.kind === 'snapshot-end') this.ended.push({ table: item.table, rows: item.rows });
+      if (item.kind === 'snapshot-begin') {
+        const others = this.seen.filter((seen) => seen.table !== item.table);
+        this.seen.splice(0, this.seen.length, ...others);
+      }
       if (item.kind !== 'changes') continue;
       const fields = item.changes.schema.fields.map((field) => field.name);
       for (const event of item.changes.events) {
