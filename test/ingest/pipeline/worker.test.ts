@@ -166,6 +166,27 @@ test('an error that a person must mend stops the source until somebody resumes',
   await vi.waitFor(async () => expect(await source()).toMatchObject({ state: 'running', lastError: null }), waiting);
 });
 
+test('an outage of the state database passes by itself', async () => {
+  await setup.start();
+  await setup.addSource();
+  await setup.setPipeline('all', { from: ['s.public.movie'], table: 'w.movie' });
+  await vi.waitFor(async () => expect(await setup.isLanded('w.movie')).toBe(true), waiting);
+  for (let id = 1; id <= 5; id++) {
+    // The test's own connection has run nothing yet and is left alone.
+    await setup.test.state.$executeRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query <> '' AND pid <> pg_backend_pid()`;
+    setup.history.commit(put(id, `film ${id}`));
+  }
+  await lands(
+    'w.movie',
+    [1, 2, 3, 4, 5].map((id) => row(id, `film ${id}`)),
+  );
+  await vi.waitFor(async () => {
+    expect(await setup.pipeline('all')).toMatchObject({ state: 'running', lastError: null });
+    expect((await setup.pipeline('all')).position).toMatchObject({ s: { position: '5' } });
+  }, waiting);
+});
+
 test('a sink that cannot tell whether it committed is asked, and nothing doubles', async () => {
   setup.history.create('public.log', { ...movie, key: [] });
   await setup.start();
