@@ -1,13 +1,33 @@
 import { DailiesError } from '#catalog/error.ts';
+import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { type Alongside, commitTables, compactTable } from '#catalog/iceberg/commit.ts';
 import { recordTable } from '#catalog/iceberg/record-table.ts';
 import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
 import { schemaOf } from '#catalog/iceberg/table-metadata.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { State } from '#catalog/state/state.ts';
 import type { ChangeEvent, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
-import type { IcebergSinkConfig, IcebergSinkDeps } from './iceberg.ts';
+
+export interface IcebergSinkDeps {
+  /** Name of the pipeline that owns the tables. */
+  pipeline: string;
+  /** The person who is told when the pipeline needs one. */
+  owner: string | null;
+  /** Tables that flow in, source.schema.table. */
+  sourceTables: readonly string[];
+  catalog: IcebergCatalog;
+  state: State;
+  /** Folder of the key indexes. */
+  indexDir: string;
+  now: () => Date;
+}
+
+interface IcebergSinkConfig {
+  /** namespace.table; `{table}` stands for the source table's name. */
+  table: string;
+}
 
 const positionProperty = 'dailies.position';
 const pipelineProperty = 'dailies.pipeline';

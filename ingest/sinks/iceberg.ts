@@ -1,8 +1,6 @@
 import { z } from 'zod';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import type { State } from '#catalog/state/state.ts';
 import type { Sink, SinkModule } from '../sink.ts';
-import { IcebergSink } from './iceberg-sink.ts';
+import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';
 
 const config = z.strictObject({
   table: z
@@ -17,35 +15,15 @@ const config = z.strictObject({
     .literal(2, 'only format version 2 can be written yet')
     .default(2)
     .meta({ title: 'Format version', description: 'Version of the Iceberg table format.' }),
-  partition: z
-    .array(z.string())
-    .max(0, 'partitions are not supported yet: leave `partition` out')
-    .default([])
-    .meta({
-      title: 'Partition',
-      description: 'Transforms of columns by which the table is partitioned; none if empty.',
-    }),
+  partition: z.array(z.string()).max(0, 'partitions are not supported yet: leave `partition` out').default([]).meta({
+    title: 'Partition',
+    description: 'Transforms of columns by which the table is partitioned; none if empty.',
+  }),
   mode: z
     .literal('mirror', 'only `mirror` is supported yet')
     .default('mirror')
     .meta({ title: 'Mode', description: 'mirror: the table equals its source.' }),
 });
-
-export type IcebergSinkConfig = z.infer<typeof config>;
-
-export interface IcebergSinkDeps {
-  /** Name of the pipeline that owns the tables. */
-  pipeline: string;
-  /** The person who is told when the pipeline needs one. */
-  owner: string | null;
-  /** Tables that flow in, source.schema.table. */
-  sourceTables: readonly string[];
-  catalog: IcebergCatalog;
-  state: State;
-  /** Folder of the key indexes. */
-  indexDir: string;
-  now: () => Date;
-}
 
 /** Mirrors tables in the warehouse: rows are inserted, replaced and removed by key, each commit is one Iceberg snapshot. */
 export const icebergSink: SinkModule<typeof config, IcebergSinkDeps> = {

@@ -25,6 +25,7 @@ type Step =
   | { kind: 'evolve'; columns: number; isWide: boolean }
   | { kind: 'burst'; count: number; start: number }
   | { kind: 'commit' }
+  | { kind: 'small-commits' }
   | { kind: 'crash' }
   | { kind: 'lose-index' };
 
@@ -47,6 +48,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('burst' as const), count: fc.nat(30), start: fc.nat(2000) }),
   },
   { weight: 14, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('small-commits' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose-index' as const) }) },
 );
@@ -205,6 +207,16 @@ class History {
       }
       case 'commit':
         await this.#commit();
+        await this.#compare();
+        return;
+      // As many as make the sink rewrite small files.
+      case 'small-commits':
+        for (let index = 0; index < 34; index++) {
+          await this.take({ kind: 'put', id: (index * 5) % 40, text: `small ${index}`, keepsPlot: index % 2 === 0 });
+          await this.take({ kind: 'insert', text: `small ${index}` });
+          if (index % 5 === 0) await this.take({ kind: 'drop', nth: index });
+          await this.#commit();
+        }
         await this.#compare();
         return;
       case 'crash':
