@@ -10,7 +10,7 @@ import { type Answers, api } from './components/api.ts';
 import { EmptyState } from './components/empty-state.tsx';
 import { Failure, StoredFailure } from './components/failure.tsx';
 import { Loading } from './components/loading.tsx';
-import { counted } from './components/num.tsx';
+import { counted } from './components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from './components/page-header.tsx';
 import { pathOf } from './components/paths.ts';
 import { RunSentence, ScheduleSentence } from './components/report-words.tsx';

@@ -12,7 +12,7 @@ import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
 import { freshnessOf, TableBadge } from '../components/freshness.tsx';
 import { Loading } from '../components/loading.tsx';
-import { count, counted } from '../components/num.tsx';
+import { count, counted } from '../components/numbers.ts';
 import { Page, PageHeader, Sentence } from '../components/page-header.tsx';
 import { pathOf } from '../components/paths.ts';
 import { useNow, When } from '../components/when.tsx';

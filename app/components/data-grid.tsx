@@ -7,7 +7,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 import css from './data-grid.module.css';
 import { cellText, isNumeric, widthOf } from './grid-cell.ts';
-import { count } from './num.tsx';
+import { count } from './numbers.ts';
 
 export interface GridColumn {
   name: string;

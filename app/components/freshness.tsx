@@ -1,9 +1,9 @@
 'use client';
 
 import { StateBadge } from './state-badge.tsx';
-import { relative, useNow, When } from './when.tsx';
+import { useNow, When } from './when.tsx';
 
-export type Freshness = 'fresh' | 'behind' | 'stale' | 'unknown';
+type Freshness = 'fresh' | 'behind' | 'stale' | 'unknown';
 
 /** Fresh within 10 s, behind within a minute, stale beyond. */
 export function freshnessOf(at: Date | null, now: Date): Freshness {
@@ -36,8 +36,4 @@ export function FreshAsOf({ at }: { at: Date | null }) {
       fresh as of <When at={at} />
     </>
   );
-}
-
-export function ageText(at: Date | null, now: Date): string {
-  return at === null ? 'not yet' : relative(at, now);
 }

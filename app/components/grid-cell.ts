@@ -1,5 +1,5 @@
 import type { GridColumn } from './data-grid.tsx';
-import { count } from './num.tsx';
+import { count } from './numbers.ts';
 
 const numericType =
   /^(tinyint|smallint|integer|int|bigint|long|hugeint|utinyint|usmallint|uinteger|ubigint|uhugeint|bignum|float|real|double|decimal|numeric)\b/i;

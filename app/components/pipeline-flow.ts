@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import type { Answers } from './api.ts';
 import type { FlowEdge, FlowNode } from './flow-graph.tsx';
-import { count, counted } from './num.tsx';
+import { count, counted } from './numbers.ts';
 import { pathOf } from './paths.ts';
 
 type Pipeline = Answers['pipelines']['get'];

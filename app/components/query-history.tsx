@@ -6,7 +6,7 @@ import { api } from './api.ts';
 import { EmptyState } from './empty-state.tsx';
 import { Failure } from './failure.tsx';
 import { Loading } from './loading.tsx';
-import { counted } from './num.tsx';
+import { counted } from './numbers.ts';
 import css from './query-history.module.css';
 import { RunBadge } from './state-badge.tsx';
 import { duration, When } from './when.tsx';

@@ -6,7 +6,7 @@ import { useCallback, useState } from 'react';
 import { type Answers, api } from './api.ts';
 import { DataGrid } from './data-grid.tsx';
 import { StoredFailure } from './failure.tsx';
-import { count, counted } from './num.tsx';
+import { count, counted } from './numbers.ts';
 import css from './query-result.module.css';
 import { duration, useNow } from './when.tsx';
 

@@ -3,7 +3,7 @@
 import type { Answers } from './api.ts';
 import { EmptyState } from './empty-state.tsx';
 import { ListTable } from './list-table.tsx';
-import { count, counted } from './num.tsx';
+import { count, counted } from './numbers.ts';
 import css from './report-runs.module.css';
 import { deliveryWords, destinationName } from './report-words.tsx';
 import { RunBadge } from './state-badge.tsx';

@@ -2,7 +2,7 @@
 
 import type { Answers } from './api.ts';
 import { cronSentence } from './cron-sentence.ts';
-import { count, counted } from './num.tsx';
+import { count, counted } from './numbers.ts';
 import { duration, When } from './when.tsx';
 
 type Report = Answers['reports']['list'][number];

@@ -219,7 +219,7 @@ function lastUsed(view: SheetView, used: number): number {
 
 function widthOf(view: SheetView, column: number): number {
   const longest = Math.max(...view.cells.slice(0, 60).map((row) => (row[column] ?? '').length), 0);
-  return Math.min(216, Math.max(80, longest * 6.6 + 18));
+  return Math.min(216, Math.max(80, longest * 7.4 + 18));
 }
 
 /** A, B, … Z, AA. */

@@ -7,7 +7,7 @@ import { EmptyState } from './empty-state.tsx';
 import { Failure } from './failure.tsx';
 import { ListTable } from './list-table.tsx';
 import { Loading } from './loading.tsx';
-import { count, counted } from './num.tsx';
+import { count, counted } from './numbers.ts';
 import { When } from './when.tsx';
 
 /** The table's commits: when, how many rows each changed, and what became of the columns. */

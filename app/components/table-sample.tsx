@@ -6,7 +6,7 @@ import { DataGrid } from './data-grid.tsx';
 import { EmptyState } from './empty-state.tsx';
 import { Failure } from './failure.tsx';
 import { Loading } from './loading.tsx';
-import { counted } from './num.tsx';
+import { counted } from './numbers.ts';
 
 /** A hundred rows as who looks may see them. */
 export function TableSample({ name }: { name: string }) {

@@ -11,7 +11,7 @@ import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
 import { ListTable } from '../components/list-table.tsx';
 import { Loading } from '../components/loading.tsx';
-import { counted } from '../components/num.tsx';
+import { counted } from '../components/numbers.ts';
 import { Page, PageHeader, Section } from '../components/page-header.tsx';
 import { When } from '../components/when.tsx';
 

@@ -7,7 +7,7 @@ import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
 import { ListTable } from '../components/list-table.tsx';
 import { Loading } from '../components/loading.tsx';
-import { count, counted } from '../components/num.tsx';
+import { count, counted } from '../components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from '../components/page-header.tsx';
 import { pathOf } from '../components/paths.ts';
 import { lagWords, pipelineState } from '../components/pipeline-words.ts';

@@ -9,7 +9,7 @@ import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
 import { ListTable } from '../components/list-table.tsx';
 import { Loading } from '../components/loading.tsx';
-import { counted } from '../components/num.tsx';
+import { counted } from '../components/numbers.ts';
 import { Page, PageHeader, Sentence } from '../components/page-header.tsx';
 import { pathOf } from '../components/paths.ts';
 import { destinationName, ScheduleSentence } from '../components/report-words.tsx';

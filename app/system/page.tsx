@@ -9,7 +9,7 @@ import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
 import { ListTable } from '../components/list-table.tsx';
 import { Loading } from '../components/loading.tsx';
-import { bytes, count, counted } from '../components/num.tsx';
+import { bytes, count, counted } from '../components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from '../components/page-header.tsx';
 import { adviceFor } from '../components/pipeline-words.ts';
 import { StateBadge } from '../components/state-badge.tsx';

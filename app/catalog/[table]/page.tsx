@@ -9,7 +9,7 @@ import { CopyId } from '../../components/copy-id.tsx';
 import { Failure, StoredFailure } from '../../components/failure.tsx';
 import { FreshAsOf, TableBadge } from '../../components/freshness.tsx';
 import { Loading } from '../../components/loading.tsx';
-import { counted } from '../../components/num.tsx';
+import { counted } from '../../components/numbers.ts';
 import { Page, PageHeader, Sentence } from '../../components/page-header.tsx';
 import { pathOf } from '../../components/paths.ts';
 import { useWho } from '../../components/session.tsx';

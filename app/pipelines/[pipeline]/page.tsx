@@ -12,7 +12,7 @@ import { Failure, StoredFailure } from '../../components/failure.tsx';
 import { FlowGraph } from '../../components/flow-graph.tsx';
 import { ListTable } from '../../components/list-table.tsx';
 import { Loading } from '../../components/loading.tsx';
-import { count, counted } from '../../components/num.tsx';
+import { count, counted } from '../../components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from '../../components/page-header.tsx';
 import { pathOf } from '../../components/paths.ts';
 import { pipelineFlow } from '../../components/pipeline-flow.ts';

@@ -1,12 +1,7 @@
 const whole = new Intl.NumberFormat('en-US');
 const short = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 
-/** A number with thousands separated and digits of one width. */
-export function Num({ value, none = '–' }: { value: number | bigint | null | undefined; none?: string }) {
-  if (value === null || value === undefined) return <span className="num dim">{none}</span>;
-  return <span className="num">{count(value)}</span>;
-}
-
+/** A number with its thousands separated. */
 export function count(value: number | bigint): string {
   return typeof value === 'number' && !Number.isInteger(value) ? short.format(value) : whole.format(value);
 }
