@@ -20,6 +20,10 @@ interface FileSchema {
   iceberg: IcebergSchema;
 }
 
+/** A data file is closed beyond either of these. */
+export const maxFileRows = 1_000_000;
+export const maxFileBytes = 128 << 20;
+
 const chunkRows = 2048;
 let nextTable = 0;
 

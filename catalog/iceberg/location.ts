@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { DailiesError } from '../error.ts';
 
@@ -51,4 +51,9 @@ export function diskError(thrown: unknown, path: string): unknown {
   return new DailiesError('disk_full', `The disk that holds "${path}" is full. Free space and resume.`, {
     cause: thrown,
   });
+}
+
+/** Deletes files; those that are gone already are passed over. */
+export async function removeFiles(paths: readonly string[]): Promise<void> {
+  await Promise.all(paths.map((path) => rm(path, { force: true })));
 }

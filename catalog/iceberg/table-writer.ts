@@ -1,19 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import { failpoint } from '../failpoint.ts';
 import { type Row, type Schema, schemasEqual, type Value } from '../schemas/schema.ts';
-import { type IcebergCatalog, splitName, type TableChange } from './catalog.ts';
+import type { IcebergCatalog, TableChange } from './catalog.ts';
 import { compactionOf } from './compaction.ts';
-import { copyToFile, DataFileWriter } from './data-file-writer.ts';
+import { copyToFile, DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts';
 import { connectDuckdb } from './duckdb-engine.ts';
 import { filesOfExpired } from './garbage.ts';
 import { KeyIndex, type RowPlace } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
-import { filePath, fileUri } from './location.ts';
+import { filePath, fileUri, removeFiles } from './location.ts';
 import type { DataFile } from './manifest.ts';
+import { newTable } from './new-table.ts';
 import { writePositionDeletes } from './position-deletes.ts';
+import { Replacement } from './replacement.ts';
 import { scanSql } from './scan.ts';
 import {
   createIcebergSchema,
@@ -57,11 +58,9 @@ export interface PreparedCommit {
   rows: bigint;
 }
 
-/** Staged rows are written out beyond these, and a data file is closed beyond those. */
+/** Staged rows are written out beyond these. */
 const maxStagedRows = 100_000;
 const maxStagedBytes = 64 << 20;
-const maxFileRows = 1_000_000;
-const maxFileBytes = 128 << 20;
 
 const defaultRetention: Retention = { minSnapshots: 100, maxSnapshots: 1000, maxAgeMs: 15 * 60_000 };
 /** Files stay on disk this long after the last snapshot that needs them, for queries that still run. */
@@ -114,7 +113,7 @@ export class TableWriter {
     const entry = await deps.catalog.load(name);
     const connection = await connectDuckdb();
     if (!entry) {
-      const base = newTable(name, deps);
+      const base = newTable(name, deps.catalog.warehouse);
       return new TableWriter(name, deps, connection, base, new WorkingFiles(connection, []));
     }
     const { metadata, metadataLocation } = entry;
@@ -459,98 +458,6 @@ export class TableWriter {
   }
 }
 
-/** The rows that will replace a table, written to data files as they come. */
-class Replacement {
-  readonly schema: Schema;
-  readonly schemaState: SchemaState;
-  readonly #connection: DuckDBConnection;
-  readonly #newPath: () => string;
-  readonly #files: DataFile[] = [];
-  #writer: DataFileWriter | null = null;
-  #bytes = 0;
-
-  constructor(schema: Schema, schemaState: SchemaState, connection: DuckDBConnection, newPath: () => string) {
-    this.schema = schema;
-    this.schemaState = schemaState;
-    this.#connection = connection;
-    this.#newPath = newPath;
-  }
-
-  async append(row: readonly Value[]): Promise<void> {
-    this.#writer ??= await DataFileWriter.open(this.#connection, {
-      schema: this.schema,
-      iceberg: this.schemaState.schema,
-    });
-    this.#writer.append(row);
-    this.#bytes += estimateBytes(row);
-    if (this.#writer.rows >= maxFileRows || this.#bytes >= maxFileBytes) await this.#close();
-  }
-
-  async finish(): Promise<DataFile[]> {
-    await this.#close();
-    return this.#files;
-  }
-
-  async abandon(): Promise<void> {
-    const writer = this.#writer;
-    this.#writer = null;
-    await writer?.abandon();
-    await removeFiles(this.#files.map((file) => filePath(file.location)));
-  }
-
-  async #close(): Promise<void> {
-    const writer = this.#writer;
-    if (!writer) return;
-    this.#writer = null;
-    this.#bytes = 0;
-    this.#files.push(await writer.finish(this.#newPath()));
-  }
-}
-
 function stageFor(name: string, schema: Schema, iceberg: SchemaState['schema']): StagedRows {
   return schema.key.length > 0 ? new KeyedRows(name, schema) : new KeylessRows(name, schema, fieldIds(iceberg));
-}
-
-async function removeFiles(paths: readonly string[]): Promise<void> {
-  await Promise.all(paths.map((path) => rm(path, { force: true })));
-}
-
-function newTable(name: string, deps: TableWriterDeps): TableBase {
-  const uuid = randomUUID();
-  const { namespaceName, name: table } = splitName(name);
-  // The uuid keeps a table apart from an earlier one of its name, whose files may still be there.
-  const folder = `${deps.catalog.warehouse}/${folderName(namespaceName)}/${folderName(table)}-${uuid.slice(0, 8)}`;
-  const metadata: TableMetadata = {
-    'format-version': 2,
-    'table-uuid': uuid,
-    location: fileUri(folder),
-    'last-sequence-number': 0n,
-    'last-updated-ms': 0,
-    'last-column-id': 0,
-    schemas: [{ type: 'struct', 'schema-id': 0, fields: [] }],
-    'current-schema-id': 0,
-    'partition-specs': [{ 'spec-id': 0, fields: [] }],
-    'default-spec-id': 0,
-    'last-partition-id': 999,
-    properties: {
-      'write.format.default': 'parquet',
-      'write.parquet.compression-codec': 'zstd',
-      'write.delete.mode': 'merge-on-read',
-      'write.update.mode': 'merge-on-read',
-      'write.merge.mode': 'merge-on-read',
-      'write.metadata.previous-versions-max': '100',
-      'write.metadata.delete-after-commit.enabled': 'true',
-    },
-    snapshots: [],
-    'snapshot-log': [],
-    'metadata-log': [],
-    'sort-orders': [{ 'order-id': 0, fields: [] }],
-    'default-sort-order-id': 0,
-    refs: {},
-  };
-  return { folder, metadataLocation: null, metadata, manifests: [] };
-}
-
-function folderName(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_.-]/g, '_').replace(/^\.+/, '_');
 }
