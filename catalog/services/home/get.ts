@@ -25,6 +25,7 @@ export interface Problem {
   error: ErrorRecord | null;
 }
 
+/** Of a table its newest rows, of a report its last run. */
 export type Activity =
   | { kind: 'table'; at: Date; table: string; rows: number }
   | { kind: 'run'; at: Date; report: string; state: string; rows: number | null; runId: string }
@@ -36,12 +37,13 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
   requireAccess(scope.who, 'catalog.read', 'see what is there');
   const { state } = scope;
   const isAdmin = scope.who.roles.includes('admin');
-  const [tables, reports, sources, pipelines, runs, audits] = await Promise.all([
+  const [tables, reports, sources, pipelines, audits] = await Promise.all([
     summarizeTables(state),
-    state.report.findMany({ select: { name: true, runs: { orderBy: { createdAt: 'desc' }, take: 1 } } }),
+    state.report.findMany({
+      select: { name: true, runs: { where: { endedAt: { not: null } }, orderBy: { createdAt: 'desc' }, take: 1 } },
+    }),
     state.source.findMany({ where: { state: 'failed' } }),
     state.pipeline.findMany({ where: { state: 'failed' } }),
-    state.reportRun.findMany({ where: { endedAt: { not: null } }, orderBy: { createdAt: 'desc' }, take: 20 }),
     state.auditEvent.findMany({
       where: isAdmin ? {} : { NOT: [{ action: { startsWith: 'secret.' } }, { action: { startsWith: 'token.' } }] },
       orderBy: { id: 'desc' },
@@ -49,7 +51,7 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
     }),
   ]);
   const flowing = tables.filter((table) => table.pipeline !== null && table.state !== 'paused');
-  const age = (at: Date | null) => (at === null ? Number.POSITIVE_INFINITY : now.getTime() - at.getTime());
+  const age = (at: Date | null) => (at === null ? Number.MAX_SAFE_INTEGER : now.getTime() - at.getTime());
   const stale = flowing
     .filter((table) => age(table.freshAsOf) > staleAfterMs)
     .sort((a, b) => age(b.freshAsOf) - age(a.freshAsOf))
@@ -63,14 +65,16 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
   ];
   const activity: Activity[] = [
     ...tables.map((table) => ({ kind: 'table' as const, at: table.changedAt, table: table.name, rows: table.rows })),
-    ...runs.map((run) => ({
-      kind: 'run' as const,
-      at: run.endedAt ?? run.createdAt,
-      report: run.reportName,
-      state: run.state,
-      rows: run.rows === null ? null : Number(run.rows),
-      runId: run.id,
-    })),
+    ...reports
+      .flatMap((report) => report.runs)
+      .map((run) => ({
+        kind: 'run' as const,
+        at: run.endedAt ?? run.createdAt,
+        report: run.reportName,
+        state: run.state,
+        rows: run.rows === null ? null : Number(run.rows),
+        runId: run.id,
+      })),
     ...audits.map(({ at, actor, action, target }) => ({ kind: 'audit' as const, at, actor, action, target })),
   ];
   const instants = flowing.flatMap((table) => (table.freshAsOf === null ? [] : [table.freshAsOf.getTime()]));
