@@ -1,10 +1,10 @@
 import type { ErrorRecord } from '#catalog/error.ts';
 import type { State } from '#catalog/state/state.ts';
-import { Prisma } from '#prisma/generated/client.ts';
+import { stateError } from '#catalog/state/state-error.ts';
+import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import type { PipelinePosition, SinkCommit } from '../sink.ts';
-import { runtimeError } from './runtime-error.ts';
+import { dateOf } from './commit-time.ts';
 import type { StepChain } from './step-chain.ts';
-import { asJson, dateOf } from './stored-values.ts';
 import { Throttled } from './throttled.ts';
 
 const everyMs = 500;
@@ -65,7 +65,7 @@ export class PipelineProgress {
       everyMs,
       write: () => this.#write(),
       onError: (error) =>
-        deps.report(`pipeline ${deps.pipeline}: its state could not be stored: ${runtimeError(error).message}`),
+        deps.report(`pipeline ${deps.pipeline}: its state could not be stored: ${stateError(error).message}`),
     });
   }
 
@@ -167,7 +167,7 @@ export class PipelineProgress {
         where: { name },
         data: {
           state: status.state,
-          lastError: status.lastError ? asJson(status.lastError) : Prisma.DbNull,
+          lastError: status.lastError ? asJson(status.lastError) : noJson,
           ...(Object.keys(this.#position).length > 0 ? { position: asJson(this.#position) } : {}),
           eventsIn: { increment: counted.in },
           eventsOut: { increment: counted.out },
@@ -187,7 +187,7 @@ export class PipelineProgress {
         const key = { pipelineName: name, kind: target.kind, target: target.target };
         const data = {
           state: target.isLanded ? 'running' : 'snapshotting',
-          lastError: Prisma.DbNull,
+          lastError: noJson,
           ...(Object.keys(target.position).length > 0 ? { position: asJson(target.position) } : {}),
           ...(target.rows === null ? {} : { rows: target.rows }),
           ...(target.committedAt ? { committedAt: target.committedAt } : {}),

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { stateError } from '#catalog/state/state-error.ts';
+import { asJson } from '#catalog/state/stored-json.ts';
 import type { Sink } from '../sink.ts';
 import { BackOff } from './back-off.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Lane, LaneVoided } from './lane.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { PipelineProgress } from './pipeline-progress.ts';
-import { runtimeError } from './runtime-error.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
-import { asJson } from './stored-values.ts';
 import { splitTableName } from './table-patterns.ts';
 import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -96,7 +96,7 @@ export class PipelineRunner {
       } catch (thrown) {
         if (thrown instanceof LaneVoided) continue;
         if (this.#stop.signal.aborted && this.#abort.signal.aborted) break;
-        const error = runtimeError(thrown);
+        const error = stateError(thrown);
         this.#deps.report(`pipeline ${this.name}: ${error.message}`);
         if (errorPolicy[error.code] !== 'auto') {
           await this.#fail(error);
@@ -124,7 +124,7 @@ export class PipelineRunner {
         this.failedAt = row?.updatedAt ?? null;
         return;
       } catch (thrown) {
-        report(`pipeline ${this.name}: its failure could not be stored: ${runtimeError(thrown).message}`);
+        report(`pipeline ${this.name}: its failure could not be stored: ${stateError(thrown).message}`);
         await wait(retryStoreMs, this.#stop.signal);
       }
     }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 import type { State } from '#catalog/state/state.ts';
+import { stateError } from '#catalog/state/state-error.ts';
 import { parseEntry } from './open-module.ts';
-import { runtimeError } from './runtime-error.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 const prefix = 'source-removed:';
@@ -45,7 +45,7 @@ export async function dropRemovedSource(deps: WorkerDeps, { key, name, kind, spe
     }
   } catch (thrown) {
     deps.report(
-      `source ${name}: removed, but what it made in its database is still there: ${runtimeError(thrown).message}`,
+      `source ${name}: removed, but what it made in its database is still there: ${stateError(thrown).message}`,
     );
     if ((await deps.state.source.count({ where: { name } })) === 0) return;
   }

@@ -1,14 +1,14 @@
 import { DailiesError, type ErrorRecord, errorPolicy } from '#catalog/error.ts';
 import { failpoint } from '#catalog/failpoint.ts';
 import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
-import { Prisma } from '#prisma/generated/client.ts';
+import { stateError } from '#catalog/state/state-error.ts';
+import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import type { Batch, SourcePosition } from '../event.ts';
 import type { Source } from '../source.ts';
 import { BackOff } from './back-off.ts';
+import { dateOf } from './commit-time.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
-import { runtimeError } from './runtime-error.ts';
 import { planTables, wishSnapshots } from './source-tables.ts';
-import { asJson, dateOf } from './stored-values.ts';
 import { Throttled } from './throttled.ts';
 import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -58,7 +58,7 @@ export class SourceRunner {
       everyMs: 500,
       write: () => this.#writeProgress(),
       onError: (error) =>
-        deps.report(`source ${this.name}: its state could not be stored: ${runtimeError(error).message}`),
+        deps.report(`source ${this.name}: its state could not be stored: ${stateError(error).message}`),
     });
   }
 
@@ -115,7 +115,7 @@ export class SourceRunner {
       } catch (thrown) {
         if (this.#stop.signal.aborted) break;
         if (this.#restart.signal.aborted) continue;
-        const error = runtimeError(thrown);
+        const error = stateError(thrown);
         this.#deps.report(`source ${this.name}: ${error.message}`);
         if (performance.now() - startedMs > 60_000) backOff.reset();
         if (this.#setTableAside(error)) continue;
@@ -248,7 +248,7 @@ export class SourceRunner {
       data: {
         state: this.#wanted.has(table) ? 'snapshotting' : 'running',
         rows: BigInt(item.rows),
-        lastError: Prisma.DbNull,
+        lastError: noJson,
       },
     });
     if (this.#snapshotting.size > 0) return;
@@ -266,7 +266,7 @@ export class SourceRunner {
       if (!isSame && this.#snapshotting.size === 0) this.#restart.abort();
     } catch (thrown) {
       if (!signal.aborted)
-        this.#deps.report(`source ${this.name}: its tables could not be listed: ${runtimeError(thrown).message}`);
+        this.#deps.report(`source ${this.name}: its tables could not be listed: ${stateError(thrown).message}`);
     }
   }
 
@@ -274,7 +274,7 @@ export class SourceRunner {
     try {
       await this.#deps.log.trim(this.name);
     } catch (thrown) {
-      this.#deps.report(`source ${this.name}: ${runtimeError(thrown).message}`);
+      this.#deps.report(`source ${this.name}: ${stateError(thrown).message}`);
     }
   }
 
@@ -301,7 +301,7 @@ export class SourceRunner {
 
   async #writeRunning(): Promise<void> {
     const state = this.#snapshotting.size > 0 ? 'snapshotting' : 'running';
-    await this.#deps.state.source.updateMany({ where: { name: this.name }, data: { state, lastError: Prisma.DbNull } });
+    await this.#deps.state.source.updateMany({ where: { name: this.name }, data: { state, lastError: noJson } });
   }
 
   async #writeError(error: DailiesError, isFailed: boolean): Promise<void> {
@@ -312,7 +312,7 @@ export class SourceRunner {
       const row = await this.#deps.state.source.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
       this.failedAt = row?.updatedAt ?? null;
     } catch (thrown) {
-      this.#deps.report(`source ${this.name}: its state could not be stored: ${runtimeError(thrown).message}`);
+      this.#deps.report(`source ${this.name}: its state could not be stored: ${stateError(thrown).message}`);
     }
   }
 

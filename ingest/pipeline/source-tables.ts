@@ -1,10 +1,8 @@
 import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import { schemaFingerprint } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
-import type { SourceTable } from '#prisma/generated/client.ts';
-import { Prisma } from '#prisma/generated/client.ts';
+import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import type { ChangesRequest, DiscoveredTable } from '../source.ts';
-import { asJson } from './stored-values.ts';
 
 export interface SnapshotHeld {
   generation: number;
@@ -30,13 +28,13 @@ export async function planTables(
   const rows = await state.sourceTable.findMany({ where: { sourceName: source } });
   const rowOf = new Map(rows.map((row) => [row.name, row]));
   const request = new Map<string, { snapshot: boolean; generation: number }>();
-  const writes: Prisma.PrismaPromise<unknown>[] = [];
+  const writes: ReturnType<State['sourceTable']['upsert'] | State['sourceTable']['deleteMany']>[] = [];
 
   for (const table of discovered) {
     const row = rowOf.get(table.name);
     rowOf.delete(table.name);
     const error = options.setAside.get(table.name) ?? refusalOf(source, table);
-    const schema = table.schema as unknown as Prisma.InputJsonValue;
+    const schema = asJson(table.schema);
     const where = { sourceName_name: { sourceName: source, name: table.name } };
     if (error) {
       const failed = { state: 'failed', lastError: asJson(error), schema };
@@ -57,7 +55,7 @@ export async function planTables(
         (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation));
     const generation = (row?.generation ?? 0) + (isWhole ? 0 : 1);
     request.set(table.name, { snapshot: !isWhole, generation });
-    const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: Prisma.DbNull, schema };
+    const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: noJson, schema };
     if (!row || differs(row, healthy.state, generation, table)) {
       writes.push(
         state.sourceTable.upsert({
@@ -91,7 +89,12 @@ function refusalOf(source: string, table: DiscoveredTable): ErrorRecord | null {
   return new DailiesError('type_unsupported', message, { details: { table: name } }).toJSON();
 }
 
-function differs(row: SourceTable, state: string, generation: number, table: DiscoveredTable): boolean {
+function differs(
+  row: { state: string; generation: number; lastError: unknown; schema: unknown },
+  state: string,
+  generation: number,
+  table: DiscoveredTable,
+): boolean {
   return (
     row.state !== state ||
     row.generation !== generation ||

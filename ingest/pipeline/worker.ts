@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
-import { Prisma } from '#prisma/generated/client.ts';
+import { stateError } from '#catalog/state/state-error.ts';
+import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import type { ModuleEntry } from './open-module.ts';
 import { groupPrefix, PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
 import { dropRemovedSource, removedSources } from './removed-sources.ts';
-import { runtimeError } from './runtime-error.ts';
 import { SourceRunner } from './source-runner.ts';
-import { asJson } from './stored-values.ts';
 import { isPattern, matchesTable, splitTableName } from './table-patterns.ts';
 import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -69,7 +68,7 @@ class Conductor implements Worker {
       try {
         await this.#reconcile();
       } catch (thrown) {
-        this.#deps.report(`worker: the state database cannot be read: ${runtimeError(thrown).message}`);
+        this.#deps.report(`worker: the state database cannot be read: ${stateError(thrown).message}`);
       }
       if (this.#isWoken) continue;
       const woken = new AbortController();
@@ -156,7 +155,7 @@ class Conductor implements Worker {
       resolved = await this.#deps.resolveSecrets(spec);
     } catch (thrown) {
       // What runs without its secret says so itself; here only a later value has to differ.
-      resolved = [spec, runtimeError(thrown).message];
+      resolved = [spec, stateError(thrown).message];
     }
     return createHash('sha256').update(stable(resolved)).digest('hex');
   }
@@ -244,7 +243,7 @@ class Conductor implements Worker {
   };
 
   async #writeState(name: string, state: string, error: ErrorRecord | null | undefined): Promise<void> {
-    const lastError = error === undefined ? {} : { lastError: error ? asJson(error) : Prisma.DbNull };
+    const lastError = error === undefined ? {} : { lastError: error ? asJson(error) : noJson };
     const row = await this.#deps.state.pipeline.findUnique({
       where: { name },
       select: { state: true, lastError: true },
@@ -268,7 +267,7 @@ class Conductor implements Worker {
         await wait(2 ** 31 - 1, AbortSignal.any([signal, ended.signal]));
         await client.end();
       } catch (thrown) {
-        this.#deps.report(`worker: cannot listen to the state database: ${runtimeError(thrown).message}`);
+        this.#deps.report(`worker: cannot listen to the state database: ${stateError(thrown).message}`);
       }
       await wait(pollEveryMs, signal);
     }

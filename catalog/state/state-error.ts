@@ -1,5 +1,5 @@
-import { DailiesError, toDailiesError } from '#catalog/error.ts';
 import { Prisma } from '#prisma/generated/client.ts';
+import { DailiesError, toDailiesError } from '../error.ts';
 
 /** Prisma's codes of a connection that failed, ended or did not come in time. */
 const unreachable = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
@@ -9,7 +9,7 @@ const unreachableKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'S
  * Any thrown value as an error whose code says what happens next. An outage of our own state database passes by itself
  * (`timeout`); what that database refused is `internal`, in words that hold none of its data.
  */
-export function runtimeError(thrown: unknown): DailiesError {
+export function stateError(thrown: unknown): DailiesError {
   if (thrown instanceof Prisma.PrismaClientInitializationError) return outage(thrown);
   if (!(thrown instanceof Prisma.PrismaClientKnownRequestError)) return toDailiesError(thrown);
   const cause = (thrown.meta as { driverAdapterError?: { cause?: { kind?: string; code?: string } } } | undefined)
