@@ -411,11 +411,12 @@ export class QueryService {
   }
 
   #stateOf(query: ActiveQuery): QueryState {
-    const { id, sql, state, rowCount, snapshots, createdAt } = query;
+    const { id, sql, rowCount, snapshots, createdAt } = query;
     return {
       id,
       sql,
-      state,
+      // An end is told once it is stored, so that its error and its columns are told with it.
+      state: query.state === 'queued' ? 'queued' : 'running',
       columns: shownColumns(query.columns),
       rowCount,
       elapsedMs: elapsedOf(query),
