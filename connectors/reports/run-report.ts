@@ -2,7 +2,7 @@ import type { Principal } from '#catalog/access/principal.ts';
 import { DailiesError, type ErrorRecord, errorPolicy, toDailiesError } from '#catalog/error.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
-import type { Report } from '#prisma/generated/client.ts';
+
 import { deliver, noProgress, type Outcome } from '../deliver.ts';
 import type {
   DestinationDeps,
@@ -131,7 +131,15 @@ function endState(failure: DailiesError | null, delivered: readonly Delivered[])
   return delivered.every((one) => one.state === 'failed') ? 'failed' : 'partial';
 }
 
-async function attemptRun(deps: RunDeps, runId: string, report: Report, signal: AbortSignal): Promise<Delivered[]> {
+/** A report as the state database has it. */
+type StoredReport = NonNullable<Awaited<ReturnType<State['report']['findUnique']>>>;
+
+async function attemptRun(
+  deps: RunDeps,
+  runId: string,
+  report: StoredReport,
+  signal: AbortSignal,
+): Promise<Delivered[]> {
   const owner = await readOwner(deps.state, report.owner);
   const parameters = reportParameters(report.parameters);
   const { id } = await deps.queries.submit({ sql: report.sql, parameters, origin: 'report' }, owner);

@@ -39,10 +39,6 @@ async function created(replication: pg.Client, statement: string): Promise<Expor
   return { position: parseLsn(row.consistent_point), name: row.snapshot_name };
 }
 
-export async function slotExists(client: pg.Client, slot: string): Promise<boolean> {
-  return (await rowsOf(client, 'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1', [slot])).length > 0;
-}
-
 /**
  * Throws `source_slot_lost` unless the slot still holds everything after `from`: gone, invalidated, made anew after `from`,
  * or a server whose own history ends before `from` (restored from a backup).
