@@ -22,7 +22,7 @@ interface TableRecord {
   hasNewColumns: boolean;
 }
 
-/** Keeps the table's rows of DataTable and DataColumn; titles and descriptions that people wrote stay. */
+/** Keeps the table's rows of DataTable and DataColumn; a column's meaning is its comment at the source. */
 export async function recordTable(tx: Prisma.TransactionClient, record: TableRecord): Promise<void> {
   const data = {
     pipeline: record.pipeline,
@@ -31,7 +31,7 @@ export async function recordTable(tx: Prisma.TransactionClient, record: TableRec
     rows: record.rows,
     snapshotId: record.snapshotId,
     ...(record.freshAsOf ? { freshAsOf: record.freshAsOf } : {}),
-    ...(record.hasNewRows ? { changedAt: record.committedAt } : {}),
+    ...(record.hasNewRows || record.hasNewColumns ? { changedAt: record.committedAt } : {}),
   };
   await tx.dataTable.upsert({
     where: { name: record.name },
@@ -62,6 +62,7 @@ interface ColumnRecord {
   type: string;
   required: boolean;
   isKey: boolean;
+  description: string | null;
   origin: string | null;
 }
 
@@ -81,6 +82,7 @@ function* columnsOf(
       type: typeName(field.type),
       required: twin.required,
       isKey: prefix === '' && record.schema.key.includes(field.name),
+      description: field.doc ?? null,
       origin: originOf(field, path, record.source),
     };
     const nested = structOf(field.type, twin.type);
@@ -91,9 +93,9 @@ function* columnsOf(
 function originOf(field: Field, path: string, source: string): string {
   switch (field.origin?.kind) {
     case 'graph':
-      return `${field.origin.path} of the graph`;
+      return `${field.origin.path.join('.')} of the graph`;
     case 'column':
-      return `${source}.${field.origin.path}`;
+      return `${source}.${field.origin.path.join('.')}`;
     case undefined:
       return `${source}.${path}`;
   }
