@@ -14,30 +14,43 @@ export class WrongPasswords {
     this.#now = now;
   }
 
-  /** Throws `throttled` with a sentence where there have been too many. */
-  check(email: string, from: string): void {
+  /**
+   * Counts an attempt before its password is looked at, so that many at once are no way past the limit. Throws `throttled`
+   * with a sentence where there have been too many. The answer takes the attempt back: it was no wrong password.
+   */
+  begin(email: string, from: string): { takeBack(): void } {
+    const ids = [`for ${email}`, `from ${from}`];
     const wait = Math.max(this.#waitFor(`for ${email}`, mostForOne), this.#waitFor(`from ${from}`, mostFromOne));
-    if (wait === 0) return;
-    const minutes = Math.ceil(wait / 60_000);
-    throw new DailiesError(
-      'throttled',
-      `Too many wrong passwords. Try again in ${minutes} minute${minutes === 1 ? '' : 's'}, or ask an admin for a new link.`,
-      { details: { retryAfterSeconds: Math.ceil(wait / 1000) } },
-    );
-  }
-
-  wrong(email: string, from: string): void {
-    for (const id of [`for ${email}`, `from ${from}`]) {
-      const known = this.#counts.get(id);
-      const now = this.#now();
-      if (known === undefined || known.until <= now) this.#counts.set(id, { count: 1, until: now + windowMs });
-      else known.count++;
+    if (wait > 0) {
+      const minutes = Math.ceil(wait / 60_000);
+      throw new DailiesError(
+        'throttled',
+        `Too many wrong passwords. Try again in ${minutes} minute${minutes === 1 ? '' : 's'}, or ask an admin for a new link.`,
+        { details: { retryAfterSeconds: Math.ceil(wait / 1000) } },
+      );
     }
+    for (const id of ids) this.#count(id);
     if (this.#counts.size > mostKept) this.#forgetOld();
+    return {
+      takeBack: () => {
+        for (const id of ids) {
+          const known = this.#counts.get(id);
+          if (known !== undefined && known.count > 0) known.count--;
+        }
+      },
+    };
   }
 
+  /** Their wrong ones before it no longer count. */
   right(email: string): void {
     this.#counts.delete(`for ${email}`);
+  }
+
+  #count(id: string): void {
+    const known = this.#counts.get(id);
+    const now = this.#now();
+    if (known === undefined || known.until <= now) this.#counts.set(id, { count: 1, until: now + windowMs });
+    else known.count++;
   }
 
   #waitFor(id: string, most: number): number {

@@ -44,13 +44,18 @@ async function signInByPassword({ deps, request, params }: Call): Promise<Respon
   const { email } = attempt.catch({ email: '', password: '' }).parse(tryJson(text));
   const address = email.toLowerCase();
   const from = params.address ?? '';
-  deps.wrongPasswords.check(address, from);
-  const answer = await deps.signIn.handle(
-    new Request(request.url, { method: 'POST', headers: request.headers, body: text }),
-  );
-  if (answer.ok) deps.wrongPasswords.right(address);
-  else if (answer.status === 401) deps.wrongPasswords.wrong(address, from);
-  return answer;
+  const counted = deps.wrongPasswords.begin(address, from);
+  let isWrong = false;
+  try {
+    const answer = await deps.signIn.handle(
+      new Request(request.url, { method: 'POST', headers: request.headers, body: text }),
+    );
+    isWrong = answer.status === 401;
+    if (answer.ok) deps.wrongPasswords.right(address);
+    return answer;
+  } finally {
+    if (!isWrong) counted.takeBack();
+  }
 }
 
 /** A path of our own to go on to; anything that leads elsewhere is `/`. */
