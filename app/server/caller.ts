@@ -23,10 +23,10 @@ export async function identifyCaller(deps: ServerDeps, request: Request, isSocke
   const other = request.headers.get('dailies-as');
   if (other === null || caller.who === null) return caller;
   requireAccess(caller.who, 'admin', 'ask as somebody else');
-  const who = await principalOf(deps.state, other);
+  const person = await principalOf(deps.state, other);
   // Asking goes with many a look at how far it is; one entry for what was asked is enough.
-  if (request.method !== 'GET') await recordAudit(deps.state, caller.who, 'access.as', who.email);
-  return { who, name: null, by: caller.by };
+  if (request.method !== 'GET') await recordAudit(deps.state, caller.who, 'access.as', person.email);
+  return { who: { ...person, askedBy: caller.who.email }, name: null, by: caller.by };
 }
 
 async function identify(deps: ServerDeps, request: Request, isSocket: boolean): Promise<Caller> {

@@ -5,6 +5,13 @@ export interface Principal {
   email: string;
   roles: readonly string[];
   kind: 'person' | 'token' | 'system';
+  /** The admin who asks with this person's rights. */
+  askedBy?: string;
+}
+
+/** Whose the outcome is: what an admin asks as a person is neither that person's nor shows what is. */
+export function askerName(who: Principal): string {
+  return who.askedBy === undefined ? who.email : `${who.askedBy} as ${who.email}`;
 }
 
 export type Action =

@@ -1,4 +1,4 @@
-import type { Principal } from '../access/principal.ts';
+import { askerName, type Principal } from '../access/principal.ts';
 import type { State } from '../state/state.ts';
 
 /** The part of a Prisma client that works inside a transaction as well as outside of one. */
@@ -12,5 +12,5 @@ export async function recordAudit(
   target: string,
   details: Record<string, string | number | boolean | null | readonly string[]> = {},
 ): Promise<void> {
-  await tx.auditEvent.create({ data: { actor: who.email, action, target, details: details as object } });
+  await tx.auditEvent.create({ data: { actor: askerName(who), action, target, details: details as object } });
 }

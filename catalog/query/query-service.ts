@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Principal, requireAccess } from '../access/principal.ts';
+import { askerName, type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
@@ -127,7 +127,7 @@ export class QueryService {
   async get(id: string, who: Principal): Promise<QueryState> {
     const active = this.#activeOf(id, who);
     if (active) return this.#stateOf(active);
-    return storedState(await this.#records.find(id, who.email));
+    return storedState(await this.#records.find(id, askerName(who)));
   }
 
   /** Rows from `offset`, at most `limit` ≤ 10,000, as far as they are there by now. Values as in `jsonFromDuckdb`. */
@@ -148,7 +148,7 @@ export class QueryService {
   async cancel(id: string, who: Principal): Promise<void> {
     const active = this.#activeOf(id, who);
     if (!active) {
-      await this.#records.find(id, who.email);
+      await this.#records.find(id, askerName(who));
       return;
     }
     await this.#stop(active, 'cancelled');
@@ -223,7 +223,7 @@ export class QueryService {
     const { promise, resolve } = Promise.withResolvers<void>();
     return {
       id: randomUUID(),
-      owner: who.email,
+      owner: askerName(who),
       sql: request.sql,
       parameters: bindParameters(request.parameters ?? {}),
       asOf: request.asOf ?? null,
@@ -382,13 +382,13 @@ export class QueryService {
 
   #activeOf(id: string, who: Principal): ActiveQuery | null {
     const query = this.#active.get(id);
-    if (query !== undefined && query.owner !== who.email) throw noSuchQuery();
+    if (query !== undefined && query.owner !== askerName(who)) throw noSuchQuery();
     return query ?? null;
   }
 
   async #columnsOf(id: string, who: Principal): Promise<ResultColumn[] | null> {
     const active = this.#activeOf(id, who);
-    return active ? active.columns : storedColumns(await this.#records.find(id, who.email));
+    return active ? active.columns : storedColumns(await this.#records.find(id, askerName(who)));
   }
 
   async #completeColumns(id: string, who: Principal): Promise<ResultColumn[]> {

@@ -1,4 +1,4 @@
-import { requireAccess } from '../../access/principal.ts';
+import { askerName, requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import type { Scope } from '../scope.ts';
 
@@ -16,7 +16,7 @@ export interface PastQuery {
 export async function listQueryHistory(scope: Scope, limit = 100): Promise<PastQuery[]> {
   requireAccess(scope.who, 'sql.run', 'run SQL');
   const rows = await scope.state.query.findMany({
-    where: { owner: scope.who.email, origin: { in: ['browser', 'api'] } },
+    where: { owner: askerName(scope.who), origin: { in: ['browser', 'api'] } },
     orderBy: { createdAt: 'desc' },
     take: Math.min(limit, 500),
   });
