@@ -5,7 +5,7 @@ import { type Caller, identifyCaller, requireSameOrigin } from './caller.ts';
 import { createGraphEndpoint, graphError } from './graphql/endpoint.ts';
 import { sendResponse, toRequest } from './http-message.ts';
 import { answerIceberg, icebergError } from './iceberg.ts';
-import { problemResponse } from './problem.ts';
+import { problemResponse, wrongMethod } from './problem.ts';
 import { matchRoute, type Route } from './route.ts';
 import { definitionRoutes } from './routes/definition.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -42,6 +42,13 @@ const openPaths = new Set(['/healthz', '/readyz', '/metrics']);
 /** Part of the surface that later versions answer; a page would be the wrong answer to a program. */
 const laterPaths = /^\/(schemas|api\/v1\/sources\/[^/]+\/[^/]+\/events)(\/|$)/;
 
+/** For browsers, on every answer: no guessing of types, no frame of another site around us, no address told to others. */
+const guards = [
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'DENY'],
+  ['referrer-policy', 'same-origin'],
+] as const;
+
 type Dispatch = (message: IncomingMessage, response: ServerResponse, isSocket: boolean) => Promise<void>;
 
 /** One request: who asks → which part answers → its answer, errors in that part's own form; pages get the rest. */
@@ -50,6 +57,7 @@ export function createDispatcher(deps: ServerDeps): Dispatch {
   const origin = deps.environment.url;
   return async (message, response, isSocket) => {
     const pathname = (message.url ?? '/').split('?', 1)[0] ?? '/';
+    for (const [name, value] of guards) response.setHeader(name, value);
     if (!isSocket && !isKnownHost(deps, message.headers.host)) {
       const error = new DailiesError(
         'forbidden',
@@ -68,6 +76,7 @@ export function createDispatcher(deps: ServerDeps): Dispatch {
       laterPaths.test(pathname);
     if (!isOurs && deps.pages !== null) return deps.pages(message, response);
 
+    if (message.method === 'TRACE') return sendResponse(wrongMethod('TRACE', []), message, response);
     const request = toRequest(message, response, origin);
     const tellFault = (error: unknown) => {
       if (!request.signal.aborted) deps.report(`${request.method} ${pathname}: ${describe(error)}`);
@@ -107,15 +116,7 @@ async function answerRequest(
   if (pathname === '/api/graphql') return graph(request, caller);
   if (pathname.startsWith('/iceberg/')) return answerIceberg(deps, request, caller);
   if (pathname.startsWith('/api/auth/')) return answerAuth(deps, request);
-  if (match !== null) {
-    const problem = problemResponse(
-      new DailiesError('unsupported', `${request.method} does not work here; use ${match.allowed.join(' or ')}.`),
-      () => undefined,
-    );
-    const headers = new Headers(problem.headers);
-    headers.set('allow', match.allowed.join(', '));
-    return new Response(problem.body, { status: 405, headers });
-  }
+  if (match !== null) return wrongMethod(request.method, match.allowed);
   if (laterPaths.test(pathname)) throw new DailiesError('not_found', `${pathname} does not work yet.`);
   throw new DailiesError('not_found', `There is nothing at ${pathname}.`);
 }

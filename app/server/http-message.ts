@@ -77,15 +77,24 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   return new TextDecoder('utf-8', { fatal: false }).decode(Buffer.concat(chunks));
 }
 
-/** Throws `invalid` where it is not JSON. An empty body is an empty object. */
+/** Throws `invalid` where it is not JSON, or holds a text that cannot be kept. An empty body is an empty object. */
 export async function readJson(request: Request, maxBytes = 1 << 20): Promise<unknown> {
   const text = await readText(request, maxBytes);
   if (text.trim() === '') return {};
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, refuseUnkept);
   } catch (cause) {
+    if (cause instanceof DailiesError) throw cause;
     throw new DailiesError('invalid', 'The request is not JSON.', { cause });
   }
+}
+
+/** Postgres takes neither the character NUL nor half a surrogate pair. */
+function refuseUnkept(name: string, value: unknown): unknown {
+  for (const text of [name, value])
+    if (typeof text === 'string' && (text.includes('\0') || !text.isWellFormed()))
+      throw new DailiesError('invalid', 'The request holds the character NUL or half a character.');
+  return value;
 }
 
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {

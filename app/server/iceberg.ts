@@ -1,4 +1,4 @@
-import { can } from '#catalog/access/principal.ts';
+import { can, requireAccess } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
 import { icebergRest } from '#catalog/iceberg/rest.ts';
 import type { Caller } from './caller.ts';
@@ -10,6 +10,7 @@ export async function answerIceberg(deps: ServerDeps, request: Request, caller: 
   const { who } = caller;
   if (who === null)
     return icebergError(new DailiesError('unauthenticated', 'Send an API token: set token=… in the client.'), deps);
+  requireAccess(who, 'catalog.read', 'see the catalog');
   return icebergRest(request, { catalog: deps.catalog, mayRead: () => can(who, 'catalog.read') });
 }
 

@@ -56,7 +56,19 @@ export function statusOf(code: ErrorCode): number {
 /** RFC 9457. What was not foreseen is told without its words, which may hold values: `tellFault` gets it whole. */
 export function problemResponse(thrown: unknown, tellFault: (error: unknown) => void): Response {
   const error = presentable(thrown, tellFault);
-  const [status, title] = statuses[error.code];
+  return problem(error, statuses[error.code]);
+}
+
+/** The path is there, but not for this method; `allowed` may be none. */
+export function wrongMethod(method: string, allowed: readonly string[]): Response {
+  const hint = allowed.length === 0 ? '.' : `; use ${allowed.join(' or ')}.`;
+  const error = new DailiesError('unsupported', `${method} does not work here${hint}`);
+  const answer = problem(error.toJSON(), [405, 'Method not allowed']);
+  answer.headers.set('allow', allowed.join(', '));
+  return answer;
+}
+
+function problem(error: ErrorRecord, [status, title]: readonly [status: number, title: string]): Response {
   const headers = new Headers({
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',

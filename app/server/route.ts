@@ -55,7 +55,9 @@ function matchPath(pattern: readonly string[], parts: readonly string[]): Record
 
 function decode(part: string): string | null {
   try {
-    return decodeURIComponent(part);
+    const text = decodeURIComponent(part);
+    // No name holds it, and the state database takes no text with it.
+    return text.includes('\0') ? null : text;
   } catch {
     return null;
   }

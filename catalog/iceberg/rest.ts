@@ -46,17 +46,27 @@ async function route(request: Request, url: URL, deps: IcebergRestDeps): Promise
   if (resource !== 'namespaces') throw notAllowed(request, isRead, url);
   if (isRead && !namespacePart) return await listNamespaces(url, deps);
   if (!namespacePart) throw notAllowed(request, isRead, url);
-  const namespace = decodeURIComponent(namespacePart).split(separator).join('.');
+  const namespace = nameOf(namespacePart).split(separator).join('.');
   if (isRead && tables === undefined) return await loadNamespace(request, namespace, deps);
   if (tables !== 'tables') throw notAllowed(request, isRead, url);
   if (isRead && !tablePart) return await listTables(url, namespace, deps);
   if (!tablePart) throw notAllowed(request, isRead, url);
-  const table = decodeURIComponent(tablePart);
+  const table = nameOf(tablePart);
   if (isRead && rest.length === 0) return await loadTable(request, url, namespace, table, deps);
   // Engines report how a scan went; nothing is kept of it.
   if (request.method === 'POST' && rest.length === 1 && rest[0] === 'metrics')
     return new Response(null, { status: 204 });
   throw notAllowed(request, isRead, url);
+}
+
+function nameOf(part: string): string {
+  try {
+    const name = decodeURIComponent(part);
+    if (!name.includes('\0')) return name;
+  } catch (thrown) {
+    if (!(thrown instanceof URIError)) throw thrown;
+  }
+  throw new RestError(400, 'BadRequestException', 'A name in the path is not well-formed.');
 }
 
 function checkWarehouse(url: URL): void {

@@ -15,7 +15,8 @@ const files = z.strictObject({
   secrets: z.record(z.string(), z.string()).default({}),
 });
 
-const options = z.strictObject({ dryRun: z.stringbool().default(false), prune: z.stringbool().default(false) });
+const flag = z.stringbool({ error: 'must be true or false' }).default(false);
+const options = z.strictObject({ dryRun: flag, prune: flag });
 
 const maxBytes = 16 << 20;
 

@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { definitionInvalid, type Path, type Problem } from './problem.ts';
 
 /** One definition file, YAML or JSON, with the place of everything in it. */
@@ -28,7 +28,7 @@ export function parseDefinitionFile(name: string, text: string): DefinitionFile 
   }
   return {
     name,
-    value: document.toJS({ maxAliasCount: 100 }) ?? {},
+    value: readValue(name, document) ?? {},
     locate(path, at = 'value') {
       let node: Node | null = document.contents;
       let offset = node?.range?.[0] ?? 0;
@@ -53,4 +53,24 @@ export function parseDefinitionFile(name: string, text: string): DefinitionFile 
       return place(offset);
     },
   };
+}
+
+/** Aliases of YAML may stand for far more than the text holds, or for a value that holds itself: both are refused. */
+function readValue(name: string, document: Document.Parsed): unknown {
+  const refuse = (message: string) => definitionInvalid([{ file: name, line: null, column: null, message }]);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    if (cause instanceof ReferenceError) throw refuse('Its aliases (*name) stand for too much: write it out.');
+    throw cause;
+  }
+  if (holdsItself(value)) throw refuse('An alias (*name) stands inside of what it stands for.');
+  return value;
+}
+
+function holdsItself(value: unknown, above: readonly unknown[] = []): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  if (above.includes(value)) return true;
+  return Object.values(value).some((item) => holdsItself(item, [...above, value]));
 }

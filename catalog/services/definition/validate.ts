@@ -211,7 +211,7 @@ function issueProblems(
               'key',
             ),
           ];
-        return [problemAt(file, path, `${pathName(path)} must be ${article(issue.expected)}.`)];
+        return [problemAt(file, path, `${pathName(path) || 'The definition'} must be ${article(issue.expected)}.`)];
       case 'invalid_value': {
         const values = issue.values.map(String);
         const given = valueAt(file.value, path);

@@ -193,6 +193,13 @@ describe('the HTTP server', () => {
       expect((await fetch(`${base}/api/v1/queries/${id}${part}`, { headers: admin })).status).toBe(404);
     const typo = await post('/api/v1/queries', { sql: 'SELECT 1', parametres: {} }, analyst);
     expect(typo.status).toBe(422);
+    for (const text of ['\u0000', '\ud800', { type: 'date', value: '2026-13-01' }]) {
+      const unkept = await post('/api/v1/queries', { sql: 'SELECT :n', parameters: { n: text } }, analyst);
+      expect(unkept.status).toBe(422);
+    }
+    const [own] = await test.state.query.findMany({ where: { id } });
+    const asOwner = { ...admin, 'dailies-as': own?.owner ?? '' };
+    expect((await fetch(`${base}/api/v1/queries/${id}`, { headers: asOwner })).status).toBe(404);
     const zone = await post('/api/v1/queries', { sql: 'SELECT 1', asOf: '2026-01-01T00:00:00' }, analyst);
     expect((await zone.json()).detail).toMatch(/asOf: must be ISO 8601 with a zone/);
   });
@@ -281,6 +288,12 @@ describe('the HTTP server', () => {
     expect((await refused.json()).detail).toMatch(/^Too many wrong passwords\. Try again in 5 minutes/);
   });
 
+  it('counts wrong passwords that come at once', async () => {
+    const body = { email: 'crowd@studio.example', password: 'wrong wrong wrong' };
+    const answers = await Promise.all(Array.from({ length: 9 }, () => post('/api/auth/sign-in/email', body)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(5).fill(401), ...Array(4).fill(429)]);
+  });
+
   it('signs in by role in the demo, going on to pages of our own only', async () => {
     await setRoles(scope(), { email: 'analyst@studio.example', roles: ['analyst'] });
     const go = (next: string) =>
@@ -329,6 +342,21 @@ describe('the HTTP server', () => {
     await expect(readdir(path.join(home, 'other'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  it('says which methods there are, and that names are well-formed', async () => {
+    const headers = bearer(await token('methods', 'admin'));
+    const put = await fetch(`${base}/api/v1/queries`, { method: 'PUT', headers, body: '{}' });
+    expect([put.status, put.headers.get('allow'), (await put.json()).status]).toEqual([405, 'POST', 405]);
+    expect((await overPort(options.environment.port, '/api/v1/queries', 'localhost', 'TRACE')).status).toBe(405);
+    expect((await fetch(`${base}/api/v1/queries/%00`, { headers })).status).toBe(404);
+    expect((await fetch(`${base}/iceberg/v1/namespaces/%zz`, { headers })).status).toBe(400);
+    expect(put.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  it('shows the catalog to nobody without a role', async () => {
+    const cookie = cookieOf(await fetch(`${base}/sign-in/demo/owner`, { redirect: 'manual' }));
+    expect((await fetch(`${base}/iceberg/v1/namespaces`, { headers: { cookie } })).status).toBe(403);
+  });
+
   it('refuses what is too large or not JSON, and tells no stack of anything', async () => {
     const headers = bearer(await token('sizes', 'admin'));
     const large = await post('/api/v1/tokens', { name: 'x'.repeat(2 << 20) }, headers);
@@ -365,8 +393,8 @@ function overSocket(socket: string, method: string, address: string, body?: unkn
   return send({ socketPath: socket, method, path: address, headers }, body);
 }
 
-function overPort(port: number, address: string, host: string): Promise<Answer> {
-  return send({ host: '127.0.0.1', port, method: 'GET', path: address, headers: { host } });
+function overPort(port: number, address: string, host: string, method = 'GET'): Promise<Answer> {
+  return send({ host: '127.0.0.1', port, method, path: address, headers: { host } });
 }
 
 function send(options: RequestOptions, body?: unknown): Promise<Answer> {

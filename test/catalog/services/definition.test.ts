@@ -205,6 +205,18 @@ describe('applying a definition', () => {
   });
 
   it.each([
+    ['text alone', 'just words', /The definition must be a map of names to values/],
+    ['an alias inside of itself', 'version: 1\nsources: &all { all: *all }\n', /An alias \(\*name\) stands inside/],
+    [
+      'aliases that stand for too much',
+      `a: &a [${'x,'.repeat(20)}]\nb: &b [${'*a,'.repeat(20)}]\nc: [${'*b,'.repeat(20)}]\n`,
+      /Its aliases \(\*name\) stand for too much/,
+    ],
+  ])('refuses %s', async (_, text, expected) => {
+    expect(await refusal(() => apply(text))).toMatch(expected);
+  });
+
+  it.each([
     [
       'policies',
       `${studio.replace('policies: []', '')}policies:\n  - { table: production.movie, role: staff }\n`,
