@@ -56,7 +56,8 @@ export async function exportDefinition(client: Client, print: Print): Promise<vo
 interface Part {
   state: string;
   rows: number;
-  lag: { seconds: number; bytes: number };
+  /** null while it is not known. */
+  lag: { seconds: number | null; bytes: number | null };
   lastError: string | { message: string } | null;
 }
 
@@ -79,7 +80,7 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
       name,
       part.state,
       part.rows,
-      `${part.lag.seconds.toFixed(1)} s, ${part.lag.bytes} B`,
+      lagText(part.lag),
       typeof part.lastError === 'object' ? (part.lastError?.message ?? '') : part.lastError,
     ]);
     print('');
@@ -87,6 +88,11 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
       rows.length === 0 ? `no ${kind}` : printTable([kind.slice(0, -1), 'state', 'rows', 'lag', 'last error'], rows),
     );
   }
+}
+
+function lagText({ seconds, bytes }: Part['lag']): string {
+  if (seconds === null && bytes === null) return 'not known';
+  return `${seconds === null ? '?' : seconds.toFixed(1)} s, ${bytes ?? '?'} B`;
 }
 
 export async function setPipeline(client: Client, name: string, verb: 'pause' | 'resume', print: Print): Promise<void> {
@@ -104,7 +110,7 @@ interface QueryDocument {
   state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
   columns: { name: string; type: string }[];
   rowCount: number | string;
-  error?: { code: string; message: string; detail?: string };
+  error?: { code: string; message: string; line?: number; column?: number };
 }
 
 const pageRows = 1_000;
@@ -127,10 +133,7 @@ export async function query(
   const document = await untilEnded(client, address);
   signal.removeEventListener('abort', cancel);
   if (document.state !== 'succeeded') {
-    throw new DailiesError(
-      'sql_invalid',
-      document.error?.detail ?? document.error?.message ?? `The query was ${document.state}.`,
-    );
+    throw new DailiesError('sql_invalid', problemText(document));
   }
   if (flags.format === 'csv' || flags.format === 'parquet') {
     await pipeline(await client.stream(`${address}/result.${flags.format}`, '*/*'), process.stdout, { end: false });
@@ -151,6 +154,12 @@ export async function query(
         2,
       ),
     );
+}
+
+function problemText({ state, error }: QueryDocument): string {
+  if (error === undefined) return `The query was ${state}.`;
+  const { message, line, column } = error;
+  return line === undefined ? message : `line ${line}${column === undefined ? '' : `, column ${column}`}: ${message}`;
 }
 
 async function untilEnded(client: Client, address: string): Promise<QueryDocument> {

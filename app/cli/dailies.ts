@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { text as readText } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
 import { readEnvironment } from '#catalog/environment.ts';
 import { toDailiesError } from '#catalog/error.ts';
 import { type Client, connect } from './client.ts';
@@ -71,7 +72,7 @@ program
       .choices(['table', 'csv', 'json', 'parquet'])
       .default('table'),
   )
-  .option('--as-of <time>', 'the tables as they were at this instant (ISO 8601 with zone)')
+  .option('--as-of <time>', 'the tables as they were at this instant (ISO 8601 with zone)', readTime)
   .option('--as <email>', 'with the rights of this person; for admins')
   .action((sql: string, flags: commands.QueryFlags) => {
     const stop = new AbortController();
@@ -133,6 +134,12 @@ function readRate(text: string): number {
   const rate = Number(text);
   if (!(rate >= 0 && rate <= 10_000)) throw new InvalidArgumentError('It is a number from 0 to 10000.');
   return rate;
+}
+
+function readTime(text: string): string {
+  const { success } = z.iso.datetime({ offset: true }).safeParse(text);
+  if (!success) throw new InvalidArgumentError('It is ISO 8601 with a zone, as in 2026-01-31T09:00:00Z.');
+  return text;
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,7 +1,9 @@
 /** Writes rows as a table that people read: columns padded, numbers to the right, NULL told apart from empty text. */
 export function printTable(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
   const cells = rows.map((row) => row.map(show));
-  const widths = columns.map((name, index) => Math.max(width(name), ...cells.map((row) => width(row[index] ?? ''))));
+  const widths = columns.map((name, index) =>
+    cells.reduce((most, row) => Math.max(most, width(row[index] ?? '')), width(name)),
+  );
   const isNumber = columns.map((_, index) => rows.length > 0 && rows.every((row) => isNumeric(row[index])));
   const line = (row: readonly string[]) =>
     row
@@ -24,10 +26,13 @@ function isNumeric(value: unknown): boolean {
   return value === null || typeof value === 'number' || (typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value));
 }
 
+const segmenter = new Intl.Segmenter();
+
 /** Columns of a terminal that a text takes; wide characters take two. */
 function width(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let columns = 0;
-  for (const { segment } of new Intl.Segmenter().segment(text)) columns += wide.test(segment) ? 2 : 1;
+  for (const { segment } of segmenter.segment(text)) columns += wide.test(segment) ? 2 : 1;
   return columns;
 }
 

@@ -25,7 +25,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   const unlock = await claimHome(environment, options.only);
   const stops: (() => Promise<void>)[] = [];
   const { promise: asked, resolve: ask } = Promise.withResolvers<null>();
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ask(null));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      report(`${signal}: finishing what is in hand, then ending`);
+      ask(null);
+    });
+  }
   try {
     const starting = start(environment, options, stops);
     const running = await Promise.race([starting, asked]);
