@@ -101,22 +101,29 @@ function isCovered(status: Status): boolean {
 
 async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<string, SourceHead>): Promise<Status> {
   const byName = { orderBy: { name: 'asc' } } as const;
-  const [sources, pipelines] = await Promise.all([
+  const [sources, landed, pipelines] = await Promise.all([
     state.source.findMany({ ...byName, include: { tables: byName } }),
+    state.dataTable.findMany({
+      where: { pipeline: { not: null } },
+      select: { pipeline: true, sources: true, rows: true },
+    }),
     state.pipeline.findMany({ ...byName, include: { sinks: { orderBy: [{ kind: 'asc' }, { target: 'asc' }] } } }),
   ]);
   const status: Status = { url, sources: {}, pipelines: {}, sinks: {} };
+  const whole = rowsOfWhole(landed, pipelines);
   for (const source of sources) {
+    const rowsOf = (table: { name: string; rows: bigint | null }) =>
+      Number(whole.get(`${source.name}.${table.name}`) ?? table.rows ?? 0);
     const tables = source.tables.map((table) => [
       table.name,
-      { state: table.state, rows: Number(table.rows ?? 0), lastError: table.lastError as ErrorRecord | null },
+      { state: table.state, rows: rowsOf(table), lastError: table.lastError as ErrorRecord | null },
     ]);
     const reached: Reached = {
       [source.name]: { position: source.position, timeMs: (source.coveredAt ?? source.sourceTime)?.getTime() ?? null },
     };
     status.sources[source.name] = {
       state: source.state,
-      rows: source.tables.reduce((sum, table) => sum + Number(table.rows ?? 0), 0),
+      rows: source.tables.reduce((sum, table) => sum + rowsOf(table), 0),
       lag: measureLag(reached, heads, now()),
       lastError: source.lastError as ErrorRecord | null,
       tables: Object.fromEntries(tables),
@@ -154,4 +161,25 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
     };
   }
   return status;
+}
+
+/**
+ * Source table → rows, of those that a pipeline lands as they are: what it holds now. Of the others only the last snapshot
+ * counted.
+ */
+function rowsOfWhole(
+  landed: readonly { pipeline: string | null; sources: string[]; rows: bigint }[],
+  pipelines: readonly { name: string; spec: unknown }[],
+): Map<string, bigint> {
+  const plain = new Set(pipelines.filter(({ spec }) => isPlain(spec)).map(({ name }) => name));
+  return new Map(
+    landed.flatMap(({ pipeline, sources: [only, ...others], rows }): [string, bigint][] =>
+      pipeline !== null && plain.has(pipeline) && only !== undefined && others.length === 0 ? [[only, rows]] : [],
+    ),
+  );
+}
+
+function isPlain(spec: unknown): boolean {
+  const { steps } = spec as { steps?: unknown[] };
+  return steps === undefined || steps.length === 0;
 }
