@@ -23,8 +23,11 @@ export interface BenchProduct {
   source: pg.Client;
   startWorker(): Promise<void>;
   stopWorker(): Promise<void>;
-  /** CPU seconds of the worker since it started, and its highest resident memory. */
-  workerUse(): { cpuSeconds: number; peakMiB: number };
+  /**
+   * CPU seconds of the worker since it started, its highest resident memory, and what of it is no mapped file (the log and
+   * the key index are mapped: their pages are the system's cache).
+   */
+  workerUse(): { cpuSeconds: number; peakMiB: number; peakAnonymousMiB: number };
   /** Resolves when everything committed at the source by now can be queried. */
   caughtUp(): Promise<void>;
   close(): Promise<void>;
@@ -64,6 +67,10 @@ export async function startBenchProduct(): Promise<BenchProduct> {
       },
     );
   let worker: ChildProcess | undefined;
+  let peakAnonymous = 0;
+  const sampling = setInterval(() => {
+    if (worker?.pid) peakAnonymous = Math.max(peakAnonymous, anonymousMiB(worker.pid));
+  }, 50);
 
   return {
     home,
@@ -78,6 +85,7 @@ export async function startBenchProduct(): Promise<BenchProduct> {
         env,
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       });
+      peakAnonymous = 0;
       await once(worker, 'message');
     },
     stopWorker: async () => {
@@ -85,7 +93,7 @@ export async function startBenchProduct(): Promise<BenchProduct> {
       worker?.kill('SIGTERM');
       await ended;
     },
-    workerUse: () => processUse(worker?.pid ?? 0),
+    workerUse: () => ({ ...processUse(worker?.pid ?? 0), peakAnonymousMiB: peakAnonymous }),
     caughtUp: async () => {
       const { rows } = await source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn');
       const target = rows[0]?.lsn ?? '0/0';
@@ -101,6 +109,7 @@ export async function startBenchProduct(): Promise<BenchProduct> {
       }
     },
     close: async () => {
+      clearInterval(sampling);
       worker?.kill('SIGKILL');
       await source.end();
       await state.$disconnect();
@@ -141,4 +150,10 @@ export async function fillTable(client: pg.Client, table: string, rows: number):
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+function anonymousMiB(pid: number): number {
+  const file = `/proc/${pid}/status`;
+  if (!fs.existsSync(file)) return 0;
+  return Math.round(Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync(file, 'utf8'))?.[1] ?? '0') / 1024);
 }

@@ -19,7 +19,7 @@ export async function benchCdc(
   const startCpu = product.workerUse().cpuSeconds;
   await product.caughtUp();
   const seconds = (performance.now() - startedAt) / 1000;
-  const { cpuSeconds, peakMiB } = product.workerUse();
+  const { cpuSeconds, peakMiB, peakAnonymousMiB } = product.workerUse();
   return {
     events,
     'table rows': rows,
@@ -28,6 +28,7 @@ export async function benchCdc(
     'drained events/s': drain.perSecond,
     'drained events/CPU-s': drain.perCpuSecond,
     'worker peak MiB': peakMiB,
+    'without mapped files MiB': peakAnonymousMiB,
   };
 }
 

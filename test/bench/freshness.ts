@@ -61,12 +61,13 @@ export async function benchFreshness(
   );
   if (delays.length !== committed.size)
     throw new Error(`${committed.size - delays.length} of ${committed.size} changes never showed`);
-  const { peakMiB } = product.workerUse();
+  const { peakMiB, peakAnonymousMiB } = product.workerUse();
   return {
     'events/s': 1_010,
     'p50 ms': Math.round(percentile(delays, 0.5)),
     'p95 ms': Math.round(percentile(delays, 0.95)),
     'p99 ms': Math.round(percentile(delays, 0.99)),
     'worker peak MiB': peakMiB,
+    'without mapped files MiB': peakAnonymousMiB,
   };
 }

@@ -13,7 +13,7 @@ export async function benchSnapshot(product: BenchProduct, rows: number): Promis
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const seconds = (performance.now() - startedAt) / 1000;
-  const { cpuSeconds, peakMiB } = product.workerUse();
+  const { cpuSeconds, peakMiB, peakAnonymousMiB } = product.workerUse();
   const table = await product.state.dataTable.findUniqueOrThrow({ where: { name: 'bench.film' } });
   if (Number(table.rows) !== rows) throw new Error(`the table has ${table.rows} rows, its source ${rows}`);
   return {
@@ -23,6 +23,7 @@ export async function benchSnapshot(product: BenchProduct, rows: number): Promis
     'COPY TO STDOUT rows/s': limit,
     'share of COPY': `${Math.round((100 * rows) / seconds / limit)} %`,
     'worker peak MiB': peakMiB,
+    'without mapped files MiB': peakAnonymousMiB,
   };
 }
 
