@@ -30,8 +30,8 @@ export interface Log {
   /** Where the table's snapshot that is under way, else the newest finished one, begins; null if it is not held. */
   snapshotOf(topic: string, table: string): Promise<{ offset: number; generation: number; isFinished: boolean } | null>;
 
-  /** Remembers that `group` needs nothing below `offset` any more. Durable when resolved. */
-  commitGroup(topic: string, group: string, offset: number): Promise<void>;
+  /** Remembers that each of these groups needs nothing below its offset any more, all at once. Durable when resolved. */
+  commitGroups(topic: string, offsets: ReadonlyMap<string, number>): Promise<void>;
   groups(topic: string): Promise<Map<string, number>>;
   removeGroup(topic: string, group: string): Promise<void>;
 

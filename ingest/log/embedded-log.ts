@@ -68,8 +68,8 @@ export class EmbeddedLog implements Log {
     return this.#topic(topic).snapshotOf(table);
   }
 
-  commitGroup(topic: string, group: string, offset: number): Promise<void> {
-    return this.#topic(topic).commitGroup(group, offset);
+  commitGroups(topic: string, offsets: ReadonlyMap<string, number>): Promise<void> {
+    return this.#topic(topic).commitGroups(offsets);
   }
 
   async groups(topic: string): Promise<Map<string, number>> {

@@ -183,10 +183,10 @@ export class Topic {
     return null;
   }
 
-  commitGroup(group: string, offset: number): Promise<void> {
+  commitGroups(offsets: ReadonlyMap<string, number>): Promise<void> {
     return this.#write(() =>
       this.#commit(() => {
-        this.#groups.put(group, offset);
+        for (const [group, offset] of offsets) this.#groups.put(group, offset);
       }),
     );
   }

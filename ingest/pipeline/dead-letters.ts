@@ -1,3 +1,4 @@
+import type { Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { ChangeEvent, TableChanges } from '../event.ts';
 import { encodeBatch } from '../log/batch-codec.ts';
@@ -26,10 +27,12 @@ interface Letter {
 }
 
 const lettersAtOnce = 500;
+const maxNoted = 5_000;
 
 /**
- * The dead letters of one pipeline. `reject` and `passed` only note; `store` writes what was noted, before the sink's
- * commit: after a crash in between the batch is read again, and a letter with the same identity is not stored twice.
+ * The dead letters of one pipeline. `reject` and `passed` only note. `store` writes the letters, before the sink's commit:
+ * after a crash in between the batch is read again, and a letter with the same identity is not stored twice. `resolve`
+ * writes what is resolved, after it: what was read again must still find its key among the open ones.
  */
 export class DeadLetters {
   readonly #state: State;
@@ -39,6 +42,9 @@ export class DeadLetters {
   /** table → key text → true, of every letter that is not resolved, stored or only noted. */
   readonly #open = new Map<string, Set<string>>();
   readonly #resolved = new Map<string, Set<string>>();
+  /** Keys rejected in the changes in hand, and those of them whose last event it was. */
+  readonly #rejected = new Map<string, Set<string>>();
+  readonly #unresolved = new Map<string, Set<string>>();
 
   constructor(state: State, pipeline: string, now: () => Date) {
     this.#state = state;
@@ -52,7 +58,21 @@ export class DeadLetters {
       where: { pipelineName: this.#pipeline, resolvedAt: null },
       select: { table: true, key: true },
     });
-    for (const row of rows) this.#openKeys(row.table).add(JSON.stringify(row.key));
+    for (const row of rows) keysOf(this.#open, row.table).add(JSON.stringify(row.key));
+  }
+
+  /** True if an event of this row was rejected and none since went all the way, or one in the changes in hand. */
+  isOpen(table: string, event: ChangeEvent, schema: Schema): boolean {
+    const open = this.#open.get(table);
+    const rejected = this.#rejected.get(table);
+    if (!open && !rejected) return false;
+    const text = JSON.stringify(keyOf(event, schema));
+    return open?.has(text) === true || rejected?.has(text) === true;
+  }
+
+  /** True where so many letters are noted that they should be stored before the commit is due. */
+  get isFull(): boolean {
+    return this.#letters.length >= maxNoted;
   }
 
   get hasNews(): boolean {
@@ -75,7 +95,8 @@ export class DeadLetters {
       const text = JSON.stringify(key);
       const isResolved = key !== null && (lastPassed.get(text) ?? -1) > index;
       this.#letters.push({
-        identity: [this.#pipeline, step, source, offset, place.item, index].join('/'),
+        // With the position, for offsets begin anew where a log was lost.
+        identity: [this.#pipeline, step, source, offset, position, place.item, index].join('/'),
         step,
         table: input.table,
         key,
@@ -85,61 +106,62 @@ export class DeadLetters {
         position: { source, offset, position },
         resolvedAt: isResolved ? this.#now() : null,
       });
+      if (key !== null) keysOf(this.#rejected, input.table).add(text);
+      if (key !== null && !isResolved) keysOf(this.#unresolved, input.table).add(text);
     }
   }
 
-  /** Notes that these events of a table went all the way: they resolve older letters of their keys. */
+  /**
+   * Notes which events went all the way, after the rejections of the same changes: they resolve older letters of their
+   * keys, but for keys whose last event here was rejected. These are open from now on.
+   */
   passed(changes: TableChanges): void {
     const open = this.#open.get(changes.table);
-    if (!open || open.size === 0) return;
-    for (const event of changes.events) {
+    const unresolved = this.#unresolved.get(changes.table);
+    for (const event of open && open.size > 0 ? changes.events : []) {
       const text = JSON.stringify(keyOf(event, changes.schema));
-      if (!open.delete(text)) continue;
-      const keys = this.#resolved.get(changes.table) ?? new Set();
-      keys.add(text);
-      this.#resolved.set(changes.table, keys);
+      if (unresolved?.has(text) || !open?.delete(text)) continue;
+      keysOf(this.#resolved, changes.table).add(text);
     }
-  }
-
-  /** After `passed` for the batch: its own new letters count as open from here on. */
-  endBatch(): void {
-    for (const { table, key, resolvedAt } of this.#letters) {
-      if (!resolvedAt && key !== null) this.#openKeys(table).add(JSON.stringify(key));
+    for (const text of unresolved ?? []) {
+      keysOf(this.#open, changes.table).add(text);
+      this.#resolved.get(changes.table)?.delete(text);
     }
+    this.#rejected.clear();
+    this.#unresolved.clear();
   }
 
   /** Durable when resolved; may be repeated. */
   async store(): Promise<void> {
     const letters = this.#letters;
-    const resolved = [...this.#resolved];
-    if (letters.length === 0 && resolved.length === 0) return;
     this.#letters = [];
-    this.#resolved.clear();
-    const pipelineName = this.#pipeline;
-    await this.#state.$transaction(
-      async (tx) => {
-        for (const [table, keys] of resolved) {
-          for (const some of chunks([...keys])) {
-            await tx.$executeRaw`UPDATE "DeadLetter" SET "resolvedAt" = ${this.#now()} WHERE "pipelineName" = ${pipelineName}
-              AND "table" = ${table} AND "resolvedAt" IS NULL AND "key" = ANY(${some}::jsonb[])`;
-          }
-        }
-        for (const some of chunks(letters)) {
-          const data = some.map(({ key, ...letter }) => ({ ...letter, pipelineName, key: key ?? [] }));
-          await tx.deadLetter.createMany({ data, skipDuplicates: true });
-        }
-      },
-      { timeout: 60_000 },
-    );
+    for (const some of chunks(letters)) {
+      const data = some.map(({ key, ...letter }) => ({ ...letter, pipelineName: this.#pipeline, key: key ?? [] }));
+      await this.#state.deadLetter.createMany({ data, skipDuplicates: true });
+    }
   }
 
-  #openKeys(table: string): Set<string> {
-    const known = this.#open.get(table);
-    if (known) return known;
-    const keys = new Set<string>();
-    this.#open.set(table, keys);
-    return keys;
+  /** Durable when resolved. */
+  async resolve(): Promise<void> {
+    if (this.#resolved.size === 0) return;
+    const resolved = [...this.#resolved];
+    this.#resolved.clear();
+    for (const [table, keys] of resolved) {
+      for (const some of chunks([...keys])) {
+        await this.#state
+          .$executeRaw`UPDATE "DeadLetter" SET "resolvedAt" = ${this.#now()} WHERE "pipelineName" = ${this.#pipeline}
+            AND "table" = ${table} AND "resolvedAt" IS NULL AND "key" = ANY(${some}::jsonb[])`;
+      }
+    }
   }
+}
+
+function keysOf(tables: Map<string, Set<string>>, table: string): Set<string> {
+  const known = tables.get(table);
+  if (known) return known;
+  const keys = new Set<string>();
+  tables.set(table, keys);
+  return keys;
 }
 
 function encodeEvent(input: TableChanges, event: ChangeEvent, position: string): Uint8Array<ArrayBuffer> {

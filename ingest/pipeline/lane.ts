@@ -1,7 +1,9 @@
 import { DailiesError } from '#catalog/error.ts';
-import type { Schema } from '#catalog/schemas/schema.ts';
+import { type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { BatchItem, SourcePosition, TableChanges } from '../event.ts';
 import type { Log, LogRecord } from '../log.ts';
+import type { ProcessorDeps } from '../processor.ts';
+import { readMissingValues } from '../processors/read-missing-values.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { StartPlace } from './start-places.ts';
@@ -17,11 +19,13 @@ export interface LaneDeps {
   log: Log;
   /** The topic, and the name under which positions are kept. */
   source: string;
-  /** What the log keeps records for. */
-  group: string;
+  /** What the log keeps records for: a group for each table. */
+  groups: readonly string[];
   sink: Sink;
   steps: StepChain;
   deadLetters: DeadLetters;
+  /** Reads rows again as the source has them now. */
+  readRows: ProcessorDeps['readRows'];
   /** Where each table begins, source.schema.table. */
   starts: ReadonlyMap<string, StartPlace>;
   nowMs: () => number;
@@ -117,7 +121,9 @@ export class Lane {
       if (!record.isComplete && !this.#isOpen) await this.#commit(abort);
       this.#isOpen = true;
       for (const [index, item] of items.entries()) await this.#apply(item, index, record, abort);
-      this.#deps.deadLetters.endBatch();
+      const { deadLetters } = this.#deps;
+      // A whole table may be refused in one go; its letters must not wait in memory for the end.
+      if (deadLetters.isFull) await deadLetters.store();
       this.#stagedBytes += record.bytes;
     }
     if (!record.isComplete) return;
@@ -174,10 +180,11 @@ export class Lane {
     const { sink, steps, deadLetters, source, onCounts } = this.#deps;
     let rejectedCount = 0;
     const place = { source, offset: record.offset, item, position: record.position };
-    const out = await steps.apply(changes, abort, (step, input, rejected) => {
+    const applied = await steps.apply(changes, abort, (step, input, rejected) => {
       rejectedCount += rejected.length;
       deadLetters.reject(step, input, rejected, place);
     });
+    const out = await this.#withValuesThatWereRejected(applied, abort);
     deadLetters.passed(out);
     if (out.events.length > 0) {
       await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
@@ -185,6 +192,25 @@ export class Lane {
       this.#stagedEvents += out.events.length;
     }
     onCounts({ in: changes.events.length, out: out.events.length, rejected: rejectedCount });
+  }
+
+  /**
+   * An event leaves out values that have not changed since an earlier event of its row; where that one was rejected, the
+   * target has older values or none, so the row is read again. One that is gone is left to its own delete.
+   */
+  async #withValuesThatWereRejected(changes: TableChanges, abort: AbortSignal): Promise<TableChanges> {
+    const { deadLetters } = this.#deps;
+    const lacking = changes.events.flatMap((event, index) =>
+      event.after?.includes(UNKNOWN) && deadLetters.isOpen(changes.table, event, changes.schema) ? [index] : [],
+    );
+    if (lacking.length === 0) return changes;
+    const rows = await readMissingValues(changes, lacking, this.#deps, abort);
+    const events = changes.events.flatMap((event, index) => {
+      const after = rows.get(index);
+      if (after === undefined) return [event];
+      return after === null ? [] : [{ ...event, after }];
+    });
+    return { ...changes, events };
   }
 
   #isNews(): boolean {
@@ -209,6 +235,7 @@ export class Lane {
     await deadLetters.store();
     // THE COMMIT POINT of this lane is within the sink; what follows may be lost and comes again.
     const commits = this.#hasStaged ? await sink.commit(position, abort) : [];
+    await deadLetters.resolve();
     this.#isCommitting = false;
     this.#hasStaged = false;
     this.#stagedEvents = 0;
@@ -222,12 +249,12 @@ export class Lane {
   }
 
   async #moveGroup(isLast: boolean): Promise<void> {
-    const { log, source, group, nowMs } = this.#deps;
+    const { log, source, groups, nowMs } = this.#deps;
     if (!this.#covered || this.#isNews() || this.#isOpen) return;
     if (!isLast && nowMs() - this.#groupMs < groupEveryMs) return;
     const offset = this.#covered.offset + 1;
     if (offset === this.#groupOffset) return;
-    await log.commitGroup(source, group, offset);
+    await log.commitGroups(source, new Map(groups.map((group) => [group, offset])));
     this.#groupMs = nowMs();
     this.#groupOffset = offset;
   }

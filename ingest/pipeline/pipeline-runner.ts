@@ -95,7 +95,7 @@ export class PipelineRunner {
         await this.#runLanes();
       } catch (thrown) {
         if (thrown instanceof LaneVoided) continue;
-        if (this.#stop.signal.aborted && this.#abort.signal.aborted) break;
+        if (this.#stop.signal.aborted && (this.#abort.signal.aborted || isAbort(thrown))) break;
         const error = stateError(thrown);
         this.#deps.report(`pipeline ${this.name}: ${error.message}`);
         if (errorPolicy[error.code] !== 'auto') {
@@ -166,8 +166,9 @@ export class PipelineRunner {
     const steps = await this.#openSteps();
     let sink: Sink | null = null;
     try {
-      sink = await this.#openSink(entry, tables);
-      const prefix = groupPrefix(this.name, sinkIndex);
+      sink = await this.#openSink(entry);
+      const groupOf = (table: string) => wayTo(this.name, entry, table) + fingerprint(this.#spec.steps ?? []);
+      const ways = new Set(this.#spec.to.flatMap((to) => tables.map((table) => wayTo(this.name, to, table))));
       const starts = await startPlaces(
         {
           log,
@@ -175,8 +176,9 @@ export class PipelineRunner {
           tables,
           sink,
           isResumed,
-          groupPrefix: prefix,
-          group: prefix + fingerprint(this.#spec.steps ?? []),
+          groupOf,
+          groupPrefix: groupPrefix(this.name),
+          isStillTaken: (group) => ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
           isSnapshotDue: (table) => this.#isSnapshotDue(table),
           requestSnapshots: (wanted) => this.#sources.requestSnapshots(source, wanted),
         },
@@ -196,10 +198,11 @@ export class PipelineRunner {
       const lane = new Lane({
         log,
         source,
-        group: prefix + fingerprint(this.#spec.steps ?? []),
+        groups: tables.map(groupOf),
         sink,
         steps,
         deadLetters,
+        readRows: this.#sources.readRows,
         starts,
         nowMs: () => performance.now(),
         // Each sink has its own lane; an event counts once.
@@ -239,7 +242,7 @@ export class PipelineRunner {
     return new StepChain(steps);
   }
 
-  async #openSink(entry: ModuleEntry, tables: readonly string[]): Promise<Sink> {
+  async #openSink(entry: ModuleEntry): Promise<Sink> {
     const { module, config } = await parseEntry(
       this.#deps.modules.sinks,
       entry,
@@ -250,7 +253,8 @@ export class PipelineRunner {
       ...this.#deps.sinkDeps,
       pipeline: this.name,
       owner: this.#spec.owner ?? null,
-      sourceTables: tables,
+      // Those of other lanes too: two sources' tables must not land in one target.
+      sourceTables: this.#tables,
     });
   }
 
@@ -265,9 +269,19 @@ export class PipelineRunner {
   }
 }
 
-/** Begins the names of all log groups of one sink of a pipeline; the steps' fingerprint follows. */
-export function groupPrefix(pipeline: string, sinkIndex?: number): string {
-  return sinkIndex === undefined ? `${pipeline}/` : `${pipeline}/${sinkIndex}/`;
+/** Begins the names of all log groups of a pipeline. */
+export function groupPrefix(pipeline: string): string {
+  return `${pipeline}/`;
+}
+
+/** Begins the name of the group of one table on its way to one target; the steps' fingerprint follows. */
+function wayTo(pipeline: string, to: ModuleEntry, table: string): string {
+  return `${groupPrefix(pipeline)}${fingerprint(to)}/${table}/`;
+}
+
+/** What was told to stop before it had begun. */
+function isAbort(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.name === 'AbortError';
 }
 
 function fingerprint(value: unknown): string {

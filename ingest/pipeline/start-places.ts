@@ -13,9 +13,11 @@ export interface StartPlace {
 export interface StartRequest {
   log: Log;
   source: string;
-  /** Names this lane and the steps that its rows went through. */
-  group: string;
-  /** Groups of the same lane with other steps begin so. */
+  /** Names a table's way through these steps to this target. */
+  groupOf(table: string): string;
+  /** False for a group of this pipeline whose table or target it has no more. */
+  isStillTaken(group: string): boolean;
+  /** Groups of this pipeline begin so. */
   groupPrefix: string;
   /** Tables of this source, source.schema.table. */
   tables: readonly string[];
@@ -33,25 +35,30 @@ export interface StartRequest {
  * Throws `not_found` where retention has passed what is needed, unless resumed.
  */
 export async function startPlaces(request: StartRequest, signal: AbortSignal): Promise<Map<string, StartPlace>> {
-  const { log, source, group, sink } = request;
+  const { log, source, sink } = request;
   const groups = await log.groups(source);
-  const others = [...groups.keys()].filter((name) => name.startsWith(request.groupPrefix) && name !== group);
-  const hasOtherSteps = others.length > 0 && !groups.has(group);
+  const ours = [...groups.keys()].filter((name) => name.startsWith(request.groupPrefix));
+  const left = ours.filter((name) => !request.isStillTaken(name));
   const extent = await log.extent(source);
   const places = new Map<string, StartPlace>();
   const wanted: string[] = [];
 
   for (const table of request.tables) {
+    const group = request.groupOf(table);
+    const others = ours.filter((name) => name !== group && isSameWay(name, group));
+    const hasOtherSteps = others.length > 0 && !groups.has(group);
+    left.push(...others);
     const held = (await sink.writtenUpTo(table, signal))?.[source];
     // The sink may skip commits that only move the position; the group tells that nothing was in between.
     const from = held ? Math.max(held.offset + 1, groups.get(group) ?? 0) : null;
-    const isReset = held !== undefined && !groups.has(group) && !(await isInLog(request, held, extent, signal));
+    const isReset = held !== undefined && !(await isInLog(request, held, extent, signal));
     if (from !== null && !isReset && !hasOtherSteps && from >= extent.first) {
       places.set(table, { from, awaitsSnapshot: false });
       continue;
     }
     const isPassed = from !== null && !isReset && !hasOtherSteps;
-    if (isPassed && !request.isResumed) throw needsSnapshot(request, table, from, extent.first);
+    // One that has come back after a while is no slow one: nobody has to be asked.
+    if (isPassed && groups.has(group) && !request.isResumed) throw needsSnapshot(request, table, from, extent.first);
     const mustBeNew = hasOtherSteps || isPassed;
     const isDue = await request.isSnapshotDue(table);
     const snapshot = await log.snapshotOf(source, table);
@@ -65,10 +72,15 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
 
   if (wanted.length > 0) await request.requestSnapshots(wanted);
   // From here on the log keeps what this lane needs, and the next start knows these steps.
-  const first = Math.min(...[...places.values()].map(({ from }) => from));
-  await log.commitGroup(source, group, Math.max(first, extent.first));
-  for (const other of others) await log.removeGroup(source, other);
+  const needs = [...places].map(([table, { from }]) => [request.groupOf(table), Math.max(from, extent.first)] as const);
+  await log.commitGroups(source, new Map(needs));
+  for (const name of left) await log.removeGroup(source, name);
   return places;
+}
+
+/** True for groups of one table on its way to one target; what follows the last slash names the steps. */
+function isSameWay(a: string, b: string): boolean {
+  return a.slice(0, a.lastIndexOf('/')) === b.slice(0, b.lastIndexOf('/'));
 }
 
 /** False where the log was lost and began anew, so that its offsets are others now. What is trimmed is taken for the same. */

@@ -12,7 +12,7 @@ const rowsPerRead = 1_000;
 export async function readMissingValues(
   changes: TableChanges,
   indexes: readonly number[],
-  deps: ProcessorDeps,
+  deps: Pick<ProcessorDeps, 'readRows'>,
   signal: AbortSignal,
 ): Promise<Map<number, Row | null>> {
   const filled = new Map<number, Row | null>();

@@ -74,7 +74,7 @@ test('offsets are without gaps in the order of the calls, and survive a restart'
     [2, 3],
     [4, 5],
   ]);
-  await log.commitGroup('s', 'movies', 3);
+  await log.commitGroups('s', new Map([['movies', 3]]));
   await log.close();
   log = open();
   expect(await log.extent('s')).toMatchObject({ first: 0, next: 6 });
@@ -110,13 +110,13 @@ test('retention keeps what is young or needed; beyond the hard cap the oldest go
   await log.append('s', [batch(0), batch(1)]);
   now += 2 * hour;
   await log.append('s', [batch(2), batch(3)]);
-  await log.commitGroup('s', 'slow', 1);
+  await log.commitGroups('s', new Map([['slow', 1]]));
   await log.close();
 
   log = open({ maxAgeMs: hour });
   await log.trim('s');
   expect(await log.extent('s')).toMatchObject({ first: 1, next: 4 });
-  await log.commitGroup('s', 'slow', 4);
+  await log.commitGroups('s', new Map([['slow', 4]]));
   await log.trim('s');
   expect(await log.extent('s')).toMatchObject({ first: 2, next: 4 });
   await log.close();
@@ -125,7 +125,7 @@ test('retention keeps what is young or needed; beyond the hard cap the oldest go
   const held = (await log.extent('s')).bytes;
   await log.trim('s');
   expect(await log.extent('s')).toMatchObject({ first: 3, next: 4, bytes: held / 2 });
-  await log.commitGroup('s', 'slow', 3);
+  await log.commitGroups('s', new Map([['slow', 3]]));
   await log.append('s', [batch(4, { text: 'y'.repeat(5000) })]);
   await log.close();
 

@@ -79,6 +79,11 @@ export class RuntimeSetup implements AsyncDisposable {
     this.#log = null;
   }
 
+  /** What a disk that broke leaves of the log. */
+  async loseLog(): Promise<void> {
+    await rm(this.#path, { recursive: true, force: true });
+  }
+
   async restart(retention: Partial<Retention> = {}): Promise<void> {
     await this.stop();
     await this.start(retention);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { DailiesError } from '#catalog/error.ts';
-import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Batch, ChangeEvent } from '#ingest/event.ts';
 import type { ChangesRequest, DiscoveredTable, Source, SourceModule } from '#ingest/source.ts';
 
@@ -43,7 +43,7 @@ export class History {
       const at = schema.key.length > 0 ? rows.findIndex((row) => row[0] === key) : -1;
       const before = at < 0 ? null : (rows[at] ?? null);
       if (at >= 0) rows.splice(at, 1);
-      if (put) rows.push(put);
+      if (put) rows.push(put.map((value, i) => (value === UNKNOWN ? (before?.[i] ?? null) : value)));
       const op = put ? (before ? 'u' : 'c') : 'd';
       entries.push({ table, schema, events: [{ op, before: op === 'c' ? null : before, after: put ?? null, tx: 0 }] });
     }
@@ -178,10 +178,19 @@ class ScriptedSource implements Source {
     return Math.max(0, Number(to) - Number(from));
   }
 
-  async readRows(table: string, _: Schema, keys: readonly Row[]): Promise<Map<number, Row>> {
-    const rows = this.#history.tables.get(table.slice(this.#name.length + 1))?.rows ?? [];
-    const found = keys.map((key, i) => [i, rows.find((row) => row[0] === key[0])] as const);
-    return new Map(found.filter((entry): entry is [number, Row] => entry[1] !== undefined));
+  async readRows(table: string, wanted: Schema, keys: readonly Row[]): Promise<Map<number, Row>> {
+    const held = this.#history.tables.get(table.slice(this.#name.length + 1));
+    const found = new Map<number, Row>();
+    for (const [i, key] of keys.entries()) {
+      const row = held?.rows.find((candidate) => candidate[0] === key[0]);
+      const at = (name: string) => held?.schema.fields.findIndex((field) => field.name === name) ?? -1;
+      if (row)
+        found.set(
+          i,
+          wanted.fields.map(({ name }) => row[at(name)] ?? null),
+        );
+    }
+    return found;
   }
 
   async close(): Promise<void> {}

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { system } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
-import type { Schema } from '#catalog/schemas/schema.ts';
+import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { resumePipeline } from '#catalog/services/pipeline/set-desired.ts';
 import type { ProcessorModule } from '#ingest/processor.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
@@ -235,6 +235,27 @@ test('rejected rows are dead letters once, however often read, until a later eve
     ]);
   }, waiting);
   expect(await setup.pipeline('all')).toMatchObject({ state: 'running' });
+});
+
+test('what a rejected change brought is there once a later one of its row lands, though that one leaves it out', async () => {
+  const plot = { name: 'plot', type: { kind: 'string' }, required: false } as const;
+  setup.history.create('public.movie', { fields: [...movie.fields, plot], key: ['id'] });
+  const change = (...values: Row) => ({ table: 'public.movie', put: values });
+  setup.history.commit(change(1, 'bad one', 'first'), change(2, 'two', 'second'));
+  await setup.start();
+  await setup.addSource();
+  await setup.setPipeline('all', { from: ['s.public.movie'], steps: [{ kind: 'reject-bad' }], table: 'w.movie' });
+  await lands('w.movie', [{ ...row(2, 'two'), plot: 'second' }]);
+  setup.history.commit(change(1, 'one', UNKNOWN));
+  setup.history.commit(change(2, 'bad two', 'other'), change(2, 'two!', UNKNOWN));
+  await lands('w.movie', [
+    { ...row(1, 'one'), plot: 'first' },
+    { ...row(2, 'two!'), plot: 'other' },
+  ]);
+  await vi.waitFor(async () => {
+    expect(await setup.test.state.deadLetter.count({ where: { resolvedAt: null } })).toBe(0);
+  }, waiting);
+  expect(await setup.test.state.deadLetter.count()).toBe(2);
 });
 
 test('a shape that a step refuses stops the pipeline in front of it; resumed, it goes on where it stood', async () => {
