@@ -118,7 +118,8 @@ export class SheetDelivery implements KeyedDestination {
       const key = byPlace ? `${index + 1}` : rowKey(tab, row, keyAt);
       if (key === null || (keyAt.length === 0) !== byPlace) return;
       const isOurs = byPlace || request.delivered.has(key) || isTakenOver;
-      const name = held.has(key) ? `${key}\u0000${index}` : key;
+      // A row that people copied: no key of a result holds this separator, and the notes take it.
+      const name = held.has(key) ? `${key}\u001f${index}` : key;
       held.set(name, { fingerprint: fingerprintOf(ownCells(tab, row)), remoteId: null, isOurs });
       this.#places.set(name, index);
     });

@@ -43,6 +43,8 @@ export class MemoryLedger implements Ledger {
   }
 
   async forget(keys: readonly string[]): Promise<void> {
+    // As Postgres does.
+    if (keys.some((key) => key.includes('\0'))) throw new Error('invalid byte sequence for encoding "UTF8": 0x00');
     for (const key of keys) this.rows.delete(key);
   }
 }

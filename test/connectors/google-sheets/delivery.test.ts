@@ -115,6 +115,19 @@ describe('a mirror in a Google sheet', () => {
     expect(writes()).toBe(before);
   });
 
+  it('takes a row away that people copied, and goes on', async () => {
+    const movies = way();
+    await movies.run(columns, [dune, heat]);
+    await type(3, 0, 1);
+    await type(3, 1, 'Dune');
+    expect(await movies.run(columns, [dune, heat])).toMatchObject({ delivered: 2, removed: 1, errors: [] });
+    expect((await shown()).cells.slice(1)).toEqual([
+      ['1', 'Dune', '2021-09-30'],
+      ['2', 'Heat', '1996-01-05'],
+    ]);
+    expect(await movies.run(columns, [dune, heat])).toMatchObject({ delivered: 2, written: 0 });
+  });
+
   it('never lets a text become a formula, a number or a date', async () => {
     const texts = ['=1+1', '00123', '2024-01-01', 'TRUE', "'quoted", '+1', '@x', ' padded '];
     const result = texts.map((text, at): ResultRow => [BigInt(at + 1), text, null]);
