@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -232,21 +232,32 @@ async function endLeftover(dir: string): Promise<void> {
   const pidFile = path.join(dir, 'postmaster.pid');
   const pid = Number(fs.existsSync(pidFile) ? fs.readFileSync(pidFile, 'utf8').split('\n')[0] : 0);
   if (pid === 0) return;
-  for (let tries = 0; isPostgres(pid); tries++) {
-    process.kill(pid, tries < 50 ? 'SIGINT' : 'SIGQUIT');
+  for (let tries = 0; worksIn(pid, dir); tries++) {
+    signalIfThere(pid, tries < 50 ? 'SIGINT' : 'SIGQUIT');
     if (tries > 150) throw new DailiesError('home_in_use', `Another Postgres (process ${pid}) still works in ${dir}.`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-function isPostgres(pid: number): boolean {
+/** Whether it is the server of this folder: after a restart of the machine its number may be anybody's, another server's too. */
+function worksIn(pid: number, dir: string): boolean {
+  const proc = `/proc/${pid}`;
   try {
-    process.kill(pid, 0);
+    // A server of Postgres works inside its data.
+    if (fs.existsSync('/proc/self/cwd')) return fs.readlinkSync(`${proc}/cwd`) === fs.realpathSync(dir);
+    return execFileSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).includes(dir);
   } catch {
+    // It is gone, or another user's.
     return false;
   }
-  const commandLine = `/proc/${pid}/cmdline`;
-  return !fs.existsSync(commandLine) || fs.readFileSync(commandLine, 'utf8').includes('postgres');
+}
+
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function keepTail(child: ChildProcess): () => string {
