@@ -35,7 +35,10 @@ export async function connect(environment: Environment, env: NodeJS.ProcessEnv =
       'DAILIES_URL is set, DAILIES_TOKEN is not: make a token with "dailies token create".',
     );
   }
-  return client({ url: new URL(environment.url), token: env.DAILIES_TOKEN });
+  const token = env.DAILIES_TOKEN.trim();
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new DailiesError('unauthenticated', 'DAILIES_TOKEN is no API token: one is a single word, as it was shown.');
+  return client({ url: new URL(environment.url), token });
 }
 
 type Way = { socketPath: string; host: string } | { url: URL; token: string };

@@ -92,7 +92,7 @@ async function migrate(url: string): Promise<void> {
   try {
     await migrateState(url);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]?.replace(/\.$/, '');
     const message = `The state database cannot be brought to this version: ${reason}. Check DATABASE_URL and that its user may create tables.`;
     throw new DailiesError('environment_invalid', message, { cause });
   }
