@@ -27,8 +27,8 @@ export function placeOfCodePoint(text: string, codePoint: number): Place {
   return placeOf(text, [...text].slice(0, codePoint).join('').length);
 }
 
-/** DuckDB's kinds of errors that come from running, not from the text: their messages may quote cells. */
-const runtimeKinds = new Set(['Conversion', 'Invalid Input', 'Out of Range', 'Constraint', 'Invalid Type']);
+/** DuckDB's kinds of errors that come from the text; those of all others come from running and may quote cells. */
+const textKinds = new Set(['Parser', 'Syntax', 'Binder', 'Catalog', 'Permission']);
 
 const limitKinds = new Set(['Out of Memory', 'OutOfMemory']);
 
@@ -49,7 +49,7 @@ export function describeDuckdbError(thrown: unknown, sql: string, hidden: readon
   if (error === null) return { code: 'internal', message: withoutPaths(text, hidden) };
   if (limitKinds.has(error.exception_type)) return memoryProblem(error.exception_message);
   let message = withoutPaths(error.exception_message, hidden).trim();
-  if (runtimeKinds.has(error.exception_type)) message = withoutValues(message, sql);
+  if (!textKinds.has(error.exception_type)) message = withoutValues(message, sql);
   if (error.exception_type === 'Permission') return { code: 'sql_refused', message };
   if (error.exception_type === 'Internal' || error.exception_type === 'FATAL' || error.exception_type === 'IO') {
     return { code: 'internal', message };
@@ -90,10 +90,25 @@ function withoutPaths(message: string, hidden: readonly string[]): string {
   return clean.replace(/(?<![\w)])(?:file:\/\/)?(?:\/[\w.@~=+%-]+){2,}/g, 'a file');
 }
 
+/** DuckDB shows some values once more below its sentence, bare: only the sentence stays. */
 function withoutValues(message: string, sql: string): string {
-  return message
-    .replace(/'((?:[^']|'')*)'/gs, (quoted, inner: string) => (sql.includes(inner) ? quoted : "'…'"))
-    .replace(/(?<![\w(])-?\d[\d.:-]*\d(?!\w)|(?<=\()-?\d[\d.]*(?= [*+/-])/g, (number) =>
-      sql.includes(number) ? number : '…',
-    );
+  const [sentence = ''] = withoutQuoted(withoutQuoted(message, '"', sql), "'", sql).split('\n', 1);
+  return sentence.replace(/(?<![\w(])-?\d[\d.:-]*\d(?!\w)|(?<=\()-?\d[\d.]*(?= [*+/-])/g, (number) =>
+    sql.includes(number) ? number : '…',
+  );
+}
+
+/**
+ * What stands in quotes and is not the statement's own becomes `…`. A value may hold quotes itself: where one piece is
+ * strange, or a quote stands alone, all from the first quote to the last is taken for one value.
+ */
+function withoutQuoted(message: string, quote: string, sql: string): string {
+  // The apostrophe of “can't” quotes nothing.
+  const parts = message.split(quote === "'" ? /'(?!(?<=n')t\b)/ : quote);
+  if (parts.length === 1) return message;
+  const quoted = parts.filter((_, index) => index % 2 === 1);
+  const isWhole = parts.length % 2 === 1;
+  if (isWhole && quoted.every((inner) => inner !== '' && sql.includes(inner))) return message;
+  const after = parts.length === 2 ? '' : parts.at(-1);
+  return `${parts[0]}${quote}…${quote}${after}`;
 }

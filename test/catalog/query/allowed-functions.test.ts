@@ -4,7 +4,7 @@ import { allowedFunctions, allowedTableFunctions } from '#catalog/query/allowed-
 
 /** Reviewed and refused. A name that appears in neither list has come with a newer DuckDB: review it, then add it to one. */
 const refusedFunctions = `
-  combine constant_or_null create_sort_key current_catalog current_connection_id current_database current_query current_query_id current_role current_schema current_schemas
+  combine constant_or_null create_sort_key error current_catalog current_connection_id current_database current_query current_query_id current_role current_schema current_schemas
   current_setting current_transaction_id current_user currval finalize get_type getvariable has_any_column_privilege has_column_privilege has_database_privilege
   has_foreign_data_wrapper_privilege has_function_privilege has_language_privilege has_schema_privilege has_sequence_privilege has_server_privilege
   has_table_privilege has_tablespace_privilege in_search_path inet_client_addr inet_client_port inet_server_addr inet_server_port json_deserialize_sql
