@@ -61,8 +61,6 @@ export class ChangeSession {
   #isWatching = false;
   /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
-  /** Descriptions read at the start, each good for the table's first announcement. */
-  readonly #described = new Map<number, SourceTable>();
 
   constructor(options: {
     url: string;
@@ -173,7 +171,6 @@ export class ChangeSession {
     const isAsked = (table: string) =>
       this.#request.from === null || this.#request.tables.get(table)?.snapshot === true;
     this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
-    for (const description of tables) this.#described.set(description.oid, description);
     return tables;
   }
 
@@ -182,6 +179,9 @@ export class ChangeSession {
     if (this.#isWatching) return;
     this.#isWatching = true;
     try {
+      if (await identities.isReplaced(control)) {
+        throw new DailiesError('source_protocol', 'A table was replaced by another of its name, which is read whole.');
+      }
       const tables = await identities.changed(control);
       if (tables === null) return;
       const client = await this.#connect('query');
@@ -255,17 +255,9 @@ export class ChangeSession {
 
   async #resolve(control: pg.Client, message: RelationMessage): Promise<Relation | null> {
     if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
-    let table = this.#described.get(message.oid);
-    this.#described.delete(message.oid);
-    const known = new Map(table?.columns.map((column) => [column.name, column]));
-    const isAsDescribed = message.columns.every(({ name, typeOid, typmod }) => {
-      const column = known.get(name);
-      return column?.typeOid === typeOid && column.typmod === typmod;
-    });
-    if (!isAsDescribed) {
-      [table] = await readTables(control, [message.oid]);
-      if (table) await this.#noteAltered(control, table);
-    }
+    // Asked each time: columns of the same names and types may be others by now.
+    const [table] = await readTables(control, [message.oid]);
+    if (table) await this.#noteAltered(control, table);
     return announcedRelation(control, message, table, this.#context);
   }
 
@@ -274,12 +266,15 @@ export class ChangeSession {
     const { memory } = this.#context;
     const imprint = memory.imprint(table.name);
     if (imprint === null || this.#stream === null || this.#round?.tables.has(table.name)) return;
-    if (!isReadingOutdated(imprint, table)) return;
-    memory.setOwed(table.name, true);
+    const isOutdated = isReadingOutdated(imprint, table);
     memory.setImprint(table.name, imprintOf(table));
+    if (!isOutdated) return;
+    memory.setOwed(table.name, true);
     await saveMemory(control, this.#names, memory);
-    if (this.#round !== null) this.#altered.set(table.oid, table);
-    else {
+    if (this.#round !== null) {
+      this.#altered.set(table.oid, table);
+      this.#stream.leaveOut(table.name);
+    } else {
       this.#round = await this.#beginRound(control, [table]);
       if (this.#round) this.#stream.setBarrier(this.#round);
     }

@@ -4,16 +4,24 @@ import { readTables, type SourceTable } from './discovery.ts';
 
 /**
  * Notices when a table gains or loses the replica identity that its publication relies on: an application whose primary
- * key was dropped cannot update a table that is still published with its updates.
+ * key was dropped cannot update a table that is still published with its updates. And when another table has taken a
+ * table's name (swapped, dropped and made again), for a publication holds on to the table that it was given.
  */
 export class IdentityWatch {
   readonly #oids: readonly number[];
+  readonly #names: readonly string[];
   readonly #hadIdentity: ReadonlyMap<number, boolean>;
   #signature: string | null = null;
 
   constructor(tables: readonly SourceTable[]) {
     this.#oids = tables.map((table) => table.oid);
+    this.#names = tables.map((table) => table.name);
     this.#hadIdentity = new Map(tables.map((table) => [table.oid, table.identity !== 'none']));
+  }
+
+  /** True if a name that we follow is another table's now. */
+  async isReplaced(client: pg.Client): Promise<boolean> {
+    return (await rowsOf(client, replacedQuery, [this.#oids, this.#names])).length > 0;
   }
 
   /** All tables as they are now if any is in the wrong publication, else null. A cheap look comes first. */
@@ -27,6 +35,11 @@ export class IdentityWatch {
     return isChanged ? tables : null;
   }
 }
+
+const replacedQuery = `
+SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN unnest($1::oid[], $2::text[]) w (oid, name) ON w.name = n.nspname || '.' || c.relname AND w.oid <> c.oid
+ WHERE c.relkind IN ('r', 'p') LIMIT 1`;
 
 const signatureQuery = `
 SELECT md5(string_agg(concat(c.oid, c.relreplident, (

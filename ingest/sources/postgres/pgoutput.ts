@@ -97,6 +97,8 @@ function readUpdate(bytes: Buffer, at: number, handler: PgoutputHandler): void {
   const before = relation.decodeTuple(bytes, at + 5, isKeyOnly, null);
   const after = relation.decodeTuple(bytes, relation.end + 1, false, isKeyOnly ? null : before);
   relation.widen(before);
+  // A long key that has not changed is left out of the new row, and then always in the old one.
+  for (const index of relation.keyIndexes) if (after[index] === UNKNOWN) after[index] = before[index] ?? null;
   if (!isKeyChanged(relation, before, after)) {
     handler.event(relation, 'u', before, after);
     return;

@@ -67,6 +67,8 @@ export class ReplicationStream implements PgoutputHandler {
   /** Copies of messages that came while no message may be decoded; null while decoding goes on. */
   #held: Buffer[] | null = null;
   #acknowledged: bigint;
+  /** Tables that the next barrier's rows replace, whose events until then are in a shape that nobody knows yet. */
+  readonly #leftOut = new Set<string>();
   #isSkipping = false;
   #isHolding = false;
   #barrier: { position: bigint; tables: ReadonlySet<string> } | null = null;
@@ -129,11 +131,17 @@ export class ReplicationStream implements PgoutputHandler {
     this.#isHolding = true;
   }
 
+  /** Leaves out this table's events until the barrier after the one that is set, which must be for it. */
+  leaveOut(table: string): void {
+    this.#leftOut.add(table);
+  }
+
   /** Goes on behind the barrier, towards `next` if there is one. */
   passBarrier(next: { position: bigint; tables: ReadonlySet<string> } | null): void {
     const barrier = this.#barrier;
     this.#barrier = next;
     this.#isHolding = false;
+    this.#leftOut.clear();
     if (barrier) this.#builder.advance(barrier.position);
     for (const relation of this.#relations.values()) relation?.refresh();
     this.#release();
@@ -249,7 +257,9 @@ export class ReplicationStream implements PgoutputHandler {
   relationOf(oid: number): Relation | null {
     if (this.#isSkipping) return null;
     const relation = this.#relations.get(oid) ?? null;
-    return relation !== null && this.#barrier?.tables.has(relation.table) ? null : relation;
+    if (relation === null || this.#leftOut.has(relation.table) || this.#barrier?.tables.has(relation.table))
+      return null;
+    return relation;
   }
 
   event(relation: Relation, op: Op, before: Row | null, after: Row | null): void {

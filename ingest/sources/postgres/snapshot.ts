@@ -94,7 +94,8 @@ async function lockTable(client: pg.Client, table: SourceTable): Promise<void> {
 }
 
 function goneTable(table: SourceTable): DailiesError {
-  return new DailiesError('table_unknown', `The table ${table.name} was dropped or renamed while its snapshot began.`, {
+  // Tried again, which leaves it out or says which table is missing: the other tables must not stand still for it.
+  return new DailiesError('source_protocol', `The table ${table.name} was dropped or renamed as its snapshot began.`, {
     details: { table: table.name },
   });
 }

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { typeName } from '#catalog/schemas/schema.ts';
+import { columnType, isBuiltInType } from './column-type.ts';
 import type { SourceTable } from './discovery.ts';
 
 /**
@@ -14,7 +16,8 @@ export function imprintOf(table: SourceTable): string {
 
 /**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
- * default was added, one was renamed, or a type was changed with a rewrite. Truncations and VACUUM FULL alone are none.
+ * default was added, or one with the name of a dropped one, one was renamed, or a type was changed with a rewrite or to
+ * one that we carry otherwise. Truncations and VACUUM FULL alone are none.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
   const [files, ...columns] = imprint.split(';');
@@ -22,12 +25,26 @@ export function isReadingOutdated(imprint: string, table: SourceTable): boolean 
     columns.map((column) => column.split(':')).map(([attnum, name, type]) => [attnum, { name, type }]),
   );
   const isRewritten = files !== hash(table.files);
+  const names = new Set([...before.values()].map(({ name }) => name));
   return table.columns.some((column) => {
     const old = before.get(String(column.attnum));
-    if (old === undefined) return column.hasMissing || isRewritten;
+    if (old === undefined) return column.hasMissing || isRewritten || names.has(hash(column.name));
     if (old.name !== hash(column.name)) return true;
-    return isRewritten && old.type !== `${column.typeOid}.${column.typmod}`;
+    const type = `${column.typeOid}.${column.typmod}`;
+    return old.type !== type && (isRewritten || isCarriedOtherwise(old.type ?? '', type));
   });
+}
+
+/** True unless values of both types read alike: the same type with us, or a decimal that has only more digits. */
+function isCarriedOtherwise(old: string, now: string): boolean {
+  const [from, to] = [old, now].map((type) => {
+    const [oid = 0, typmod = -1] = type.split('.').map(Number);
+    // What arrays and domains are made of is not at hand here; they are read again to be sure.
+    return isBuiltInType(oid) ? columnType(oid, typmod, new Map()).type : null;
+  });
+  if (!from || !to) return true;
+  if (from.kind === 'decimal' && to.kind === 'decimal') return from.scale !== to.scale || from.precision > to.precision;
+  return typeName(from) !== typeName(to);
 }
 
 function hash(text: string): string {

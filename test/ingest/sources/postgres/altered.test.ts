@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { createDatabase } from '#test/fixtures/postgres.ts';
+import { Follower, follow, openSource, requestFor, sourceName } from './follower.ts';
+
+test('a column that takes the name of a dropped one, and a type that changes without a rewrite, are read again', async () => {
+  await using database = await createDatabase();
+  await database.query(`CREATE TABLE t (id int PRIMARY KEY, note text, fee numeric(10, 2), at timestamp);
+    INSERT INTO t VALUES (1, 'old', 1.50, '2024-01-01')`);
+  const follower = await follow(database.url, sourceName());
+  await database.query('ALTER TABLE t DROP note; ALTER TABLE t ADD note text; INSERT INTO t VALUES (2)');
+  await follower.caughtUp();
+  expect(follower.rowsOf('t').map(({ note }) => note)).toEqual([null, null]);
+  expect(follower.ended).toHaveLength(2);
+  await database.query('ALTER TABLE t ALTER fee TYPE numeric; UPDATE t SET fee = 2.5 WHERE id = 2');
+  await follower.caughtUp();
+  expect(follower.rowsOf('t').map(({ fee }) => fee)).toEqual(['1.50', '2.5']);
+  expect(follower.ended).toHaveLength(3);
+  await database.query(
+    "SET timezone = 'UTC'; ALTER TABLE t ALTER at TYPE timestamptz; UPDATE t SET at = NULL WHERE id = 2",
+  );
+  await follower.caughtUp();
+  expect(new Set(follower.eventsOf('t').map(({ changes }) => changes.schema.fields[2]?.type.kind))).toEqual(
+    new Set(['timestamptz']),
+  );
+  // Only wider: the rows read as before.
+  await database.query('ALTER TABLE t ADD name varchar(5), ADD price numeric(5, 1); UPDATE t SET fee = 3 WHERE id = 2');
+  await follower.caughtUp();
+  await database.query(
+    'ALTER TABLE t ALTER name TYPE varchar(9), ALTER price TYPE numeric(9, 1); INSERT INTO t VALUES (3)',
+  );
+  await follower.caughtUp();
+  expect(follower.ended).toHaveLength(4);
+  await follower.stop();
+  await follower.source.close();
+});
+
+test('an update whose key is too long to stand in the row carries it nevertheless', async () => {
+  await using database = await createDatabase();
+  await database.query('CREATE TABLE t (id text PRIMARY KEY, n int); ALTER TABLE t ALTER id SET STORAGE EXTERNAL');
+  const follower = await follow(database.url, sourceName());
+  await database.query("INSERT INTO t VALUES (repeat('key', 850), 1); UPDATE t SET n = 2");
+  await follower.caughtUp();
+  const [, update] = follower.eventsOf('t');
+  expect(update?.event).toMatchObject({ op: 'u', after: ['key'.repeat(850), 2] });
+  await follower.stop();
+  await follower.source.close();
+});
+
+test('a table that is swapped for another of its name, or dropped and made again, is followed whole', async () => {
+  await using database = await createDatabase();
+  await database.query(
+    'CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1, 1)',
+  );
+  const name = sourceName();
+  const first = await follow(database.url, name, ['public.t', 'public.u']);
+  await database.query(`CREATE TABLE fresh (id int PRIMARY KEY, n int); INSERT INTO fresh VALUES (7, 7);
+    BEGIN; ALTER TABLE t RENAME TO t_old; ALTER TABLE fresh RENAME TO t; COMMIT; INSERT INTO t VALUES (8, 8)`);
+  const failure = await first.untilFailed();
+  expect(failure).toMatchObject({ code: 'source_protocol' });
+  await first.source.close();
+  const source = openSource(database.url, name, ['public.t', 'public.u']);
+  const second = new Follower(source, await requestFor(source, first.position));
+  await second.until(() => second.ended.length === 1);
+  await database.query('UPDATE t SET n = 9 WHERE id = 8');
+  await second.caughtUp();
+  expect(second.rowsOf('t')).toEqual([
+    { id: 7, n: 7 },
+    { id: 8, n: 9 },
+  ]);
+  await second.stop();
+  await source.close();
+});
