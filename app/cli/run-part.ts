@@ -10,8 +10,6 @@ export interface PartDeps {
 }
 
 export interface Part {
-  /** Told to the supervisor with `ready`. */
-  detail?: string;
   close(): Promise<void>;
 }
 
@@ -28,7 +26,7 @@ export async function runPart(name: string, start: (deps: PartDeps) => Promise<P
   process.once('SIGTERM', ask);
   try {
     const part = await start({ stateUrl: process.env.DAILIES_STATE_URL ?? '', report });
-    await tellSupervisor({ kind: 'ready', ...(part.detail === undefined ? {} : { detail: part.detail }) });
+    await tellSupervisor({ kind: 'ready' });
     await asked;
     await part.close();
     process.exit(0);

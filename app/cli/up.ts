@@ -3,8 +3,9 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Environment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
+import { firstAdminLink } from '#catalog/services/person/invite.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
-import { migrateState } from '#catalog/state/state.ts';
+import { migrateState, openState } from '#catalog/state/state.ts';
 import { buildPages, root } from './build-pages.ts';
 import { lockHome } from './home-lock.ts';
 import { type ManagedProcess, startProcess } from './managed-process.ts';
@@ -69,7 +70,9 @@ export async function up(
     stops.push(async () => {
       await Promise.all(processes.map((own) => own.stop(graceMs)));
     });
-    const [adminLink] = await Promise.all(processes.map((own) => own.ready));
+    await Promise.all(processes.map((own) => own.ready));
+    const hasOwnPeople = options.only !== 'worker' && env.DAILIES_DEMO !== '1';
+    const adminLink = hasOwnPeople ? await makeAdminLink(stateUrl, environment.url) : undefined;
     return { adminLink, stop, failed: postgres?.ended ?? new Promise<string>(() => undefined) };
   } catch (error) {
     await stop();
@@ -86,6 +89,16 @@ export async function claimHome(environment: Environment, only?: 'web' | 'worker
     throw new DailiesError('environment_invalid', message, { cause });
   }
   return lockHome(environment.home, only ?? 'up');
+}
+
+/** Made once, here: a web process that is started again must not make the printed link useless. */
+async function makeAdminLink(stateUrl: string, url: string): Promise<string | undefined> {
+  const state = openState(stateUrl, 1);
+  try {
+    return (await firstAdminLink(state, url, new Date())) ?? undefined;
+  } finally {
+    await state.$disconnect();
+  }
 }
 
 async function migrate(url: string): Promise<void> {

@@ -3,7 +3,6 @@ import next from 'next';
 import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
-import { firstAdminLink } from '#catalog/services/person/invite.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { openState } from '#catalog/state/state.ts';
 import { destinations } from '#connectors/modules.ts';
@@ -33,9 +32,7 @@ await runPart('web', async ({ stateUrl, report }) => {
     now: () => new Date(),
     report,
   });
-  const adminLink = isDemo ? null : await firstAdminLink(state, environment.url, new Date());
   return {
-    ...(adminLink === null ? {} : { detail: adminLink }),
     close: async () => {
       await server.close();
       await queries.close();
