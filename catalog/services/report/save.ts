@@ -11,6 +11,7 @@ import { type ModuleEntry, type ReportSpec, reportSchema } from '../definition/s
 import { checkModules, checkShape, moduleSettings } from '../definition/validate.ts';
 import { parseInput } from '../parse-input.ts';
 import { notifyChanged, type Scope } from '../scope.ts';
+import { secretUsers } from '../secret/list.ts';
 import { secretReferences } from '../secret/references.ts';
 import type { SecretKey } from '../secret/secret-key.ts';
 import { mayWriteReport } from './get.ts';
@@ -80,8 +81,10 @@ async function checkReport(
     ...shape.problems,
     ...(shape.definition === null ? [] : checkModules(file, shape.definition, checks)),
   ].map((problem) => problem.message);
-  if (!deps.who.roles.includes('admin'))
-    problems.push(...report.deliveries.flatMap((entry) => refuseForNonAdmin(deps.modules, entry)));
+  if (!deps.who.roles.includes('admin')) {
+    const users = await secretUsers(deps.state);
+    problems.push(...report.deliveries.flatMap((entry) => refuseForNonAdmin(deps.modules, entry, users)));
+  }
   const found = shape.definition?.reports[name];
   if (problems.length > 0 || found === undefined)
     throw new DailiesError('invalid', problems.join('\n'), { details: { report: name } });
@@ -89,7 +92,11 @@ async function checkReport(
 }
 
 /** An admin may write anywhere and hand any secret to anything; others may not reach past what is meant for reports. */
-function refuseForNonAdmin(modules: ModuleList, entry: ModuleEntry): string[] {
+function refuseForNonAdmin(
+  modules: ModuleList,
+  entry: ModuleEntry,
+  users: ReadonlyMap<string, readonly string[]>,
+): string[] {
   const module = modules.destinations.find((candidate) => candidate.id === entry.kind);
   if (module === undefined) return [];
   const settings = moduleSettings('destination', entry);
@@ -98,6 +105,11 @@ function refuseForNonAdmin(modules: ModuleList, entry: ModuleEntry): string[] {
   for (const [key, value] of Object.entries(settings)) {
     if (secretReferences(value).size > 0 && secretPaths(schema, { [key]: value }).length === 0)
       problems.push(`${key} cannot hold a secret; only an admin may write one there.`);
+    for (const name of secretReferences(value)) {
+      const other = users.get(name)?.find((user) => !user.startsWith('report '));
+      if (other !== undefined)
+        problems.push(`${key}: the secret ${name} is for the ${other}; only an admin may hand it to a delivery.`);
+    }
   }
   const { path } = settings;
   if (typeof path === 'string' && (!path.startsWith('exports/') || path.split(/[\\/]/).includes('..')))

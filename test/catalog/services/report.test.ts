@@ -85,6 +85,12 @@ describe('reports that people save', () => {
         code: 'invalid',
         message: expect.stringContaining('path must begin with exports/'),
       });
+    await test.state.source.create({
+      data: { name: 'production', kind: 'postgres', spec: { url: '${secret:database}' } },
+    });
+    await expect(refuse({ ...sheet, credentials: '${secret:database}' } as { kind: string })).rejects.toMatchObject({
+      message: expect.stringContaining('the secret database is for the source production'),
+    });
     await expect(refuse({ ...file, path: 'exports/${secret:database}' } as { kind: string })).rejects.toMatchObject({
       message: expect.stringContaining('path cannot hold a secret'),
     });
