@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
@@ -19,13 +20,15 @@ export type ExportFormat = (typeof exportFormats)[number];
 export class ResultReader {
   readonly #resultsDir: string;
   #opening: Promise<DuckDBInstance> | null = null;
+  /** Files that are being made, by path. */
+  readonly #making = new Map<string, Promise<string>>();
 
   /** `resultsDir` is the absolute path under which all results lie. */
   constructor(resultsDir: string) {
     this.#resultsDir = resultsDir;
   }
 
-  /** Rows `offset` … as JSON, at most `limit`, fewer if no more are there yet. */
+  /** Rows `offset` … as JSON, at most `limit`, fewer if no more are there yet. Throws `too_large` for what memory does not hold. */
   async page(dir: string, columns: readonly ResultColumn[], offset: number, limit: number): Promise<JsonCell[][]> {
     const { parts, skip } = partsOf(await listParts(dir), offset, limit);
     if (parts.length === 0 || limit === 0) return [];
@@ -34,6 +37,10 @@ export class ResultReader {
       const result = await connection.runAndReadAll(`${selectFrom(parts)} LIMIT ${limit} OFFSET ${skip}`);
       const convert = columns.map((column) => jsonFromDuckdb(column.type));
       return result.getRows().map((row) => row.map((cell, index) => convert[index]?.(cell) ?? null));
+    } catch (cause) {
+      if (!isOutOfMemory(cause)) throw cause;
+      const message = 'These rows are too large for one page: ask for fewer at a time, or take the result as a file.';
+      throw new DailiesError('too_large', message, { cause, details: { limit } });
     } finally {
       connection.closeSync();
     }
@@ -62,17 +69,30 @@ export class ResultReader {
   async file(dir: string, columns: readonly ResultColumn[], format: ExportFormat, bom = false): Promise<string> {
     const target = path.join(dir, `result${bom ? '.bom' : ''}.${format}`);
     if (await exists(target)) return target;
-    if (format === 'csv' && bom) return await withMark(await this.file(dir, columns, 'csv'), target);
-    const unfinished = `${target}.${process.pid}-${Date.now()}.unfinished`;
+    const making =
+      this.#making.get(target) ??
+      complete(target, (unfinished) => this.#make(unfinished, dir, columns, format, bom)).finally(() =>
+        this.#making.delete(target),
+      );
+    this.#making.set(target, making);
+    return await making;
+  }
+
+  async #make(
+    target: string,
+    dir: string,
+    columns: readonly ResultColumn[],
+    format: ExportFormat,
+    bom: boolean,
+  ): Promise<void> {
+    if (format === 'csv' && bom) return await copyWithMark(await this.file(dir, columns, 'csv'), target);
     const connection = await this.#connect();
     try {
       const from = selectFrom(await listParts(dir), exportSelect(columns, format));
-      await connection.run(`COPY (${from}) TO ${literal(unfinished)} (${copyOptions[format]})`);
+      await connection.run(`COPY (${from}) TO ${literal(target)} (${copyOptions[format]})`);
     } finally {
       connection.closeSync();
     }
-    await fs.rename(unfinished, target);
-    return target;
   }
 
   async close(): Promise<void> {
@@ -82,8 +102,13 @@ export class ResultReader {
 
   async #connect(): Promise<DuckDBConnection> {
     this.#opening ??= openReader(this.#resultsDir);
-    const connection = await (await this.#opening).connect();
-    return connection;
+    try {
+      return await (await this.#opening).connect();
+    } catch (cause) {
+      // The next one tries again.
+      this.#opening = null;
+      throw cause;
+    }
   }
 }
 
@@ -116,9 +141,20 @@ function selectFrom(parts: readonly { path: string }[], select = 'SELECT *'): st
   return `${select} FROM read_parquet([${parts.map((part) => literal(part.path)).join(', ')}])`;
 }
 
-async function withMark(source: string, target: string): Promise<string> {
-  const unfinished = `${target}.${process.pid}-${Date.now()}.unfinished`;
-  const output = await fs.open(unfinished, 'w');
+/** Under a name of its own until it is whole; nothing stays of one that could not be made. */
+async function complete(target: string, make: (unfinished: string) => Promise<void>): Promise<string> {
+  const unfinished = `${target}.${randomUUID()}.unfinished`;
+  try {
+    await make(unfinished);
+    await fs.rename(unfinished, target);
+  } finally {
+    await fs.rm(unfinished, { force: true });
+  }
+  return target;
+}
+
+async function copyWithMark(source: string, target: string): Promise<void> {
+  const output = await fs.open(target, 'w');
   try {
     await output.write('\uFEFF');
     const input = await fs.open(source);
@@ -130,8 +166,10 @@ async function withMark(source: string, target: string): Promise<string> {
   } finally {
     await output.close();
   }
-  await fs.rename(unfinished, target);
-  return target;
+}
+
+function isOutOfMemory(thrown: unknown): boolean {
+  return thrown instanceof Error && /^Out of Memory Error/.test(thrown.message);
 }
 
 async function exists(file: string): Promise<boolean> {
