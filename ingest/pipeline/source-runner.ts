@@ -69,8 +69,9 @@ export class SourceRunner {
     this.#done = this.#run();
   }
 
-  /** Tries again after a failure that needed a person. */
+  /** Tries again after a failure that needed a person, of the source or of some of its tables. */
   resume(): void {
+    if (this.#setAside.size > 0) this.#restart.abort();
     this.#setAside.clear();
     this.#resumed?.();
   }

@@ -37,6 +37,8 @@ class Conductor implements Worker {
   readonly #deps: WorkerDeps;
   readonly #sources = new Map<string, Running<SourceRunner>>();
   readonly #pipelines = new Map<string, Running<PipelineRunner>>();
+  /** Pipelines that are stored as failed because none of their tables can be read. */
+  readonly #refused = new Set<string>();
   readonly #closing = new AbortController();
   /** Wakes the loop that brings what runs up to what the state says. */
   #wake: () => void = () => {};
@@ -176,6 +178,7 @@ class Conductor implements Worker {
   async #removePipeline(name: string): Promise<void> {
     const running = this.#pipelines.get(name);
     this.#pipelines.delete(name);
+    this.#refused.delete(name);
     await running?.runner.stop();
     const { log } = this.#deps;
     for (const topic of log.topics()) {
@@ -208,9 +211,14 @@ class Conductor implements Worker {
       await running.runner.stop();
     }
     if (input.error) {
+      // Somebody has resumed it: its tables are tried again.
+      if (this.#refused.has(name) && row.state !== 'failed')
+        for (const source of input.sources) this.#sources.get(source)?.runner.resume();
+      this.#refused.add(name);
       await this.#writeState(name, 'failed', input.error);
       return;
     }
+    this.#refused.delete(name);
     if (input.tables.length === 0) {
       if (row.state !== 'snapshotting') await this.#writeState(name, 'snapshotting', null);
       return;

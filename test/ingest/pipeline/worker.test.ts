@@ -118,6 +118,26 @@ test('a table that is refused is set aside by name and the rest goes on; mended,
   await lands('w2.odd', [row(5, 'fine')]);
 });
 
+test('a table that fails in the stream is set aside until its pipeline is resumed, and then comes whole', async () => {
+  setup.history.create('public.odd', movie);
+  await setup.start();
+  await setup.addSource();
+  await setup.setPipeline('all', { from: ['s.public.movie'], table: 'w.{table}' });
+  await setup.setPipeline('odd', { from: ['s.public.odd'], table: 'w.{table}' });
+  await vi.waitFor(async () => expect(await setup.isLanded('w.odd')).toBe(true), waiting);
+  await vi.waitFor(async () => expect(await setup.isLanded('w.movie')).toBe(true), waiting);
+  setup.history.failNext = new DailiesError('value_unsupported', 'A value in a key cannot be carried.', {
+    details: { table: 's.public.odd', column: 'id' },
+  });
+  setup.history.commit(put(1, 'missed', 'public.odd'));
+  await reaches('odd', 'failed');
+  setup.history.commit(put(1, 'one'));
+  await lands('w.movie', [row(1, 'one')]);
+  await resumePipeline({ state: setup.test.state, who: system }, 'odd');
+  await lands('w.odd', [row(1, 'missed')]);
+  await reaches('odd', 'running');
+});
+
 test('an error that passes is tried again; a transaction that it cut shows nothing of its half and comes once', async () => {
   const keyless: Schema = { ...movie, key: [] };
   setup.history.create('public.a', keyless);
