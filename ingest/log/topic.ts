@@ -57,6 +57,8 @@ export class Topic {
     resolve(offsets: number[]): void;
     reject(error: unknown): void;
   }[] = [];
+  /** True while an append of what is queued stands in the line of writes. */
+  #isTurnTaken = false;
   pendingBytes = 0;
 
   constructor(options: { name: string; folder: string; isReader: boolean; now: () => Date }) {
@@ -80,14 +82,18 @@ export class Topic {
     const appended = new Promise<number[]>((resolve, reject) => {
       this.#queue.push({ bytes, batches, resolve, reject });
     });
-    // Whatever is queued when the commit before it ends goes into one commit.
-    void this.#write(() => this.#appendQueued());
+    // Whatever is queued when the commit before it ends goes into one commit: one turn in the line serves all of it.
+    if (!this.#isTurnTaken) {
+      this.#isTurnTaken = true;
+      void this.#write(() => this.#appendQueued());
+    }
     return appended.finally(() => {
       this.pendingBytes -= size;
     });
   }
 
   async #appendQueued(): Promise<void> {
+    this.#isTurnTaken = false;
     const queued = this.#queue;
     if (queued.length === 0) return;
     this.#queue = [];
