@@ -130,17 +130,22 @@ export async function query(
   const cancel = () =>
     void client.json('DELETE', address).catch((error: Error) => process.stderr.write(`${error.message}\n`));
   signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
   const document = await untilEnded(client, address);
   signal.removeEventListener('abort', cancel);
   if (document.state !== 'succeeded') {
     throw new DailiesError('sql_invalid', problemText(document));
   }
   if (flags.format === 'csv' || flags.format === 'parquet') {
-    await pipeline(await client.stream(`${address}/result.${flags.format}`, '*/*'), process.stdout, { end: false });
+    await pipeline(await client.stream(`${address}/result.${flags.format}`, '*/*'), process.stdout, {
+      end: false,
+      signal,
+    });
     return;
   }
   const rows: unknown[][] = [];
   for (let offset = 0; offset < Number(document.rowCount); offset += pageRows) {
+    signal.throwIfAborted();
     const page = await client.json<{ rows: unknown[][] }>('GET', `${address}/rows?offset=${offset}&limit=${pageRows}`);
     rows.push(...page.rows);
   }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Environment, readEnvironment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
@@ -16,6 +17,9 @@ export interface ServeOptions {
 }
 
 const studioReady = z.object({ sheets: z.string(), airtable: z.string(), env: z.record(z.string(), z.string()) });
+
+/** How long SIGTERM waits for a start that it has met half-way. */
+const startGraceMs = 15_000;
 
 const report = (line: string) => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 
@@ -41,8 +45,8 @@ export async function serve(options: ServeOptions): Promise<void> {
       const reason = await Promise.race([running.failed, asked]);
       if (reason !== null) throw new DailiesError('internal', reason);
     } else {
-      // What is still starting cleans up after itself or is in `stops` once it has started.
-      await starting.catch(() => undefined);
+      // What is still starting cleans up after itself or is in `stops` once it has started; else it ends with this process.
+      await Promise.race([starting.catch(() => undefined), pause(startGraceMs)]);
     }
   } finally {
     for (const stop of stops.splice(0).reverse()) await stop();
