@@ -70,6 +70,9 @@ function snapshotAt(metadata: TableMetadata, at: ScanTime): Snapshot {
   );
 }
 
+/** DuckDB's own name for it, `filename`, is one that tables have, too. */
+const fileColumn = '__dailies_filename';
+
 /** Files with few rows are masked together by an anti join; larger ones each by a bit mask, which is cheaper a row. */
 const smallFileRows = 50_000;
 
@@ -104,10 +107,13 @@ function emptySql(schema: Schema): string {
 
 function antiJoin(files: readonly LiveFile[], columns: string, schema: Schema, ids: readonly number[]): string {
   const deletes = [...new Set(files.flatMap((file) => file.deletes.map((entry) => filePath(entry.file.location))))];
-  const source = readParquet(files.map(dataPath), schema, ids, ['filename = true', 'file_row_number = true']);
+  const source = readParquet(files.map(dataPath), schema, ids, [
+    `filename = ${literal(fileColumn)}`,
+    'file_row_number = true',
+  ]);
   // Locations and local paths name the same file with or without the scheme.
   const path = "regexp_replace(deleted.file_path, '^file:(//)?/', '/')";
-  return `SELECT ${columns} FROM ${source} AS data WHERE NOT EXISTS (SELECT 1 FROM read_parquet(${pathList(deletes)}) AS deleted WHERE ${path} = data.filename AND deleted.pos = data.file_row_number)`;
+  return `SELECT ${columns} FROM ${source} AS data WHERE NOT EXISTS (SELECT 1 FROM read_parquet(${pathList(deletes)}) AS deleted WHERE ${path} = data.${fileColumn} AND deleted.pos = data.file_row_number)`;
 }
 
 function bitMask(file: LiveFile, columns: string, schema: Schema, ids: readonly number[]): string {

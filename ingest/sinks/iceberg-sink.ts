@@ -72,7 +72,7 @@ export class IcebergSink implements Sink {
 
   async beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void> {
     const { writer } = await this.#open(table, signal);
-    refuseNamesByCase(table, schema);
+    refuseNames(table, schema);
     await writer.beginReplacement(schema);
   }
 
@@ -82,7 +82,7 @@ export class IcebergSink implements Sink {
       await appendSnapshotRows(writer, changes);
       return;
     }
-    refuseNamesByCase(changes.table, changes.schema);
+    refuseNames(changes.table, changes.schema);
     await writer.evolve(changes.schema);
     const isKeyless = changes.schema.key.length === 0;
     for (const event of changes.events) {
@@ -251,9 +251,17 @@ function freshness(position: PipelinePosition): Date | null {
   return oldest === null ? null : new Date(Number(oldest / 1000n));
 }
 
-/** Engines that take names without their case cannot tell such columns apart. */
-function refuseNamesByCase(table: string, schema: Schema): void {
+/** Engines that take names without their case cannot tell some columns apart, and ours has one name for itself. */
+function refuseNames(table: string, schema: Schema): void {
   const seen = new Map<string, string>();
+  const reserved = schema.fields.find(({ name }) => name.toLowerCase() === 'file_row_number');
+  if (reserved) {
+    throw new DailiesError(
+      'schema_incompatible',
+      `The column "${reserved.name}" of ${table} has a name that files of rows cannot be read with. Project it under another name.`,
+      { details: { table, columns: [reserved.name] } },
+    );
+  }
   for (const { name } of schema.fields) {
     const other = seen.get(name.toLowerCase());
     if (other !== undefined) {

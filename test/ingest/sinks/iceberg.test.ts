@@ -22,6 +22,29 @@ describe('a table with a key', () => {
     await sink.close();
   });
 
+  test('has columns of any name but one, which is refused', async () => {
+    await using warehouse = await createWarehouse();
+    const sink = openSink(warehouse);
+    const odd = schemaOf({ id: 'long', filename: 'string', 'a"b': 'string' }, ['id']);
+    await snapshot(sink, odd, [
+      [1n, 'a', 'x'],
+      [2n, 'b', 'y'],
+    ]);
+    await sink.commit(position(1), signal);
+    await sink.write(
+      changesOf(odd, [
+        { op: 'u', after: [1n, 'c', UNKNOWN] },
+        { op: 'd', before: [2n, UNKNOWN, UNKNOWN] },
+      ]),
+      signal,
+    );
+    await sink.commit(position(2), signal);
+    expect(await warehouse.read(name)).toEqual([[1n, 'c', 'x']]);
+    const refused = schemaOf({ id: 'long', file_row_number: 'string' }, ['id']);
+    await expect(sink.write(changesOf(refused, []), signal)).rejects.toThrow(/"file_row_number" of production/);
+    await sink.close();
+  });
+
   test('follows inserts, updates, deletes, key changes and truncates, the position with them', async () => {
     await using warehouse = await createWarehouse();
     let sink = openSink(warehouse);
