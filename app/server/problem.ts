@@ -1,4 +1,5 @@
 import { DailiesError, type ErrorCode, type ErrorRecord } from '#catalog/error.ts';
+import { stateError } from '#catalog/state/state-error.ts';
 
 /** Every error code as an HTTP status and a title. */
 const statuses: Readonly<Record<ErrorCode, readonly [status: number, title: string]>> = {
@@ -84,9 +85,13 @@ function problem(error: ErrorRecord, [status, title]: readonly [status: number, 
 export function presentable(thrown: unknown, tellFault: (error: unknown) => void): ErrorRecord {
   if (thrown instanceof DailiesError && thrown.code !== 'internal') return thrown.toJSON();
   tellFault(thrown);
-  return {
-    code: 'internal',
-    message: 'Dailies met a fault of its own. Its log says more; try again in a moment.',
-    details: {},
-  };
+  return unforeseen(thrown).toJSON();
+}
+
+/** What is told of an error that nobody foresaw: not its own words, which may hold values. */
+export function unforeseen(cause: unknown): DailiesError {
+  if (stateError(cause).code === 'timeout')
+    return new DailiesError('timeout', 'The state database does not answer. Try again in a moment.', { cause });
+  const message = 'Dailies met a fault of its own. Its log says more; try again in a moment.';
+  return new DailiesError('internal', message, { cause });
 }

@@ -1,6 +1,7 @@
 import { initTRPC, TRPCError } from '@trpc/server';
 import superjson from 'superjson';
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
+import { unforeseen } from '../problem.ts';
 import type { PageContext } from './page-context.ts';
 
 const t = initTRPC.context<PageContext>().create({
@@ -20,7 +21,7 @@ export const openProcedure = t.procedure.use(async ({ next }) => {
   const cause = result.error.cause;
   // A refusal by tRPC itself (unknown path, bad input) has no cause of ours and stays as it is.
   if (cause === undefined || result.error.code === 'BAD_REQUEST') return result;
-  const error = cause instanceof DailiesError ? cause : fault(cause);
+  const error = cause instanceof DailiesError ? cause : unforeseen(cause);
   throw new TRPCError({ code: trpcCode(error.code), message: error.message, cause: error });
 });
 
@@ -34,13 +35,6 @@ export const procedure = openProcedure.use(({ ctx, next }) => {
   }
   return next({ ctx: { ...ctx, who: ctx.who, scope: { ...ctx.deps, who: ctx.who } } });
 });
-
-/** What was not foreseen is told without its words, which may hold values; the server logs them. */
-function fault(cause: unknown): DailiesError {
-  return new DailiesError('internal', 'Dailies met a fault of its own. Its log says more; try again in a moment.', {
-    cause,
-  });
-}
 
 function trpcCode(code: ErrorCode): TRPCError['code'] {
   switch (code) {
