@@ -157,3 +157,22 @@ function anonymousMiB(pid: number): number {
   if (!fs.existsSync(file)) return 0;
   return Math.round(Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync(file, 'utf8'))?.[1] ?? '0') / 1024);
 }
+
+/** Highest resident memory of each child of this process whose command line has `part`. */
+export function childPeaks(part: string): number[] {
+  return fs
+    .readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+        if (Number(/PPid:\s+(\d+)/.exec(status)?.[1]) !== process.pid) return [];
+        if (!fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(part)) return [];
+        return [Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? '0') / 1024)];
+      } catch (error) {
+        // It ended between the two looks.
+        if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+        throw error;
+      }
+    });
+}

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { system } from '#catalog/access/principal.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
-import { type BenchProduct, percentile } from './bench-product.ts';
+import { type BenchProduct, childPeaks, percentile } from './bench-product.ts';
 
 /** A result as large as the table: first rows, all of it pageable, a page in its middle, the CSV. */
 export async function benchResult(product: BenchProduct): Promise<Record<string, string | number>> {
@@ -17,7 +17,12 @@ export async function benchResult(product: BenchProduct): Promise<Record<string,
     const { id } = await queries.submit({ sql: 'SELECT * FROM bench.film', origin: 'api' }, system);
     while ((await queries.rows(id, system, 0, 1)).length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
     const firstMs = performance.now() - startedAt;
+    let peakMiB = 0;
+    const sampling = setInterval(() => {
+      peakMiB = Math.max(peakMiB, ...childPeaks('query-child'));
+    }, 50);
     const end = await queries.wait(id, system, AbortSignal.timeout(120_000));
+    clearInterval(sampling);
     const allMs = performance.now() - startedAt;
     const pages: number[] = [];
     for (let page = 0; page < 20; page++) {
@@ -29,6 +34,7 @@ export async function benchResult(product: BenchProduct): Promise<Record<string,
     await queries.resultFile(id, system, 'csv');
     return {
       rows: Number(end.rowCount),
+      'query process peak MiB': peakMiB,
       'first rows ms': Math.round(firstMs),
       'pageable ms': Math.round(allMs),
       'page of 500 p95 ms': Math.round(percentile(pages, 0.95)),
