@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { text as readText } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { z } from 'zod';
 import { readEnvironment } from '#catalog/environment.ts';
 import { toDailiesError } from '#catalog/error.ts';
+import { isoInstant } from '#catalog/query/iso-instant.ts';
 import { type Client, connect } from './client.ts';
 import * as commands from './commands.ts';
 import { serve } from './serve.ts';
@@ -137,8 +137,8 @@ function readRate(text: string): number {
 }
 
 function readTime(text: string): string {
-  const { success } = z.iso.datetime({ offset: true }).safeParse(text);
-  if (!success) throw new InvalidArgumentError('It is ISO 8601 with a zone, as in 2026-01-31T09:00:00Z.');
+  if (!isoInstant.safeParse(text).success)
+    throw new InvalidArgumentError('It is ISO 8601 with a zone, as in 2026-01-31T09:00:00Z.');
   return text;
 }
 

@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { DailiesError } from '#catalog/error.ts';
+import { isoInstant } from '#catalog/query/iso-instant.ts';
 import { parseInput } from '#catalog/services/parse-input.ts';
 import { requireCaller } from '../caller.ts';
 import { json, noContent, readJson } from '../http-message.ts';
@@ -9,7 +10,7 @@ import type { Call, Route } from '../route.ts';
 const submission = z.strictObject({
   sql: z.string().min(1, 'is empty'),
   parameters: z.record(z.string(), z.unknown()).optional(),
-  asOf: z.iso.datetime({ offset: true, error: 'must be ISO 8601 with a zone, as in 2026-01-31T09:00:00Z' }).optional(),
+  asOf: isoInstant.optional(),
 });
 
 const page = z.strictObject({

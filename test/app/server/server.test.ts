@@ -202,6 +202,8 @@ describe('the HTTP server', () => {
     expect((await fetch(`${base}/api/v1/queries/${id}`, { headers: asOwner })).status).toBe(404);
     const zone = await post('/api/v1/queries', { sql: 'SELECT 1', asOf: '2026-01-01T00:00:00' }, analyst);
     expect((await zone.json()).detail).toMatch(/asOf: must be ISO 8601 with a zone/);
+    const minute = await post('/api/v1/queries', { sql: 'SELECT 1', asOf: '2026-01-01T00:00+01:00' }, analyst);
+    expect(minute.status).toBe(201);
   });
 
   it('answers the catalog’s graph', async () => {
