@@ -4,7 +4,7 @@ import { UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Batch } from '../../event.ts';
 import type { ChangesRequest } from '../../source.ts';
 import { checkServer, checkTables } from './check.ts';
-import { connect, databaseError, rowsOf } from './connection.ts';
+import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
 import { parseLsn } from './lsn.ts';
@@ -22,6 +22,7 @@ import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const identityEveryMs = 5_000;
+const pingsPerSilence = 8;
 
 /** The snapshot of a temporary slot, waiting for the stream to come to its position. */
 interface SnapshotRound {
@@ -58,6 +59,8 @@ export class ChangeSession {
   #stream: ReplicationStream | null = null;
   #control: pg.Client | null = null;
   #watch: NodeJS.Timeout | null = null;
+  #ping: NodeJS.Timeout | null = null;
+  readonly #silentMs: number;
   #isWatching = false;
   /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
@@ -68,7 +71,10 @@ export class ChangeSession {
     request: ChangesRequest;
     source: string;
     signal: AbortSignal;
+    /** A server that has not answered for so long is given up, whatever its connections say. */
+    silentMs: number;
   }) {
+    this.#silentMs = options.silentMs;
     this.#url = options.url;
     this.#names = options.names;
     this.#request = options.request;
@@ -81,6 +87,7 @@ export class ChangeSession {
     const stop = () => {
       this.#stream?.close();
       if (this.#watch) clearInterval(this.#watch);
+      if (this.#ping) clearInterval(this.#ping);
       for (const client of this.#clients) void client.end();
     };
     this.#signal.addEventListener('abort', stop, { once: true });
@@ -110,6 +117,8 @@ export class ChangeSession {
     const control = await this.#connect('query');
     this.#control = control;
     const tables = await this.#prepare(control);
+    // From here on nothing on it waits for anybody's lock.
+    this.#listenForLife(control);
     const identities = new IdentityWatch(tables);
     const { from } = this.#request;
     let owed: SourceTable[];
@@ -172,6 +181,26 @@ export class ChangeSession {
       this.#request.from === null || this.#request.tables.get(table)?.snapshot === true;
     this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
     return tables;
+  }
+
+  /**
+   * A host that froze or fell off the network ends no connection: without an answer in time all are cut, so that whoever
+   * waits for one hears of it.
+   */
+  #listenForLife(control: pg.Client): void {
+    let askedMs: number | null = null;
+    const answered = () => {
+      askedMs = null;
+    };
+    this.#ping = setInterval(() => {
+      if (askedMs === null) {
+        askedMs = performance.now();
+        // A failure is told by the next statement that needs the connection.
+        control.query('SELECT').then(answered, answered);
+      } else if (performance.now() - askedMs > this.#silentMs) {
+        for (const client of this.#clients) wire(client).stream.destroy();
+      }
+    }, this.#silentMs / pingsPerSilence);
   }
 
   /** Moves a table at once to the publication where it belongs, then has the source begin anew, which reads it again. */

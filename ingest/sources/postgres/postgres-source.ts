@@ -6,7 +6,7 @@ import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps }
 import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
 import type { TypeRow } from './column-type.ts';
-import { connect, databaseError, rowsOf } from './connection.ts';
+import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables } from './discovery.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import { type ServerNames, serverNames } from './names.ts';
@@ -15,6 +15,9 @@ import { readRowsByKey } from './read-rows.ts';
 import { serverHead } from './server-head.ts';
 import { dropSlot } from './slot.ts';
 import { notesOf, refusalOf, type ShapeContext, tableRelation } from './table-shape.ts';
+
+const endWithinMs = 2_000;
+const patientMs = 600_000;
 
 export interface PostgresConfig {
   url: string;
@@ -28,10 +31,12 @@ export class PostgresSource implements Source {
   readonly #names: ServerNames;
   readonly #types = new Map<number, TypeRow>();
   readonly #closing = new AbortController();
+  readonly #silentMs: number;
   #query: Promise<pg.Client> | null = null;
   #session: ChangeSession | null = null;
 
-  constructor(config: PostgresConfig, deps: SourceDeps) {
+  constructor(config: PostgresConfig, deps: SourceDeps, silentMs = 60_000) {
+    this.#silentMs = silentMs;
     this.#config = config;
     this.#name = deps.name;
     this.#names = serverNames(deps.name);
@@ -69,6 +74,7 @@ export class PostgresSource implements Source {
       names: this.#names,
       request,
       source: this.#name,
+      silentMs: this.#silentMs,
       signal: AbortSignal.any([signal, this.#closing.signal]),
     });
     this.#session = session;
@@ -93,21 +99,27 @@ export class PostgresSource implements Source {
   }
 
   async readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>> {
-    return this.#withClient(signal, async (client) => {
+    const read = async (client: pg.Client) => {
       const prefix = `${this.#name}.`;
       const name = table.startsWith(prefix) ? table.slice(prefix.length) : table;
       const [found] = await findTables(client, [name], true);
-      if (!found) return new Map();
+      if (!found) return new Map<number, Row>();
       const relation = await tableRelation(client, found, await this.#context(client));
       return readRowsByKey(client, found, relation, schema, keys);
-    });
+    };
+    // A table that is being altered keeps its readers waiting.
+    return this.#withClient(signal, read, patientMs);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     const client = await this.#query?.catch(() => null);
     this.#query = null;
-    await client?.end();
+    if (!client) return;
+    // A server that is silent would never agree to the end.
+    const cut = setTimeout(() => wire(client).stream.destroy(), endWithinMs);
+    await client.end();
+    clearTimeout(cut);
   }
 
   async drop(signal: AbortSignal): Promise<void> {
@@ -128,15 +140,22 @@ export class PostgresSource implements Source {
   }
 
   /** One connection for all that is asked beside the stream; made anew after it broke. */
-  async #withClient<T>(signal: AbortSignal, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  async #withClient<T>(
+    signal: AbortSignal,
+    use: (client: pg.Client) => Promise<T>,
+    withinMs = this.#silentMs,
+  ): Promise<T> {
     signal.throwIfAborted();
     this.#query ??= this.#open();
     const client = await unlessAborted(this.#query, signal);
+    const cut = setTimeout(() => wire(client).stream.destroy(), withinMs);
     try {
       return await unlessAborted(use(client), signal);
     } catch (error) {
       signal.throwIfAborted();
       throw databaseError(error);
+    } finally {
+      clearTimeout(cut);
     }
   }
 
