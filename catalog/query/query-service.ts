@@ -116,7 +116,14 @@ export class QueryService {
     const query = this.#newQuery(request, who);
     await this.#store.begin(query.id);
     const { id, owner, sql, asOf, createdAt } = query;
-    await this.#records.create({ id, owner, sql, asOf, createdAt, origin: request.origin }, request.parameters ?? {});
+    const { origin, parameters = {} } = request;
+    try {
+      await this.#records.create({ id, owner, sql, asOf, createdAt, origin }, parameters);
+    } catch (cause) {
+      // Its folder is nobody's: as that of a query that has ended it goes with the oldest.
+      await this.#store.end(id);
+      throw cause;
+    }
     this.#active.set(id, query);
     this.#queue.push(query);
     this.#startNext();

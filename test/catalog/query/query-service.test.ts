@@ -311,6 +311,13 @@ describe('the service', () => {
     });
   });
 
+  test('a query that cannot be stored leaves no folder that is worked on', async () => {
+    await using fixture = await openQueries({});
+    await expect(fixture.run("SELECT '\0'")).rejects.toThrow();
+    const [id] = fs.readdirSync(path.join(fixture.dir, 'results')).filter((name) => !name.startsWith('.'));
+    expect(fs.readdirSync(path.join(fixture.dir, 'results', id ?? ''))).toEqual([]);
+  });
+
   test('queues beyond its limit; what waits can be cancelled', async () => {
     await using narrow = await openQueries({}, { concurrent: 1, queued: 2 });
     const submit = async (sql: string) => (await narrow.service.submit({ sql, origin: 'api' }, ana)).id;
