@@ -266,8 +266,11 @@ export class SourceRunner {
       const isSame = now.length === known.length && now.every((table) => known.includes(table));
       if (!isSame && this.#snapshotting.size === 0) this.#restart.abort();
     } catch (thrown) {
-      if (!signal.aborted)
-        this.#deps.report(`source ${this.name}: its tables could not be listed: ${stateError(thrown).message}`);
+      if (signal.aborted) return;
+      const error = stateError(thrown);
+      this.#deps.report(`source ${this.name}: its tables could not be listed: ${error.message}`);
+      // A table that was dropped or renamed under us: the others go on, and somebody has to know.
+      if (error.code === 'table_unknown') await this.#writeError(error, false);
     }
   }
 
