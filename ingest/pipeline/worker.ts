@@ -264,7 +264,7 @@ class Conductor implements Worker {
   async #listen(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      const client = new pg.Client({ connectionString: this.#deps.databaseUrl });
+      const client = new pg.Client({ connectionString: this.#deps.databaseUrl, connectionTimeoutMillis: 10_000 });
       const ended = new AbortController();
       client.on('error', () => ended.abort());
       client.on('end', () => ended.abort());

@@ -39,7 +39,7 @@ export class IdentityWatch {
 const replacedQuery = `
 SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN unnest($1::oid[], $2::text[]) w (oid, name) ON w.name = n.nspname || '.' || c.relname AND w.oid <> c.oid
- WHERE c.relkind IN ('r', 'p') LIMIT 1`;
+ WHERE c.relkind IN ('r', 'p') AND position('.' in n.nspname) = 0 LIMIT 1`;
 
 const signatureQuery = `
 SELECT md5(string_agg(concat(c.oid, c.relreplident, (
