@@ -28,7 +28,7 @@ export function newTable(name: string, warehouse: string): TableBase {
       'write.delete.mode': 'merge-on-read',
       'write.update.mode': 'merge-on-read',
       'write.merge.mode': 'merge-on-read',
-      'write.metadata.previous-versions-max': '100',
+      'write.metadata.previous-versions-max': '20',
       'write.metadata.delete-after-commit.enabled': 'true',
     },
     snapshots: [],

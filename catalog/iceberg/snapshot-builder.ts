@@ -17,7 +17,7 @@ import {
 /** Manifests of data files are merged beyond this many, those of deletes (rewritten often) beyond a tenth. */
 const maxDataManifests = 100;
 const maxDeleteManifests = 10;
-const maxPreviousMetadata = 100;
+const maxPreviousMetadata = 20;
 
 export type Operation = 'append' | 'overwrite' | 'delete' | 'replace';
 

@@ -62,7 +62,7 @@ export interface PreparedCommit {
 const maxStagedRows = 100_000;
 const maxStagedBytes = 64 << 20;
 
-const defaultRetention: Retention = { minSnapshots: 100, maxSnapshots: 1000, maxAgeMs: 15 * 60_000 };
+const defaultRetention: Retention = { minSnapshots: 100, maxSnapshots: 500, maxAgeMs: 15 * 60_000 };
 /** Files stay on disk this long after the last snapshot that needs them, for queries that still run. */
 const garbageGraceMs = 10 * 60_000;
 const sweepEveryMs = 30_000;
