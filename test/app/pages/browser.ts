@@ -12,6 +12,7 @@ import { freePort } from '#catalog/state/embedded-postgres.ts';
 import type { State } from '#catalog/state/state.ts';
 import { destinations } from '#connectors/modules.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
+import { findEngine } from '#test/fixtures/engine.ts';
 import { createState } from '#test/fixtures/postgres.ts';
 
 export interface Product {
@@ -77,7 +78,7 @@ export async function startProduct({ isDemo, pages }: ProductOptions): Promise<P
     now: () => new Date(),
     report: () => undefined,
   });
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+  const browser = await chromium.launch({ executablePath: findEngine('chromium') ?? '', args: ['--no-sandbox'] });
   const strangers: string[] = [];
   const complaints: string[] = [];
   return {

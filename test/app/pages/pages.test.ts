@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeWith } from '#test/fixtures/engine.ts';
 import { type Product, startPages, startProduct } from './browser.ts';
 import { deals, landTable, movies } from './landed-tables.ts';
 
@@ -14,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(() => pages?.close());
 
-describe('pages over landed tables', () => {
+describeWith('chromium', 'pages over landed tables', () => {
   let product: Product;
 
   beforeAll(async () => {
@@ -172,7 +173,7 @@ describe('pages over landed tables', () => {
   });
 });
 
-describe('pages of a product without the sample studio', () => {
+describeWith('chromium', 'pages of a product without the sample studio', () => {
   let product: Product;
 
   beforeAll(async () => {

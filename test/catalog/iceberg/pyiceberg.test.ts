@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Row } from '#catalog/schemas/schema.ts';
+import { describeWith } from '#test/fixtures/engine.ts';
 import { changesOf, openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';
 import { everyType, everyTypeRows } from './every-type.ts';
-import { hasPyIceberg, printedRows, readWithPyIceberg } from './pyiceberg.ts';
+import { printedRows, readWithPyIceberg } from './pyiceberg.ts';
 import { createWarehouse, schemaOf, sorted } from './warehouse.ts';
 
 const name = 'production.movie';
@@ -11,7 +12,7 @@ function byText(rows: unknown[][]): string[] {
   return rows.map((row) => JSON.stringify(row)).sort();
 }
 
-describe.skipIf(!hasPyIceberg())('PyIceberg through the REST catalog', () => {
+describeWith('pyiceberg', 'PyIceberg through the REST catalog', () => {
   test('reads every type, nulls and nested values as they were written', async () => {
     await using warehouse = await createWarehouse();
     const sink = openSink(warehouse);

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -7,17 +6,7 @@ import { promisify } from 'node:util';
 import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { icebergRest } from '#catalog/iceberg/rest.ts';
 import type { FieldType, Row, Schema, Value } from '#catalog/schemas/schema.ts';
-
-const python =
-  process.env.DAILIES_PYICEBERG_PYTHON ??
-  join(import.meta.dirname, '..', '..', 'engines', '.cache', 'pyiceberg', 'bin', 'python');
-
-/** False where PyIceberg is not installed (`test/engines/install`); in CI that is a failure. */
-export function hasPyIceberg(): boolean {
-  if (existsSync(python)) return true;
-  if (process.env.CI === 'true') throw new Error(`PyIceberg is not installed: there is no ${python}`);
-  return false;
-}
+import { findEngine } from '#test/fixtures/engine.ts';
 
 export interface PyIcebergTable {
   namespaces: string[];
@@ -36,6 +25,8 @@ export async function readWithPyIceberg(
   await using server = await serveCatalog(catalog);
   const script = join(import.meta.dirname, 'read_table.py');
   const parameters = [script, server.uri, name, ...(filter === undefined ? [] : [filter])];
+  const python = findEngine('pyiceberg');
+  if (python === null) throw new Error('PyIceberg is not installed: run test/engines/install pyiceberg.');
   const { stdout } = await promisify(execFile)(python, parameters, { maxBuffer: 1 << 28 });
   return JSON.parse(stdout) as PyIcebergTable;
 }
