@@ -6,6 +6,7 @@ import { DailiesError } from '#catalog/error.ts';
 import { firstAdminLink } from '#catalog/services/person/invite.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
 import { migrateState, openState } from '#catalog/state/state.ts';
+import { listenOnPort } from '../server/listen.ts';
 import { buildPages, root } from './build-pages.ts';
 import { lockHome } from './home-lock.ts';
 import { type ManagedProcess, startProcess } from './managed-process.ts';
@@ -111,18 +112,10 @@ async function migrate(url: string): Promise<void> {
   }
 }
 
-function refuseTakenPort({ host, port }: Environment): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.once('error', (cause: NodeJS.ErrnoException) => {
-      const message =
-        cause.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is taken: stop what listens there, or set DAILIES_PORT to another.`
-          : `Dailies cannot listen on ${host}:${port} (${cause.code}): check DAILIES_HOST and DAILIES_PORT.`;
-      reject(new DailiesError('port_in_use', message, { cause, details: { host, port } }));
-    });
-    probe.listen(port, host, () => probe.close(() => resolve()));
-  });
+async function refuseTakenPort({ host, port }: Environment): Promise<void> {
+  const probe = net.createServer();
+  await listenOnPort(probe, host, port);
+  await new Promise((resolve) => probe.close(resolve));
 }
 
 /** The pages come built by `prepare`; where that was skipped, it is done now. */

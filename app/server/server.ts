@@ -2,9 +2,9 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { SignIn } from '#catalog/access/sign-in.ts';
 import { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
-import { DailiesError } from '#catalog/error.ts';
 import { CatalogIndex } from '#catalog/search/catalog-index.ts';
 import { createDispatcher } from './dispatch.ts';
+import { listen, listenOnPort } from './listen.ts';
 import type { ServerDeps, ServerOptions } from './server-deps.ts';
 import { socketPath } from './socket-path.ts';
 
@@ -62,36 +62,6 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
       await rm(path, { force: true });
     },
   };
-}
-
-async function listenOnPort(server: Server, host: string, port: number): Promise<void> {
-  try {
-    await listen(server, { host, port });
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const details = { host, port };
-    if (code === 'EADDRINUSE')
-      throw new DailiesError(
-        'port_in_use',
-        `Port ${port} of ${host} is taken: stop what listens there, or set DAILIES_PORT to another.`,
-        { cause, details },
-      );
-    throw new DailiesError(
-      'environment_invalid',
-      `Dailies cannot listen on ${host}:${port} (${code}): check DAILIES_HOST and DAILIES_PORT.`,
-      { cause, details },
-    );
-  }
-}
-
-function listen(server: Server, where: { host: string; port: number } | { path: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 function closeServer(server: Server): Promise<void> {
