@@ -1,6 +1,5 @@
 import { DailiesError } from '../error.ts';
-import { ChildPool, type QueryChild } from './child-pool.ts';
-import { defaultLimits } from './query-limits.ts';
+import type { QueryChild } from './child-pool.ts';
 import { StatementError } from './query-problem.ts';
 import { lookUpTables, type TableNames } from './table-lookup.ts';
 
@@ -13,17 +12,10 @@ export interface Described {
   parameters: string[];
 }
 
-/** What a statement would read and take, asked of a process of its own. Throws `sql_invalid` and `sql_refused` with their place. */
-export async function describeSql(sql: string, catalog: TableNames): Promise<Described> {
-  const pool = new ChildPool({ memoryBytes: defaultLimits.memoryBytes, threads: 1, size: 0, cwd: '/' });
-  try {
-    return await describeIn(await pool.acquire(), sql, catalog, false);
-  } finally {
-    await pool.close();
-  }
-}
-
-/** The same in a given process. With `mayLackTables` names of tables that do not exist (yet) are given as they stand. */
+/**
+ * What a statement would read and take, asked of a process. With `mayLackTables` names of tables that do not exist (yet) are
+ * given as they stand. Throws `sql_invalid` and `sql_refused` with their place.
+ */
 export async function describeIn(
   child: QueryChild,
   sql: string,

@@ -2,10 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Principal } from '#catalog/access/principal.ts';
-import { describeSql } from '#catalog/query/describe-sql.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
-import { ana, ben, openQueries, type QueryFixture, writeTables } from './query-fixture.ts';
+import { ana, ben, openQueries, type QueryFixture } from './query-fixture.ts';
 
 /** A condition is waited for however slow the machine. */
 const patient = { timeout: 100_000, interval: 50 };
@@ -299,11 +298,6 @@ describe('the service', () => {
       'WITH a AS (SELECT * FROM production.movie) SELECT * FROM a, Big.Numbers WHERE a.id = :id AND title = :title';
     const expected = { reads: ['production.movie', 'big.numbers'], parameters: ['id', 'title'] };
     expect(await queries.service.describe(sql)).toEqual(expected);
-    const { catalog } = await writeTables(path.join(queries.dir, 'other'), {
-      'production.movie': 'SELECT 1',
-      'big.numbers': 'SELECT 1',
-    });
-    expect(await describeSql(sql, catalog)).toEqual(expected);
     await expect(queries.service.describe('DROP TABLE x')).rejects.toMatchObject({ code: 'sql_refused' });
     await expect(queries.service.describe('SELECT 1 FROM\n nope.x')).rejects.toMatchObject({
       code: 'sql_invalid',
