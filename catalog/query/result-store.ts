@@ -45,8 +45,8 @@ export class ResultStore {
   /** `gone` where there is no folder, `idle` where nobody works on it (any more). */
   async stateOf(id: string): Promise<'working' | 'idle' | 'gone'> {
     const dir = this.pathOf(id);
-    const mark = await fs.readFile(path.join(dir, 'process'), 'utf8').catch(() => null);
-    if (mark === null) return (await fs.stat(dir).catch(() => null)) === null ? 'gone' : 'idle';
+    const mark = await fs.readFile(path.join(dir, 'process'), 'utf8').catch(unlessGone(null));
+    if (mark === null) return (await fs.stat(dir).catch(unlessGone(null))) === null ? 'gone' : 'idle';
     return (await isAlive(mark)) ? 'working' : 'idle';
   }
 
@@ -69,19 +69,28 @@ export class ResultStore {
   }
 
   async #ids(): Promise<string[]> {
-    const names = await fs.readdir(this.dir).catch(() => []);
+    const names = await fs.readdir(this.dir).catch(unlessGone([]));
     return names.filter((name) => /^[0-9a-f-]{36}$/.test(name));
   }
+}
+
+/** Others remove results too: what is gone when it is looked at was not there. Any other error is one. */
+function unlessGone<T>(instead: T): (thrown: unknown) => T {
+  return (thrown) => {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return instead;
+    throw thrown;
+  };
 }
 
 async function measure(dir: string): Promise<{ bytes: number; changedMs: number }> {
   let bytes = 0;
   let changedMs = 0;
-  for (const entry of await fs.readdir(dir, { recursive: true, withFileTypes: true }).catch(() => [])) {
-    const stat = await fs.stat(path.join(entry.parentPath, entry.name)).catch(() => null);
+  for (const entry of await fs.readdir(dir, { recursive: true, withFileTypes: true }).catch(unlessGone([]))) {
+    const stat = await fs.stat(path.join(entry.parentPath, entry.name)).catch(unlessGone(null));
     if (stat?.isFile()) bytes += stat.size;
   }
-  const stat = await fs.stat(dir).catch(() => null);
+  const stat = await fs.stat(dir).catch(unlessGone(null));
   changedMs = stat?.mtimeMs ?? 0;
   return { bytes, changedMs };
 }
@@ -103,6 +112,6 @@ async function isAlive(mark: string): Promise<boolean> {
 
 /** Field 22 of proc_pid_stat(5); empty where there is no /proc. */
 async function startTime(pid: number): Promise<string> {
-  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(unlessGone(''));
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }
