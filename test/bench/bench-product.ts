@@ -12,6 +12,7 @@ import { startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
 import { migrateState, openState, type State } from '#catalog/state/state.ts';
 import { destinations } from '#connectors/modules.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
+import { parseLsn } from '#ingest/sources/postgres/lsn.ts';
 
 /** A worker on a home of its own, over a Postgres that is its source and holds its state; no pages, no sample studio. */
 export interface BenchProduct {
@@ -102,7 +103,8 @@ export async function startBenchProduct(): Promise<BenchProduct> {
         const positions = sinkRows.map(
           (row) => (row.position as { bench?: { position: string } } | null)?.bench?.position,
         );
-        if (positions.length > 0 && positions.every((at) => at !== undefined && lsn(at) >= lsn(target))) return;
+        if (positions.length > 0 && positions.every((at) => at !== undefined && parseLsn(at) >= parseLsn(target)))
+          return;
         const failed = await state.pipeline.findFirst({ where: { state: 'failed' } });
         if (failed !== null) throw new Error(`the pipeline failed: ${JSON.stringify(failed.lastError)}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -117,11 +119,6 @@ export async function startBenchProduct(): Promise<BenchProduct> {
       fs.rmSync(home, { recursive: true, force: true });
     },
   };
-}
-
-function lsn(text: string): bigint {
-  const [high = '0', low = '0'] = text.split('/');
-  return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
 }
 
 /** From /proc: user and system time of the process and its ended children; Linux only. */
