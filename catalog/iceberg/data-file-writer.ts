@@ -10,8 +10,9 @@ import { DailiesError } from '../error.ts';
 import type { Field, FieldType, Schema, Value } from '../schemas/schema.ts';
 import { encodeBound } from './bounds.ts';
 import { duckdbType, duckdbTypeName, identifier, literal, toDuckdb } from './duckdb-values.ts';
-import { diskError, fileUri, syncPath } from './location.ts';
+import { diskError } from './location.ts';
 import type { DataFile } from './manifest.ts';
+import { newFile } from './storage.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
 
 /** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
@@ -74,11 +75,11 @@ export class DataFileWriter {
   }
 
   /** Writes the file and flushes it to disk; its folder is flushed by the caller. The writer is spent. */
-  async finish(path: string): Promise<DataFile> {
+  async finish(location: string): Promise<DataFile> {
     this.#flushChunk();
     this.#appender.closeSync();
     try {
-      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, path);
+      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, location);
     } finally {
       await this.#connection.run(`DROP TABLE ${this.#table}`);
     }
@@ -105,20 +106,21 @@ export async function copyToFile(
   connection: DuckDBConnection,
   select: string,
   { schema, iceberg }: FileSchema,
-  path: string,
+  location: string,
 ): Promise<DataFile> {
-  const copy = `COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
+  const target = newFile(location);
+  const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
   let row: readonly DuckDBValue[] | undefined;
   try {
     row = (await connection.runAndReadAll(copy)).getRows()[0];
-    await syncPath(path);
   } catch (thrown) {
-    throw diskError(thrown, path);
+    throw diskError(thrown, target.path);
   }
+  await target.finish();
   const [, count, sizeBytes, , statistics] = row ?? [];
   return {
     content: 'data',
-    location: fileUri(path),
+    location,
     recordCount: Number(count),
     sizeBytes: Number(sizeBytes),
     ...columnStatistics(statistics ?? null, schema, iceberg, Number(count)),

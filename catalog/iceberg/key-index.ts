@@ -33,7 +33,7 @@ export interface IndexStand {
  * are a row's hash followed by its place, so that equal rows stand side by side.
  *
  *   entries: key → file id (4 bytes), position (4 bytes)     files: id → location
- *   meta: stand                                              garbage: path → when it may be deleted
+ *   meta: stand                                              garbage: location → when it may be deleted
  */
 export class KeyIndex {
   readonly #root: RootDatabase<unknown, string>;

@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { DailiesError } from '../error.ts';
 
@@ -27,19 +27,6 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Writes a file that must not exist yet and flushes it to disk; its folder is flushed by the caller. */
-export async function writeFileSynced(path: string, bytes: string | Uint8Array): Promise<void> {
-  const handle = await open(path, 'wx');
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } catch (thrown) {
-    throw diskError(thrown, path);
-  } finally {
-    await handle.close();
-  }
-}
-
 /** A full disk said as such; anything else as it is. */
 export function diskError(thrown: unknown, path: string): unknown {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : null;
@@ -51,9 +38,4 @@ export function diskError(thrown: unknown, path: string): unknown {
   return new DailiesError('disk_full', `The disk that holds "${path}" is full. Free space and resume.`, {
     cause: thrown,
   });
-}
-
-/** Deletes files; those that are gone already are passed over. */
-export async function removeFiles(paths: readonly string[]): Promise<void> {
-  await Promise.all(paths.map((path) => rm(path, { force: true })));
 }

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { DailiesError } from '../error.ts';
 import { decodeContainer, encodeContainer } from './avro-container.ts';
 import { ByteCache } from './byte-cache.ts';
-import { filePath } from './location.ts';
 import type { ManifestEntry, ManifestReference } from './manifest.ts';
+import { readBytes } from './storage.ts';
 
 /** One manifest of a snapshot (iceberg.apache.org/spec, Manifest Lists). Counts are of files and of their rows. */
 export interface ManifestFile extends ManifestReference {
@@ -127,7 +126,7 @@ const cache = new ByteCache<readonly ManifestFile[]>(32 << 20);
 export async function readManifestList(location: string): Promise<readonly ManifestFile[]> {
   const cached = cache.get(location);
   if (cached) return cached;
-  const bytes = await readFile(filePath(location)).catch((thrown: unknown) => {
+  const bytes = await readBytes(location).catch((thrown: unknown) => {
     throw new DailiesError('table_corrupt', `The manifest list ${location} cannot be read.`, { cause: thrown });
   });
   const manifests = decodeContainer(bytes, location).records.map((record) => fromAvro(record as AvroManifestFile));

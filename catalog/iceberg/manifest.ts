@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { DailiesError } from '../error.ts';
 import { decodeContainer, encodeContainer } from './avro-container.ts';
 import { ByteCache } from './byte-cache.ts';
 import { printJson } from './json.ts';
-import { filePath } from './location.ts';
+import { readBytes } from './storage.ts';
 import type { IcebergSchema } from './table-metadata.ts';
 
 /*
@@ -175,7 +174,7 @@ export interface ManifestReference {
 export async function readManifest(manifest: ManifestReference): Promise<readonly ManifestEntry[]> {
   const cached = cache.get(manifest.location);
   if (cached) return cached;
-  const bytes = await readFile(filePath(manifest.location)).catch((thrown: unknown) => {
+  const bytes = await readBytes(manifest.location).catch((thrown: unknown) => {
     throw new DailiesError('table_corrupt', `The manifest ${manifest.location} cannot be read.`, { cause: thrown });
   });
   const { records } = decodeContainer(bytes, manifest.location);

@@ -38,7 +38,7 @@ export function newTable(name: string, warehouse: string): TableBase {
     'default-sort-order-id': 0,
     refs: {},
   };
-  return { folder, metadataLocation: null, metadata, manifests: [] };
+  return { metadataLocation: null, metadata, manifests: [] };
 }
 
 function folderName(name: string): string {

@@ -3,9 +3,9 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { encodeLong } from './bounds.ts';
 import { literal } from './duckdb-values.ts';
 import { deletePathFieldId, deletePositionFieldId } from './live-files.ts';
-import { filePath, fileUri, writeFileSynced } from './location.ts';
 import type { DataFile } from './manifest.ts';
 import { PositionSet } from './position-set.ts';
+import { holdLocal, writeBytes } from './storage.ts';
 
 /*
  * Position delete files (iceberg.apache.org/spec, Position Delete Files): Parquet with the columns file_path and pos, both
@@ -17,7 +17,7 @@ import { PositionSet } from './position-set.ts';
 export async function writePositionDeletes(
   dataLocation: string,
   deleted: PositionSet,
-  path: string,
+  location: string,
 ): Promise<DataFile> {
   const positions = deleted.toArray();
   const count = positions.length;
@@ -42,11 +42,11 @@ export async function writePositionDeletes(
     rowGroupSize: 1_000_000,
   });
   const bytes = new Uint8Array(buffer);
-  await writeFileSynced(path, bytes);
+  await writeBytes(location, bytes);
   const pathBound = Buffer.from(dataLocation);
   return {
     content: 'position-deletes',
-    location: fileUri(path),
+    location,
     recordCount: count,
     sizeBytes: bytes.length,
     columnSizes: new Map(),
@@ -80,7 +80,8 @@ export async function readPositionDeletes(
 ): Promise<PositionSet> {
   const deleted = new PositionSet(recordCount);
   if (deleteLocations.length === 0) return deleted;
-  const paths = deleteLocations.map((location) => literal(filePath(location))).join(', ');
+  using held = await holdLocal(deleteLocations);
+  const paths = held.paths.map(literal).join(', ');
   const result = await connection.stream(
     `SELECT pos FROM read_parquet([${paths}]) WHERE file_path = ${literal(dataLocation)}`,
   );

@@ -1,26 +1,26 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Schema, Value } from '../schemas/schema.ts';
 import { DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts';
-import { filePath, removeFiles } from './location.ts';
 import type { DataFile } from './manifest.ts';
 import type { SchemaState } from './schema-conversion.ts';
 import { estimateBytes } from './staged-rows.ts';
+import { removeFiles } from './storage.ts';
 
 /** The rows that will replace a table, written to data files as they come. */
 export class Replacement {
   readonly schema: Schema;
   readonly schemaState: SchemaState;
   readonly #connection: DuckDBConnection;
-  readonly #newPath: () => string;
+  readonly #newLocation: () => string;
   readonly #files: DataFile[] = [];
   #writer: DataFileWriter | null = null;
   #bytes = 0;
 
-  constructor(schema: Schema, schemaState: SchemaState, connection: DuckDBConnection, newPath: () => string) {
+  constructor(schema: Schema, schemaState: SchemaState, connection: DuckDBConnection, newLocation: () => string) {
     this.schema = schema;
     this.schemaState = schemaState;
     this.#connection = connection;
-    this.#newPath = newPath;
+    this.#newLocation = newLocation;
   }
 
   async append(row: readonly Value[]): Promise<void> {
@@ -42,7 +42,7 @@ export class Replacement {
     const writer = this.#writer;
     this.#writer = null;
     await writer?.abandon();
-    await removeFiles(this.#files.map((file) => filePath(file.location)));
+    await removeFiles(this.#files.map((file) => file.location));
   }
 
   async #close(): Promise<void> {
@@ -50,6 +50,6 @@ export class Replacement {
     if (!writer) return;
     this.#writer = null;
     this.#bytes = 0;
-    this.#files.push(await writer.finish(this.#newPath()));
+    this.#files.push(await writer.finish(this.#newLocation()));
   }
 }

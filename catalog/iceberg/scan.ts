@@ -2,8 +2,8 @@ import { DailiesError } from '../error.ts';
 import type { Schema } from '../schemas/schema.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { type LiveFile, readLiveFiles } from './live-files.ts';
-import { filePath } from './location.ts';
 import { fieldIds, fromIcebergSchema } from './schema-conversion.ts';
+import { localPath } from './storage.ts';
 import {
   currentSnapshot,
   liveRows,
@@ -106,7 +106,7 @@ function emptySql(schema: Schema): string {
 }
 
 function antiJoin(files: readonly LiveFile[], columns: string, schema: Schema, ids: readonly number[]): string {
-  const deletes = [...new Set(files.flatMap((file) => file.deletes.map((entry) => filePath(entry.file.location))))];
+  const deletes = [...new Set(files.flatMap((file) => file.deletes.map((entry) => localPath(entry.file.location))))];
   const source = readParquet(files.map(dataPath), schema, ids, [
     `filename = ${literal(fileColumn)}`,
     'file_row_number = true',
@@ -117,7 +117,7 @@ function antiJoin(files: readonly LiveFile[], columns: string, schema: Schema, i
 }
 
 function bitMask(file: LiveFile, columns: string, schema: Schema, ids: readonly number[]): string {
-  const deletes = file.deletes.map((entry) => filePath(entry.file.location));
+  const deletes = file.deletes.map((entry) => localPath(entry.file.location));
   const last = file.data.file.recordCount - 1;
   const mask = `(SELECT bitstring_agg(pos, 0, ${last}) FROM read_parquet(${pathList(deletes)}))`;
   const source = readParquet([dataPath(file)], schema, ids, ['file_row_number = true']);
@@ -125,7 +125,7 @@ function bitMask(file: LiveFile, columns: string, schema: Schema, ids: readonly 
 }
 
 function dataPath(file: LiveFile): string {
-  return filePath(file.data.file.location);
+  return localPath(file.data.file.location);
 }
 
 /** `read_parquet(…)` that matches columns by field id: names and types are the schema's, absent columns NULL. */
@@ -150,7 +150,7 @@ function scanFiles(files: readonly LiveFile[]): string[] {
   const paths = new Set<string>();
   for (const file of files) {
     paths.add(dataPath(file));
-    for (const deletes of file.deletes) paths.add(filePath(deletes.file.location));
+    for (const deletes of file.deletes) paths.add(localPath(deletes.file.location));
   }
   return [...paths];
 }

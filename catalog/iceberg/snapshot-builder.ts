@@ -1,10 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { fileUri, syncPath, writeFileSynced } from './location.ts';
 import { type DataFile, encodeManifest, type ManifestEntry, readManifest, rememberManifest } from './manifest.ts';
 import { describeManifest, encodeManifestList, type ManifestFile, rememberManifestList } from './manifest-list.ts';
 import type { SchemaState } from './schema-conversion.ts';
+import { syncTableFolders, writeBytes } from './storage.ts';
 import {
   currentSnapshot,
   printTableMetadata,
@@ -23,8 +21,6 @@ export type Operation = 'append' | 'overwrite' | 'delete' | 'replace';
 
 /** The table as of its last commit; metadata is null for a table that does not exist yet. */
 export interface TableBase {
-  /** Local folder of the table. */
-  folder: string;
   metadataLocation: string | null;
   metadata: TableMetadata;
   manifests: readonly ManifestFile[];
@@ -53,7 +49,7 @@ export interface BuiltSnapshot {
   expired: readonly { snapshot: Snapshot; next: Snapshot }[];
   /** Metadata files that left the log. */
   oldMetadata: readonly string[];
-  /** Local paths of what was written, for a commit that is refused. */
+  /** Locations of what was written, for a commit that is refused. */
   written: readonly string[];
 }
 
@@ -80,11 +76,11 @@ export async function buildSnapshot(
   const sequenceNumber = metadata['last-sequence-number'] + 1n;
   const timestampMs = Math.max(nowMs, metadata['last-updated-ms']);
   const next: TableMetadata = withSchema(metadata, changes);
-  const writer = new ManifestWriter(base.folder, id, sequenceNumber, next);
+  const writer = new ManifestWriter(metadata.location, id, sequenceNumber, next);
   const manifests = await writer.manifests(base.manifests, changes);
-  const listPath = `${base.folder}/metadata/snap-${id}-${randomUUID()}.avro`;
-  await writeFileSynced(
-    listPath,
+  const listLocation = `${metadata.location}/metadata/snap-${id}-${randomUUID()}.avro`;
+  await writeBytes(
+    listLocation,
     encodeManifestList(manifests, { id, parentId: parent?.['snapshot-id'] ?? null, sequenceNumber }),
   );
   const snapshot: Snapshot = {
@@ -92,7 +88,7 @@ export async function buildSnapshot(
     ...(parent ? { 'parent-snapshot-id': parent['snapshot-id'] } : {}),
     'sequence-number': sequenceNumber,
     'timestamp-ms': timestampMs,
-    'manifest-list': fileUri(listPath),
+    'manifest-list': listLocation,
     summary: { operation: changes.operation, ...totals(parent, writer, manifests), ...changes.summary },
     'schema-id': next['current-schema-id'],
   };
@@ -116,11 +112,10 @@ export async function buildSnapshot(
     'metadata-log': log.slice(-maxPreviousMetadata),
     refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
   };
-  const metadataPath = `${base.folder}/metadata/${nextVersion(base.metadataLocation)}-${randomUUID()}.metadata.json`;
+  const metadataLocation = `${metadata.location}/metadata/${nextVersion(base.metadataLocation)}-${randomUUID()}.metadata.json`;
   const text = printTableMetadata(built);
-  await writeFileSynced(metadataPath, text);
-  await Promise.all([syncPath(`${base.folder}/metadata`), syncPath(`${base.folder}/data`)]);
-  const metadataLocation = fileUri(metadataPath);
+  await writeBytes(metadataLocation, text);
+  await syncTableFolders(metadata.location);
   rememberManifestList(snapshot['manifest-list'], manifests);
   rememberTableMetadata(metadataLocation, built, text.length);
   return {
@@ -131,17 +126,8 @@ export async function buildSnapshot(
     added: writer.added,
     expired,
     oldMetadata: log.slice(0, -maxPreviousMetadata).map((entry) => entry['metadata-file']),
-    written: [...writer.written, listPath, metadataPath],
+    written: [...writer.written, listLocation, metadataLocation],
   };
-}
-
-/** Makes the folders of a table and flushes their entries to disk. */
-export async function makeTableFolders(folder: string): Promise<void> {
-  await mkdir(`${folder}/metadata`, { recursive: true });
-  await mkdir(`${folder}/data`, { recursive: true });
-  await syncPath(folder);
-  await syncPath(dirname(folder));
-  await syncPath(dirname(dirname(folder)));
 }
 
 // Below 2^53, for readers whose JSON cannot hold more.
@@ -202,13 +188,13 @@ class ManifestWriter {
   readonly added: ManifestEntry[] = [];
   readonly removed: ManifestEntry[] = [];
   readonly written: string[] = [];
-  readonly #folder: string;
+  readonly #location: string;
   readonly #id: bigint;
   readonly #sequenceNumber: bigint;
   readonly #metadata: TableMetadata;
 
-  constructor(folder: string, id: bigint, sequenceNumber: bigint, metadata: TableMetadata) {
-    this.#folder = folder;
+  constructor(location: string, id: bigint, sequenceNumber: bigint, metadata: TableMetadata) {
+    this.#location = location;
     this.#id = id;
     this.#sequenceNumber = sequenceNumber;
     this.#metadata = metadata;
@@ -268,11 +254,10 @@ class ManifestWriter {
   }
 
   async #write(content: 'data' | 'deletes', entries: readonly ManifestEntry[]): Promise<ManifestFile> {
-    const path = `${this.#folder}/metadata/${randomUUID()}-m.avro`;
+    const location = `${this.#location}/metadata/${randomUUID()}-m.avro`;
     const bytes = encodeManifest(entries, content, schemaOf(this.#metadata));
-    await writeFileSynced(path, bytes);
-    this.written.push(path);
-    const location = fileUri(path);
+    await writeBytes(location, bytes);
+    this.written.push(location);
     rememberManifest(location, entries);
     return describeManifest(
       { location, lengthBytes: bytes.length, content, snapshotId: this.#id, sequenceNumber: this.#sequenceNumber },

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { DailiesError } from '../error.ts';
 import { ByteCache } from './byte-cache.ts';
 import { parseJson, printJson } from './json.ts';
-import { filePath } from './location.ts';
+import { readBytes } from './storage.ts';
 
 /** Integers of the specification's `long`, kept as bigint whatever their size. */
 const int64 = z.union([z.int(), z.bigint()]).transform((value) => BigInt(value));
@@ -66,7 +65,7 @@ const icebergField: z.ZodType<IcebergField> = z.lazy(() =>
   }),
 );
 
-const icebergSchema = z.object({
+export const icebergSchema = z.object({
   type: z.literal('struct'),
   'schema-id': z.int(),
   'identifier-field-ids': z.array(z.int()).optional(),
@@ -74,7 +73,7 @@ const icebergSchema = z.object({
 });
 export type IcebergSchema = z.infer<typeof icebergSchema>;
 
-const snapshot = z.looseObject({
+export const snapshotRecord = z.looseObject({
   'snapshot-id': int64,
   'parent-snapshot-id': int64.nullish(),
   'sequence-number': int64,
@@ -83,7 +82,7 @@ const snapshot = z.looseObject({
   summary: z.record(z.string(), z.string()),
   'schema-id': z.int().optional(),
 });
-export type Snapshot = z.infer<typeof snapshot>;
+export type Snapshot = z.infer<typeof snapshotRecord>;
 
 const partitionSpec = z.looseObject({ 'spec-id': z.int(), fields: z.array(z.looseObject({})) });
 
@@ -102,7 +101,7 @@ const tableMetadata = z.looseObject({
   'last-partition-id': z.int(),
   properties: z.record(z.string(), z.string()).default({}),
   'current-snapshot-id': int64.nullish(),
-  snapshots: z.array(snapshot).default([]),
+  snapshots: z.array(snapshotRecord).default([]),
   'snapshot-log': z.array(z.object({ 'timestamp-ms': z.int(), 'snapshot-id': int64 })).default([]),
   'metadata-log': z.array(z.object({ 'timestamp-ms': z.int(), 'metadata-file': z.string() })).default([]),
   'sort-orders': z.array(z.looseObject({})).default([]),
@@ -130,7 +129,7 @@ export function rememberTableMetadata(location: string, metadata: TableMetadata,
 
 export async function readMetadataText(location: string): Promise<string> {
   try {
-    return await readFile(filePath(location), 'utf8');
+    return (await readBytes(location)).toString();
   } catch (thrown) {
     if (thrown instanceof DailiesError) throw thrown;
     throw new DailiesError('table_corrupt', `The table's metadata file ${location} cannot be read.`, { cause: thrown });

@@ -10,7 +10,6 @@ import { connectDuckdb } from './duckdb-engine.ts';
 import { filesOfExpired } from './garbage.ts';
 import { KeyIndex, type RowPlace } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
-import { filePath, fileUri, removeFiles } from './location.ts';
 import type { DataFile } from './manifest.ts';
 import { newTable } from './new-table.ts';
 import { writePositionDeletes } from './position-deletes.ts';
@@ -29,12 +28,12 @@ import {
 import {
   type BuiltSnapshot,
   buildSnapshot,
-  makeTableFolders,
   type Operation,
   type Retention,
   type TableBase,
 } from './snapshot-builder.ts';
 import { estimateBytes, KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
+import { makeTableFolders, removeFiles } from './storage.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { WorkingFiles } from './working-files.ts';
@@ -83,7 +82,7 @@ export class TableWriter {
   #schemaState: SchemaState;
   #schema: Schema;
   #staged: StagedRows;
-  #open: { writer: DataFileWriter; path: string; bytes: number } | null = null;
+  #open: { writer: DataFileWriter; location: string; bytes: number } | null = null;
   #replacement: Replacement | null = null;
   #isChanged = false;
   #isReplaced = false;
@@ -119,7 +118,7 @@ export class TableWriter {
     const { metadata, metadataLocation } = entry;
     const snapshot = currentSnapshot(metadata);
     const live = snapshot ? await readLiveFiles(snapshot) : { manifests: [], files: [] };
-    const base = { folder: filePath(metadata.location), metadataLocation, metadata, manifests: live.manifests };
+    const base = { metadataLocation, metadata, manifests: live.manifests };
     return new TableWriter(name, deps, connection, base, new WorkingFiles(connection, live.files));
   }
 
@@ -202,9 +201,9 @@ export class TableWriter {
   async beginReplacement(schema: Schema): Promise<void> {
     await this.#abandonReplacement();
     this.#replacement = new Replacement(schema, this.#replacementSchema(schema), this.#connection, () =>
-      this.#newPath(),
+      this.#newLocation(),
     );
-    if (!this.exists) await makeTableFolders(this.#base.folder);
+    if (!this.exists) await makeTableFolders(this.#base.metadata.location);
   }
 
   async appendReplacement(row: Row): Promise<void> {
@@ -233,7 +232,7 @@ export class TableWriter {
   /** Writes all files of the commit and flushes them to disk. Nothing is visible yet. */
   async prepare(summary: CommitSummary): Promise<PreparedCommit> {
     failpoint('before-data-files');
-    if (!this.exists) await makeTableFolders(this.#base.folder);
+    if (!this.exists) await makeTableFolders(this.#base.metadata.location);
     await this.#flush();
     await this.#closeFile();
     const deletes = await this.#writeDeletes();
@@ -246,7 +245,6 @@ export class TableWriter {
   async settle({ built }: PreparedCommit): Promise<void> {
     const goneFiles = [...this.#files.removed];
     this.#base = {
-      folder: this.#base.folder,
       metadataLocation: built.metadataLocation,
       metadata: built.metadata,
       manifests: built.manifests,
@@ -267,13 +265,13 @@ export class TableWriter {
     const chosen = compactionOf(this.#files.all());
     if (chosen.length === 0) return null;
     const ids = fieldIds(this.#schemaState.schema);
-    const path = this.#newPath();
+    const location = this.#newLocation();
     const select = scanSql(
       chosen.flatMap(({ entry, deletes }) => (entry ? [{ data: entry, deletes: [...deletes] }] : [])),
       this.#schema,
       ids,
     );
-    const file = await copyToFile(this.#connection, select, this.#fileSchema(), path);
+    const file = await copyToFile(this.#connection, select, this.#fileSchema(), location);
     for (const old of chosen) this.#files.remove(old);
     this.#files.add(file);
     await this.#index.moveRows(this.#indexTable(), file);
@@ -283,7 +281,7 @@ export class TableWriter {
 
   /** Removes what a refused commit wrote. Only where it is certain that it was refused. */
   async discard({ built }: PreparedCommit): Promise<void> {
-    const added = built.added.map((entry) => filePath(entry.file.location));
+    const added = built.added.map((entry) => entry.file.location);
     await removeFiles([...built.written, ...added]);
   }
 
@@ -349,14 +347,14 @@ export class TableWriter {
   }
 
   async #writeRow(row: readonly Value[]): Promise<RowPlace> {
-    if (!this.exists && !this.#open) await makeTableFolders(this.#base.folder);
+    if (!this.exists && !this.#open) await makeTableFolders(this.#base.metadata.location);
     this.#open ??= {
       writer: await DataFileWriter.open(this.#connection, this.#fileSchema()),
-      path: this.#newPath(),
+      location: this.#newLocation(),
       bytes: 0,
     };
-    const { writer, path } = this.#open;
-    const place = { location: fileUri(path), position: writer.rows };
+    const { writer, location } = this.#open;
+    const place = { location, position: writer.rows };
     writer.append(row);
     this.#open.bytes += estimateBytes(row);
     if (writer.rows >= maxFileRows || this.#open.bytes >= maxFileBytes) await this.#closeFile();
@@ -367,7 +365,7 @@ export class TableWriter {
     const open = this.#open;
     if (!open) return;
     this.#open = null;
-    this.#files.add(await open.writer.finish(open.path));
+    this.#files.add(await open.writer.finish(open.location));
     this.#isChanged = true;
   }
 
@@ -390,10 +388,10 @@ export class TableWriter {
       const positions = await this.#files.positionsOf(file);
       if (positions.size >= file.file.recordCount) {
         this.#files.remove(file);
-        if (!file.entry) await removeFiles([filePath(file.file.location)]);
+        if (!file.entry) await removeFiles([file.file.location]);
         continue;
       }
-      writes.push(() => writePositionDeletes(file.file.location, positions, this.#newPath('-deletes')));
+      writes.push(() => writePositionDeletes(file.file.location, positions, this.#newLocation('-deletes')));
       for (const old of file.deletes) this.#files.removed.add(old.file.location);
     }
     const written: DataFile[] = [];
@@ -415,11 +413,11 @@ export class TableWriter {
   async #collectGarbage(built: BuiltSnapshot): Promise<void> {
     const nowMs = this.#deps.now().getTime();
     // Readers take the newest metadata file; one that has left the log of the last hundred is nobody's.
-    await removeFiles(built.oldMetadata.map(filePath));
+    await removeFiles(built.oldMetadata);
     const locations: string[] = [];
     for (const { snapshot, next } of built.expired) locations.push(...(await filesOfExpired(snapshot, next)));
     if (locations.length > 0) {
-      await this.#index.store.addGarbage(locations.map(filePath), nowMs + garbageGraceMs);
+      await this.#index.store.addGarbage(locations, nowMs + garbageGraceMs);
     }
     if (nowMs - this.#sweptAtMs < sweepEveryMs) return;
     this.#sweptAtMs = nowMs;
@@ -453,8 +451,8 @@ export class TableWriter {
     return this.#staged.size >= maxStagedRows || this.#staged.bytes >= maxStagedBytes;
   }
 
-  #newPath(suffix = ''): string {
-    return `${this.#base.folder}/data/${randomUUID()}${suffix}.parquet`;
+  #newLocation(suffix = ''): string {
+    return `${this.#base.metadata.location}/data/${randomUUID()}${suffix}.parquet`;
   }
 }
 

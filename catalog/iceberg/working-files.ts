@@ -4,11 +4,11 @@ import type { Row, Schema, Value } from '../schemas/schema.ts';
 import { fromDuckdb } from './duckdb-values.ts';
 import type { RowPlace } from './key-index.ts';
 import type { LiveFile } from './live-files.ts';
-import { filePath } from './location.ts';
 import type { DataFile, ManifestEntry } from './manifest.ts';
 import { readPositionDeletes } from './position-deletes.ts';
 import type { PositionSet } from './position-set.ts';
 import { readParquet } from './scan.ts';
+import { holdLocal } from './storage.ts';
 
 /** A data file of the table as the commit in hand will leave it. */
 export interface WorkingFile {
@@ -64,11 +64,11 @@ export class WorkingFiles {
     this.#files.set(file.location, { file, entry: null, deletes: [], positions: null, isTouched: false });
   }
 
-  /** Takes all files out of the table. Returns the paths of those that were never committed. */
+  /** Takes all files out of the table. Returns the locations of those that were never committed. */
   removeAll(): string[] {
     const files = this.all();
     for (const file of files) this.remove(file);
-    return files.flatMap(({ file, entry }) => (entry === null ? [filePath(file.location)] : []));
+    return files.flatMap(({ file, entry }) => (entry === null ? [file.location] : []));
   }
 
   remove({ file, entry, deletes }: WorkingFile): void {
@@ -120,7 +120,8 @@ export class WorkingFiles {
     const convert = schema.fields.map((field) => fromDuckdb(field.type));
     for (const [location, wanted] of byFile) {
       const byPosition = new Map(wanted.map((place) => [place.position, place]));
-      const source = readParquet([filePath(location)], schema, ids, ['file_row_number = true']);
+      using held = await holdLocal([location]);
+      const source = readParquet(held.paths, schema, ids, ['file_row_number = true']);
       const reader = await this.#connection.runAndReadAll(
         `SELECT * EXCLUDE (file_row_number), file_row_number FROM ${source} WHERE file_row_number IN (${[...byPosition.keys()].join(', ')})`,
       );
@@ -148,7 +149,8 @@ export class WorkingFiles {
   ): Promise<void> {
     const deleted = file.deletes.length > 0 || file.isTouched ? await this.positionsOf(file) : null;
     const convert = schema.fields.map((field) => fromDuckdb(field.type));
-    const source = readParquet([filePath(file.file.location)], schema, ids, ['file_row_number = true']);
+    using held = await holdLocal([file.file.location]);
+    const source = readParquet(held.paths, schema, ids, ['file_row_number = true']);
     const result = await this.#connection.stream(`SELECT * EXCLUDE (file_row_number), file_row_number FROM ${source}`);
     for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
       const values = chunk.getColumns();
