@@ -7,8 +7,21 @@ export class PositionSet {
     this.#words = new Uint32Array(Math.max(1, Math.ceil(rowCount / 32)));
   }
 
+  /** The set of the bits in `words`, position 0 the lowest bit of the first; the array is taken over. */
+  static ofWords(words: Uint32Array): PositionSet {
+    const set = new PositionSet();
+    set.#words = words;
+    for (const word of words) set.#size += countBits(word);
+    return set;
+  }
+
   get size(): number {
     return this.#size;
+  }
+
+  /** The bits, position 0 the lowest of the first word; words after the last position may be absent. Not to be changed. */
+  get words(): Uint32Array {
+    return this.#words;
   }
 
   has(position: number): boolean {
@@ -50,4 +63,10 @@ export class PositionSet {
     }
     return positions;
   }
+}
+
+export function countBits(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const nibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
