@@ -1,102 +1,106 @@
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { DailiesError } from '../error.ts';
 import { ByteCache } from './byte-cache.ts';
+import { type IcebergSchema, icebergSchema } from './iceberg-schema.ts';
 import { parseJson, printJson } from './json.ts';
+import { downgradeMetadata, upgradeMetadata } from './metadata-versions.ts';
 import { readBytes } from './storage.ts';
 
+export type { IcebergField, IcebergSchema, IcebergStruct, IcebergType } from './iceberg-schema.ts';
+export { icebergSchema };
+
 /** Integers of the specification's `long`, kept as bigint whatever their size. */
-const int64 = z.union([z.int(), z.bigint()]).transform((value) => BigInt(value));
+export const int64 = z.union([z.int(), z.bigint()]).transform((value) => BigInt(value));
 
-export type IcebergType = string | IcebergStruct | IcebergList | IcebergMap;
-export interface IcebergStruct {
-  type: 'struct';
-  fields: IcebergField[];
-}
-interface IcebergList {
-  type: 'list';
-  'element-id': number;
-  element: IcebergType;
-  'element-required': boolean;
-}
-interface IcebergMap {
-  type: 'map';
-  'key-id': number;
-  key: IcebergType;
-  'value-id': number;
-  value: IcebergType;
-  'value-required': boolean;
-}
-export interface IcebergField {
-  id: number;
-  name: string;
-  required: boolean;
-  type: IcebergType;
-  doc?: string | undefined;
-}
-
-const icebergType: z.ZodType<IcebergType> = z.lazy(() =>
-  z.union([
-    z.string(),
-    z.object({ type: z.literal('struct'), fields: z.array(icebergField) }),
-    z.object({
-      type: z.literal('list'),
-      'element-id': z.int(),
-      element: icebergType,
-      'element-required': z.boolean(),
-    }),
-    z.object({
-      type: z.literal('map'),
-      'key-id': z.int(),
-      key: icebergType,
-      'value-id': z.int(),
-      value: icebergType,
-      'value-required': z.boolean(),
-    }),
-  ]),
-);
-
-const icebergField: z.ZodType<IcebergField> = z.lazy(() =>
-  z.object({
-    id: z.int(),
-    name: z.string(),
-    required: z.boolean(),
-    type: icebergType,
-    doc: z.string().optional(),
-  }),
-);
-
-export const icebergSchema = z.object({
-  type: z.literal('struct'),
-  'schema-id': z.int(),
-  'identifier-field-ids': z.array(z.int()).optional(),
-  fields: z.array(icebergField),
-});
-export type IcebergSchema = z.infer<typeof icebergSchema>;
-
+/** A snapshot (spec, Snapshots). Those of format 1 have sequence number 0. */
 export const snapshotRecord = z.looseObject({
   'snapshot-id': int64,
   'parent-snapshot-id': int64.nullish(),
-  'sequence-number': int64,
+  'sequence-number': int64.default(0n),
   'timestamp-ms': z.int(),
   'manifest-list': z.string(),
-  summary: z.record(z.string(), z.string()),
+  summary: z.record(z.string(), z.string()).default({}),
   'schema-id': z.int().optional(),
+  /** Format 3: the first row id given to rows of this snapshot, and how many were given. */
+  'first-row-id': int64.nullish(),
+  'added-rows': int64.nullish(),
+  /** Format 3: the key that encrypts the manifest list. */
+  'key-id': z.string().nullish(),
 });
 export type Snapshot = z.infer<typeof snapshotRecord>;
 
-const partitionSpec = z.looseObject({ 'spec-id': z.int(), fields: z.array(z.looseObject({})) });
+const partitionField = z.looseObject({
+  /** The column, or the first of several where `source-ids` names them. */
+  'source-id': z.int(),
+  'field-id': z.int(),
+  name: z.string(),
+  transform: z.string(),
+});
+export type PartitionField = z.infer<typeof partitionField>;
 
-/** Table Metadata of the specification, format version 2. Unknown optional fields are kept. */
+export const partitionSpec = z.looseObject({ 'spec-id': z.int(), fields: z.array(partitionField) });
+export type PartitionSpec = z.infer<typeof partitionSpec>;
+
+const sortField = z.looseObject({
+  'source-id': z.int(),
+  transform: z.string(),
+  direction: z.enum(['asc', 'desc']),
+  'null-order': z.enum(['nulls-first', 'nulls-last']),
+});
+
+export const sortOrder = z.looseObject({ 'order-id': z.int(), fields: z.array(sortField) });
+export type SortOrder = z.infer<typeof sortOrder>;
+
+/** A branch or tag (spec, Snapshot References), with how long it and its snapshots are kept. */
+export const snapshotRef = z.looseObject({
+  'snapshot-id': int64,
+  type: z.enum(['branch', 'tag']),
+  'min-snapshots-to-keep': z.int().nullish(),
+  'max-snapshot-age-ms': int64.nullish(),
+  'max-ref-age-ms': int64.nullish(),
+});
+export type SnapshotRef = z.infer<typeof snapshotRef>;
+
+const blobMetadata = z.looseObject({
+  type: z.string(),
+  'snapshot-id': int64,
+  'sequence-number': int64,
+  fields: z.array(z.int()),
+  properties: z.record(z.string(), z.string()).nullish(),
+});
+
+/** Statistics of a snapshot in a Puffin file; their sizes are in bytes. */
+export const statisticsFile = z.looseObject({
+  'snapshot-id': int64,
+  'statistics-path': z.string(),
+  'file-size-in-bytes': int64,
+  'file-footer-size-in-bytes': int64,
+  'blob-metadata': z.array(blobMetadata),
+});
+export type StatisticsFile = z.infer<typeof statisticsFile>;
+
+export const partitionStatisticsFile = z.looseObject({
+  'snapshot-id': int64,
+  'statistics-path': z.string(),
+  'file-size-in-bytes': int64,
+});
+export type PartitionStatisticsFile = z.infer<typeof partitionStatisticsFile>;
+
+export const encryptedKey = z.looseObject({ 'key-id': z.string(), 'encrypted-key-metadata': z.string() });
+export type EncryptedKey = z.infer<typeof encryptedKey>;
+
+/** Table Metadata of the specification, in the shape of format 2 and 3. Unknown optional fields are kept. */
 const tableMetadata = z.looseObject({
-  'format-version': z.literal(2),
+  'format-version': z.union([z.literal(1), z.literal(2), z.literal(3)]),
   'table-uuid': z.string(),
   location: z.string(),
   'last-sequence-number': int64,
   'last-updated-ms': z.int(),
   'last-column-id': z.int(),
-  schemas: z.array(icebergSchema),
+  schemas: z.array(icebergSchema).min(1),
   'current-schema-id': z.int(),
-  'partition-specs': z.array(partitionSpec),
+  'partition-specs': z.array(partitionSpec).min(1),
   'default-spec-id': z.int(),
   'last-partition-id': z.int(),
   properties: z.record(z.string(), z.string()).default({}),
@@ -104,13 +108,22 @@ const tableMetadata = z.looseObject({
   snapshots: z.array(snapshotRecord).default([]),
   'snapshot-log': z.array(z.object({ 'timestamp-ms': z.int(), 'snapshot-id': int64 })).default([]),
   'metadata-log': z.array(z.object({ 'timestamp-ms': z.int(), 'metadata-file': z.string() })).default([]),
-  'sort-orders': z.array(z.looseObject({})).default([]),
+  'sort-orders': z.array(sortOrder).default([]),
   'default-sort-order-id': z.int().default(0),
-  refs: z.record(z.string(), z.looseObject({ 'snapshot-id': int64, type: z.string() })).default({}),
+  refs: z.record(z.string(), snapshotRef).default({}),
+  statistics: z.array(statisticsFile).optional(),
+  'partition-statistics': z.array(partitionStatisticsFile).optional(),
+  /** Format 3: the id that the next row without one gets. */
+  'next-row-id': int64.optional(),
+  'encryption-keys': z.array(encryptedKey).optional(),
 });
 export type TableMetadata = z.infer<typeof tableMetadata>;
+export type FormatVersion = TableMetadata['format-version'];
 
 const cache = new ByteCache<TableMetadata>(32 << 20);
+
+/** What a packed metadata file may unpack to. */
+const maxMetadataBytes = 1 << 30;
 
 /** The parsed metadata file. Throws `table_corrupt` where it is gone, torn or not format version 2. The answer is shared: never change it. */
 export async function readTableMetadata(location: string): Promise<TableMetadata> {
@@ -127,15 +140,42 @@ export function rememberTableMetadata(location: string, metadata: TableMetadata,
   cache.set(location, metadata, textLength * 4);
 }
 
+/** The metadata file's JSON, unpacked where it is gzip. Throws `table_corrupt` where it is gone or torn. */
 export async function readMetadataText(location: string): Promise<string> {
   try {
-    return (await readBytes(location)).toString();
+    return decodeMetadataFile(await readBytes(location), location);
   } catch (thrown) {
-    if (thrown instanceof DailiesError) throw thrown;
+    if (thrown instanceof DailiesError && thrown.code !== 'not_found') throw thrown;
     throw new DailiesError('table_corrupt', `The table's metadata file ${location} cannot be read.`, { cause: thrown });
   }
 }
 
+function decodeMetadataFile(bytes: Buffer, location: string): string {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.toString();
+  try {
+    return gunzipSync(bytes, { maxOutputLength: maxMetadataBytes }).toString();
+  } catch (thrown) {
+    throw new DailiesError('table_corrupt', `The table's metadata file ${location} is torn: it does not unpack.`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** What to write as a metadata file, and how its name ends: gzip where `write.metadata.compression-codec` asks for it. */
+export function encodeMetadataFile(metadata: TableMetadata): { bytes: Buffer; suffix: string; textLength: number } {
+  const text = printTableMetadata(metadata);
+  const isPacked = metadata.properties['write.metadata.compression-codec']?.toLowerCase() === 'gzip';
+  return {
+    bytes: isPacked ? gzipSync(text) : Buffer.from(text),
+    suffix: isPacked ? '.gz.metadata.json' : '.metadata.json',
+    textLength: text.length,
+  };
+}
+
+/**
+ * Metadata of format 1, 2 or 3, its ids checked. Throws `table_corrupt` for what is torn or not valid, `unsupported` for
+ * later formats.
+ */
 export function parseTableMetadata(text: string, location: string): TableMetadata {
   let json: unknown;
   try {
@@ -145,11 +185,7 @@ export function parseTableMetadata(text: string, location: string): TableMetadat
       cause: thrown,
     });
   }
-  const version = typeof json === 'object' && json !== null && 'format-version' in json ? json['format-version'] : null;
-  if (version !== 2) {
-    throw new DailiesError('table_corrupt', `${location} has format version ${version}; only 2 can be read.`);
-  }
-  const parsed = tableMetadata.safeParse(json);
+  const parsed = tableMetadata.safeParse(upgradeMetadata(json, location));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new DailiesError(
@@ -158,7 +194,27 @@ export function parseTableMetadata(text: string, location: string): TableMetadat
       { cause: parsed.error },
     );
   }
+  checkMetadata(parsed.data, location);
   return parsed.data;
+}
+
+function checkMetadata(metadata: TableMetadata, location: string): void {
+  const lacks = (what: string) => new DailiesError('table_corrupt', `${location} lacks ${what}.`);
+  const schemaId = metadata['current-schema-id'];
+  if (!metadata.schemas.some((schema) => schema['schema-id'] === schemaId)) {
+    throw lacks(`its current schema ${schemaId}`);
+  }
+  const specId = metadata['default-spec-id'];
+  if (!metadata['partition-specs'].some((spec) => spec['spec-id'] === specId)) {
+    throw lacks(`its default partition spec ${specId}`);
+  }
+  if (metadata['format-version'] === 3 && metadata['next-row-id'] === undefined) {
+    throw lacks('next-row-id, which format version 3 requires');
+  }
+  const snapshots = new Set(metadata.snapshots.map((snapshot) => snapshot['snapshot-id']));
+  for (const [name, ref] of Object.entries(metadata.refs)) {
+    if (!snapshots.has(ref['snapshot-id'])) throw lacks(`snapshot ${ref['snapshot-id']} of its ${ref.type} "${name}"`);
+  }
 }
 
 // Snapshots and log entries never change: each is printed once, however often the metadata is written.
@@ -166,7 +222,7 @@ const printed = new WeakMap<object, string>();
 
 export function printTableMetadata(metadata: TableMetadata): string {
   const { snapshots, 'snapshot-log': log, ...rest } = metadata;
-  const head = printJson(rest).slice(0, -1);
+  const head = printJson(downgradeMetadata(rest)).slice(0, -1);
   return `${head},"snapshots":[${printList(snapshots)}],"snapshot-log":[${printList(log)}]}`;
 }
 
@@ -195,8 +251,7 @@ export function snapshotById(metadata: TableMetadata, id: bigint): Snapshot | nu
 
 export function currentSnapshot(metadata: TableMetadata): Snapshot | null {
   const id = metadata['current-snapshot-id'];
-  // Some writers put -1 where there is none.
-  if (id === null || id === undefined || id === -1n) return null;
+  if (id === null || id === undefined) return null;
   const found = snapshotById(metadata, id);
   if (!found) throw new DailiesError('table_corrupt', `${metadata.location} lacks its current snapshot ${id}.`);
   return found;

@@ -31,13 +31,13 @@ test('ids of 64 bits, and fields that we do not know, survive reading and writin
     'sort-orders': [{ 'order-id': 0, fields: [] }],
     'default-sort-order-id': 0,
     refs: { main: { 'snapshot-id': 'ID', type: 'branch', 'max-ref-age-ms': 5 } },
-    statistics: [{ unknown: true }],
+    'a-later-list': [{ unknown: true }],
   }).replaceAll('"ID"', '9223372036854775807');
   const metadata = parseTableMetadata(text, 'file:///m.json');
   expect(metadata['current-snapshot-id']).toBe(9223372036854775807n);
   const again = printTableMetadata(metadata);
   expect(again.match(/9223372036854775807/g)?.length).toBe(4);
   expect(parseTableMetadata(again, 'file:///m.json')).toEqual(metadata);
-  expect(again).toContain('"statistics":[{"unknown":true}]');
+  expect(again).toContain('"a-later-list":[{"unknown":true}]');
   expect(again).toContain('"max-ref-age-ms":5');
 });
