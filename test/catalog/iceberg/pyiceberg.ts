@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { icebergRest } from '#catalog/iceberg/rest.ts';
 import type { FieldType, Row, Schema, Value } from '#catalog/schemas/schema.ts';
 import { findEngine } from '#test/fixtures/engine.ts';
+import { serveCatalog } from './served-catalog.ts';
 
 export interface PyIcebergTable {
   namespaces: string[];
@@ -29,34 +27,6 @@ export async function readWithPyIceberg(
   if (python === null) throw new Error('PyIceberg is not installed: run test/engines/install pyiceberg.');
   const { stdout } = await promisify(execFile)(python, parameters, { maxBuffer: 1 << 28 });
   return JSON.parse(stdout) as PyIcebergTable;
-}
-
-async function serveCatalog(catalog: IcebergCatalog): Promise<AsyncDisposable & { uri: string }> {
-  const server = createServer((incoming, outgoing) => {
-    const chunks: Buffer[] = [];
-    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-    incoming.on('end', async () => {
-      const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
-      const request = new Request(`http://localhost${incoming.url}`, {
-        method: incoming.method ?? 'GET',
-        ...(hasBody ? { body: Buffer.concat(chunks) } : {}),
-      });
-      const response = await icebergRest(request, { catalog, mayRead: () => true });
-      outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-      outgoing.end(Buffer.from(await response.arrayBuffer()));
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  return {
-    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/iceberg`,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections();
-        server.close(() => resolve());
-      }),
-  };
 }
 
 /** Our rows as the script prints them. */

@@ -1,0 +1,33 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { icebergRest } from '#catalog/iceberg/rest.ts';
+
+/** The REST catalog alone on a port of its own, open to everybody. */
+export async function serveCatalog(catalog: IcebergCatalog): Promise<AsyncDisposable & { uri: string }> {
+  const server = createServer((incoming, outgoing) => {
+    const chunks: Buffer[] = [];
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+    incoming.on('end', async () => {
+      const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
+      const request = new Request(`http://localhost${incoming.url}`, {
+        method: incoming.method ?? 'GET',
+        ...(hasBody ? { body: Buffer.concat(chunks) } : {}),
+      });
+      const response = await icebergRest(request, { catalog, mayRead: () => true });
+      outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+      outgoing.end(Buffer.from(await response.arrayBuffer()));
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return {
+    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/iceberg`,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+}
