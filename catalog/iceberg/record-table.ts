@@ -95,7 +95,7 @@ function originOf(field: Field, path: string, source: string): string {
     case 'graph':
       return `${field.origin.path.join('.')} of the graph`;
     case 'column':
-      return `${source}.${field.origin.path.join('.')}`;
+      return [source, ...field.origin.path].join('.');
     case undefined:
       return `${source}.${path}`;
   }

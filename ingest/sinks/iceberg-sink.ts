@@ -9,6 +9,7 @@ import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { ChangeEvent, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
+import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
 
 export interface IcebergSinkDeps {
   /** Name of the pipeline that owns the tables. */
@@ -27,11 +28,15 @@ export interface IcebergSinkDeps {
 interface IcebergSinkConfig {
   /** namespace.table; `{table}` stands for the source table's name. */
   table: string;
+  mode: 'mirror' | 'changes';
 }
 
 const positionProperty = 'dailies.position';
 const pipelineProperty = 'dailies.pipeline';
 const epochProperty = 'dailies.epoch';
+/** Only snapshots of tables of changes have these two. */
+const modeProperty = 'dailies.mode';
+const changeNumberProperty = 'dailies.change-number';
 
 interface Target {
   /** Counts the writers that the table has had: two at once can be told apart in its history. */
@@ -39,6 +44,8 @@ interface Target {
   /** source.schema.table */
   source: string;
   writer: TableWriter;
+  /** Null where the table mirrors its source. */
+  changes: ChangeLog | null;
   /** Schema id whose columns the catalog's pages have; null before this sink's first commit. */
   recordedSchemaId: number | null;
 }
@@ -51,6 +58,7 @@ export class IcebergSink implements Sink {
   readonly #config: IcebergSinkConfig;
   readonly #deps: IcebergSinkDeps;
   readonly #targets = new Map<string, Target>();
+  readonly #changeCounter: ChangeCounter = { last: 0n };
 
   constructor(config: IcebergSinkConfig, deps: IcebergSinkDeps) {
     this.#config = config;
@@ -71,13 +79,25 @@ export class IcebergSink implements Sink {
   }
 
   async beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void> {
-    const { writer } = await this.#open(table, signal);
+    const target = await this.#open(table, signal);
     refuseNames(table, schema);
-    await writer.beginReplacement(schema);
+    if (!target.changes) {
+      await target.writer.beginReplacement(schema);
+      return;
+    }
+    if (target.changes.isSnapshotOpen) await this.#forget(target);
+    const { changes } = await this.#open(table, signal);
+    await changes?.beginSnapshot(schema);
   }
 
   async write(changes: TableChanges, signal: AbortSignal): Promise<void> {
-    const { writer } = await this.#open(changes.table, signal);
+    const target = await this.#open(changes.table, signal);
+    if (target.changes) {
+      refuseNames(changes.table, changes.schema);
+      await target.changes.append(changes);
+      return;
+    }
+    const { writer } = target;
     if (writer.isReplacing) {
       await appendSnapshotRows(writer, changes);
       return;
@@ -92,18 +112,24 @@ export class IcebergSink implements Sink {
   }
 
   async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
-    const { writer } = await this.#open(table, signal);
-    await writer.endReplacement();
+    const { writer, changes } = await this.#open(table, signal);
+    if (changes) changes.endSnapshot();
+    else await writer.endReplacement();
   }
 
   async commit(position: PipelinePosition, signal: AbortSignal): Promise<SinkCommit[]> {
     signal.throwIfAborted();
-    const changed = [...this.#targets.values()].filter(({ writer }) => writer.hasChanges && !writer.isReplacing);
+    const changed = [...this.#targets.values()].filter(
+      ({ writer, changes }) => writer.hasChanges && !writer.isReplacing && !changes?.isSnapshotOpen,
+    );
     if (changed.length === 0) return [];
     const summary = {
       [positionProperty]: JSON.stringify(position),
       [pipelineProperty]: this.#deps.pipeline,
       [epochProperty]: String(Math.max(...changed.map(({ epoch }) => epoch))),
+      ...(this.#config.mode === 'changes'
+        ? { [modeProperty]: 'changes', [changeNumberProperty]: String(this.#changeCounter.last) }
+        : {}),
     };
     const { catalog } = this.#deps;
     const writers = changed.map(({ writer }) => writer);
@@ -131,9 +157,21 @@ export class IcebergSink implements Sink {
     const { catalog, indexDir, now } = this.#deps;
     const writer = await TableWriter.open(this.#targetName(table), { catalog, indexDir, now });
     const epoch = Number(writer.summaryValue(epochProperty) ?? 0) + 1;
-    const target: Target = { epoch, source: table, writer, recordedSchemaId: null };
+    const target: Target = { epoch, source: table, writer, changes: null, recordedSchemaId: null };
     this.#targets.set(table, target);
+    refuseOtherMode(writer, this.#config.mode);
+    if (this.#config.mode === 'changes') {
+      const last = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
+      if (last > this.#changeCounter.last) this.#changeCounter.last = last;
+      target.changes = new ChangeLog(table, writer, this.#changeCounter);
+    }
     return target;
+  }
+
+  /** Voids what is staged for the table: it is opened anew when it is next needed. */
+  async #forget(target: Target): Promise<void> {
+    this.#targets.delete(target.source);
+    await target.writer.close();
   }
 
   #record(freshAsOf: Date | null, hasNewRows: boolean): Alongside {
@@ -249,6 +287,20 @@ function freshness(position: PipelinePosition): Date | null {
   const times = Object.values(position).map(({ timeMicros }) => BigInt(timeMicros));
   const oldest = times.reduce<bigint | null>((least, time) => (least === null || time < least ? time : least), null);
   return oldest === null ? null : new Date(Number(oldest / 1000n));
+}
+
+/** A table holds rows or changes: what one mode landed is not to be lost by the other. */
+function refuseOtherMode(writer: TableWriter, mode: IcebergSinkConfig['mode']): void {
+  if (!writer.exists || writer.rows === 0n) return;
+  const held = writer.summaryValue(modeProperty) === 'changes' ? 'changes' : 'mirror';
+  if (held === mode) return;
+  throw new DailiesError(
+    'definition_invalid',
+    held === 'changes'
+      ? `${writer.name} holds the changes of a table, which its rows would replace. Let the rows land in a table of another name.`
+      : `${writer.name} holds rows, not changes. Let the changes go to a table of another name.`,
+    { details: { table: writer.name } },
+  );
 }
 
 /** Engines that take names without their case cannot tell some columns apart, and ours has one name for itself. */

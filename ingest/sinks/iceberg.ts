@@ -19,18 +19,20 @@ const config = z.strictObject({
     title: 'Partition',
     description: 'Transforms of columns by which the table is partitioned; none if empty.',
   }),
-  mode: z
-    .literal('mirror', 'only `mirror` is supported yet')
-    .default('mirror')
-    .meta({ title: 'Mode', description: 'mirror: the table equals its source.' }),
+  mode: z.enum(['mirror', 'changes']).default('mirror').meta({
+    title: 'Mode',
+    description:
+      'mirror: the table equals its source. changes: every change is appended, with op, before and the time of its commit.',
+  }),
 });
 
-/** Mirrors tables in the warehouse: rows are inserted, replaced and removed by key, each commit is one Iceberg snapshot. */
+/** Lands tables in the warehouse, each commit as one Iceberg snapshot: their rows, or with `mode: changes` every change. */
 export const icebergSink: SinkModule<typeof config, IcebergSinkDeps> = {
   kind: 'sink',
   id: 'iceberg',
   title: 'Iceberg table',
-  summary: 'Keeps a table of the warehouse equal to its source; any Iceberg engine can read it.',
+  summary:
+    'Keeps a table of the warehouse equal to its source, or appends every change; any Iceberg engine can read it.',
   config,
   open: (options, deps): Sink => new IcebergSink(options, deps),
 };

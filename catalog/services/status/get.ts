@@ -105,7 +105,7 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
     state.source.findMany({ ...byName, include: { tables: byName } }),
     state.dataTable.findMany({
       where: { pipeline: { not: null } },
-      select: { pipeline: true, sources: true, rows: true },
+      select: { name: true, pipeline: true, sources: true, rows: true },
     }),
     state.pipeline.findMany({ ...byName, include: { sinks: { orderBy: [{ kind: 'asc' }, { target: 'asc' }] } } }),
   ]);
@@ -168,14 +168,30 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
  * counted.
  */
 function rowsOfWhole(
-  landed: readonly { pipeline: string | null; sources: string[]; rows: bigint }[],
+  landed: readonly { name: string; pipeline: string | null; sources: string[]; rows: bigint }[],
   pipelines: readonly { name: string; spec: unknown }[],
 ): Map<string, bigint> {
-  const plain = new Set(pipelines.filter(({ spec }) => isPlain(spec)).map(({ name }) => name));
+  const plain = new Map(pipelines.filter(({ spec }) => isPlain(spec)).map(({ name, spec }) => [name, spec]));
   return new Map(
-    landed.flatMap(({ pipeline, sources: [only, ...others], rows }): [string, bigint][] =>
-      pipeline !== null && plain.has(pipeline) && only !== undefined && others.length === 0 ? [[only, rows]] : [],
+    landed.flatMap(({ name, pipeline, sources: [only, ...others], rows }): [string, bigint][] =>
+      pipeline !== null &&
+      plain.has(pipeline) &&
+      only !== undefined &&
+      others.length === 0 &&
+      !holdsChanges(plain.get(pipeline), name, only)
+        ? [[only, rows]]
+        : [],
     ),
+  );
+}
+
+/** True for a table whose rows are changes, not those of its source. */
+function holdsChanges(spec: unknown, table: string, source: string): boolean {
+  const { to = [] } = spec as { to?: { mode?: unknown; table?: unknown }[] };
+  const name = source.split('.').slice(2).join('.');
+  return to.some(
+    (sink) =>
+      sink.mode === 'changes' && typeof sink.table === 'string' && sink.table.replaceAll('{table}', name) === table,
   );
 }
 

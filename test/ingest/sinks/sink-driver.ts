@@ -8,17 +8,26 @@ export const signal = AbortSignal.timeout(600_000);
 
 export function openSink(
   warehouse: Pick<TestWarehouse, 'catalog' | 'state' | 'indexDir'>,
-  options: { table?: string; sourceTables?: string[]; now?: () => Date; pipeline?: string } = {},
+  options: {
+    table?: string;
+    mode?: 'mirror' | 'changes';
+    sourceTables?: string[];
+    now?: () => Date;
+    pipeline?: string;
+  } = {},
 ): Sink {
-  return icebergSink.open(icebergSink.config.parse({ table: options.table ?? 'production.{table}' }), {
-    pipeline: options.pipeline ?? 'movies',
-    owner: 'owner@studio.example',
-    sourceTables: options.sourceTables ?? ['production.public.movie'],
-    catalog: warehouse.catalog,
-    state: warehouse.state,
-    indexDir: warehouse.indexDir,
-    now: options.now ?? (() => new Date()),
-  });
+  return icebergSink.open(
+    icebergSink.config.parse({ table: options.table ?? 'production.{table}', mode: options.mode }),
+    {
+      pipeline: options.pipeline ?? 'movies',
+      owner: 'owner@studio.example',
+      sourceTables: options.sourceTables ?? ['production.public.movie'],
+      catalog: warehouse.catalog,
+      state: warehouse.state,
+      indexDir: warehouse.indexDir,
+      now: options.now ?? (() => new Date()),
+    },
+  );
 }
 
 export function position(offset: number): PipelinePosition {
