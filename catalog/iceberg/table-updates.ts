@@ -1,8 +1,12 @@
 import { z } from 'zod';
-import { icebergSchema, snapshotRecord } from './table-metadata.ts';
-
-/** Integers of the specification's `long`, kept as bigint whatever their size. */
-const int64 = z.union([z.int(), z.bigint()]).transform((value) => BigInt(value));
+import {
+  encryptedKey,
+  icebergSchema,
+  int64,
+  partitionStatisticsFile,
+  snapshotRecord,
+  statisticsFile,
+} from './table-metadata.ts';
 
 const text = z.record(z.string(), z.string());
 
@@ -38,8 +42,6 @@ export type UnboundSortOrder = z.infer<typeof unboundSortOrder>;
 // Clients of older versions leave the ids out where there is only one schema.
 const unboundSchema = icebergSchema.extend({ 'schema-id': z.int().default(0) });
 
-const statisticsRecord = z.looseObject({ 'snapshot-id': int64, 'statistics-path': z.string() });
-
 /**
  * One change of a table's metadata, `TableUpdate` of the REST catalog's OpenAPI: the form in which our own writers,
  * engines and other catalogs say what a commit changes. Updates apply in their order; -1 as the id of a schema, spec or
@@ -69,16 +71,13 @@ export const tableUpdate = z.discriminatedUnion('action', [
   z.object({ action: z.literal('set-location'), location: z.string().min(1) }),
   z.object({ action: z.literal('set-properties'), updates: text }),
   z.object({ action: z.literal('remove-properties'), removals: z.array(z.string()) }),
-  z.object({ action: z.literal('set-statistics'), 'snapshot-id': int64.optional(), statistics: statisticsRecord }),
+  z.object({ action: z.literal('set-statistics'), 'snapshot-id': int64.optional(), statistics: statisticsFile }),
   z.object({ action: z.literal('remove-statistics'), 'snapshot-id': int64 }),
-  z.object({ action: z.literal('set-partition-statistics'), 'partition-statistics': statisticsRecord }),
+  z.object({ action: z.literal('set-partition-statistics'), 'partition-statistics': partitionStatisticsFile }),
   z.object({ action: z.literal('remove-partition-statistics'), 'snapshot-id': int64 }),
   z.object({ action: z.literal('remove-partition-specs'), 'spec-ids': z.array(z.int()) }),
   z.object({ action: z.literal('remove-schemas'), 'schema-ids': z.array(z.int()) }),
-  z.object({
-    action: z.literal('add-encryption-key'),
-    'encryption-key': z.looseObject({ 'key-id': z.string(), 'encrypted-key-metadata': z.string() }),
-  }),
+  z.object({ action: z.literal('add-encryption-key'), 'encryption-key': encryptedKey }),
   z.object({ action: z.literal('remove-encryption-key'), 'key-id': z.string() }),
 ]);
 export type TableUpdate = z.infer<typeof tableUpdate>;
