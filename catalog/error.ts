@@ -73,6 +73,9 @@ export const errorPolicy = {
   commit_unknown: 'auto',
   table_corrupt: 'manual',
   disk_full: 'manual',
+  storage_refused: 'manual',
+  storage_throttled: 'auto',
+  storage_unreachable: 'auto',
   // queries
   sql_invalid: 'never',
   sql_refused: 'never',

@@ -35,6 +35,9 @@ const advice: Record<string, string> = {
   graphql_no_answer: 'See the rejected events below for the entities that the graph does not know.',
   log_full: 'Free disk space, or raise the log’s cap, then resume.',
   disk_full: 'Free disk space; then resume.',
+  storage_refused: 'Mend the credentials, the bucket or its rights as the message says; then resume.',
+  storage_throttled: 'It is tried again by itself.',
+  storage_unreachable: 'It is tried again by itself. Check that the S3 server runs and can be reached from here.',
   table_corrupt: 'The table’s files are damaged: ask whoever operates Dailies, and keep the folder as it is.',
   commit_conflict: 'It is tried again by itself.',
 };

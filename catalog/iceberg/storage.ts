@@ -1,129 +1,80 @@
-import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { DailiesError } from '../error.ts';
-import { diskError, filePath, syncPath } from './location.ts';
+import { storageOf } from './storage/open-storage.ts';
+import type { LocalFiles, NewFile, StoredFile } from './storage/storage.ts';
+
+export type { LocalFiles, NewFile, StoredFile };
 
 /*
- * Where the files of tables are. A location says by itself which storage holds it (`file:///warehouse/…`). Files are
- * written once and never changed; what is written is durable when its promise resolves, its folder's entry after
- * `syncFolders`.
+ * Where the files of tables are. A location says by itself which storage holds it (`file:///warehouse/…`,
+ * `s3://bucket/warehouse/…`). Files are written once and never changed; what is written is durable when its promise
+ * resolves, its folder's entry after `syncTableFolders`. Besides what is said below, a storage with a server throws
+ * `storage_refused`, `storage_throttled` and `storage_unreachable`.
  */
 
 /** The whole file. Throws `not_found` if it is gone. */
 export async function readBytes(location: string): Promise<Buffer> {
-  try {
-    return await readFile(filePath(location));
-  } catch (thrown) {
-    if (codeOf(thrown) === 'ENOENT') throw gone(location, thrown);
-    throw thrown;
-  }
+  return await storageOf(location).readBytes(location);
+}
+
+/** `length` bytes from `offset`, fewer at the file's end. Throws `not_found` if it is gone. */
+export async function readRange(location: string, offset: number, length: number): Promise<Buffer> {
+  return await storageOf(location).readRange(location, offset, length);
 }
 
 /** Writes a file that must not exist yet; durable when resolved. Throws `disk_full`. */
 export async function writeBytes(location: string, bytes: string | Uint8Array): Promise<void> {
-  const path = filePath(location);
-  const handle = await open(path, 'wx');
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } catch (thrown) {
-    throw diskError(thrown, path);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** A file that something else writes through the local disk. */
-export interface NewFile {
-  /** Where it is to be written. */
-  path: string;
-  /** It is written whole: durable at its location when resolved. Throws `disk_full`. */
-  finish(): Promise<void>;
+  await storageOf(location).writeBytes(location, bytes);
 }
 
 /** A new file at `location`, written locally by who asks. */
 export function newFile(location: string): NewFile {
-  const path = filePath(location);
-  return {
-    path,
-    async finish() {
-      try {
-        await syncPath(path);
-      } catch (thrown) {
-        throw diskError(thrown, path);
-      }
-    },
-  };
+  return storageOf(location).newFile(location);
 }
 
-/** Where the file is, or will be once it is held, on this machine's disk. */
+/** Where the file is on this machine's disk while it is held; in S3 it is nowhere before and after. */
 export function localPath(location: string): string {
-  return filePath(location);
+  return storageOf(location).localPath(location);
 }
 
-/** Files that stay on this machine's disk until they are let go. */
-export interface LocalFiles extends Disposable {
-  /** In the order asked for; each is `localPath` of its location. */
-  paths: string[];
-}
-
-/** Brings files to this machine's disk, where they are not there yet, and holds them there. Throws `not_found`. */
+/**
+ * Brings files to this machine's disk, where they are not there yet, and holds them there: whoever hands a `localPath`
+ * to DuckDB holds its file until the statement has run. Throws `not_found`, `disk_full`.
+ */
 export async function holdLocal(locations: readonly string[]): Promise<LocalFiles> {
-  return { paths: locations.map(localPath), [Symbol.dispose]: () => {} };
+  const byStorage = Map.groupBy(locations, storageOf);
+  const all: LocalFiles[] = [];
+  const release = () => {
+    for (const files of all.splice(0)) files[Symbol.dispose]();
+  };
+  try {
+    for (const [storage, some] of byStorage) all.push(await storage.holdLocal(some));
+  } catch (thrown) {
+    release();
+    throw thrown;
+  }
+  return { paths: locations.map(localPath), [Symbol.dispose]: release };
 }
 
 /** Deletes files; those that are gone already are passed over. */
 export async function removeFiles(locations: readonly string[]): Promise<void> {
-  await Promise.all(locations.map((location) => rm(filePath(location), { force: true })));
-}
-
-/** A file as a listing tells of it. */
-export interface StoredFile {
-  location: string;
-  sizeBytes: number;
-  modifiedMs: number;
+  for (const [storage, some] of Map.groupBy(locations, storageOf)) await storage.removeFiles(some);
 }
 
 /** All files below a location, in no order; none where there is no such folder. */
-export async function* listFiles(prefix: string): AsyncGenerator<StoredFile> {
-  const root = filePath(prefix);
-  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch((thrown: unknown) => {
-    if (codeOf(thrown) === 'ENOENT') return [];
-    throw thrown;
-  });
-  const scheme = prefix.slice(0, prefix.length - root.length);
-  for (const entry of entries) {
-    if (!entry.isFile()) continue;
-    const path = `${entry.parentPath}/${entry.name}`;
-    const facts = await stat(path).catch((thrown: unknown) => {
-      // Removed while we look.
-      if (codeOf(thrown) === 'ENOENT') return null;
-      throw thrown;
-    });
-    if (facts) yield { location: `${scheme}${path}`, sizeBytes: facts.size, modifiedMs: facts.mtimeMs };
-  }
+export function listFiles(prefix: string): AsyncGenerator<StoredFile> {
+  return storageOf(prefix).listFiles(prefix);
 }
 
-/** Makes the folders of a table, `data` and `metadata` below its location, with their entries durable. */
+/** Removes what unfinished uploads below a location, begun before a time, have left; resolves with their number. */
+export async function removeUnfinished(prefix: string, beforeMs: number): Promise<number> {
+  return await storageOf(prefix).removeUnfinished(prefix, beforeMs);
+}
+
+/** Makes the folders of a table, `data` and `metadata` below its location, durable, where a storage has folders at all. */
 export async function makeTableFolders(location: string): Promise<void> {
-  const folder = filePath(location);
-  await mkdir(`${folder}/metadata`, { recursive: true });
-  await mkdir(`${folder}/data`, { recursive: true });
-  await syncPath(folder);
-  await syncPath(dirname(folder));
-  await syncPath(dirname(dirname(folder)));
+  await storageOf(location).makeTableFolders(location);
 }
 
 /** Makes the entries of a table's new files durable, where a storage has folders at all. */
 export async function syncTableFolders(location: string): Promise<void> {
-  const folder = filePath(location);
-  await Promise.all([syncPath(`${folder}/metadata`), syncPath(`${folder}/data`)]);
-}
-
-function codeOf(thrown: unknown): unknown {
-  return thrown instanceof Error && 'code' in thrown ? thrown.code : null;
-}
-
-function gone(location: string, cause: unknown): DailiesError {
-  return new DailiesError('not_found', `The file ${location} is gone.`, { cause, details: { location } });
+  await storageOf(location).syncTableFolders(location);
 }

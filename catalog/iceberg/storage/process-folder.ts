@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+
+/*
+ * A folder of one process, removed by the next process that starts if its owner has ended by whatever cause. Its name is
+ * `<pid>-<when the process began>-<random>`: a pid alone comes again, in containers at every start.
+ */
+
+/** Makes a folder of this process below `parent`, and removes those of processes that have ended. */
+export function makeProcessFolder(parent: string): string {
+  fs.mkdirSync(parent, { recursive: true });
+  for (const name of fs.readdirSync(parent)) {
+    if (!isOwned(name)) fs.rmSync(path.join(parent, name), { recursive: true, force: true });
+  }
+  const folder = path.join(parent, `${process.pid}-${beginOf(process.pid)}-${randomBytes(4).toString('hex')}`);
+  fs.mkdirSync(folder);
+  return folder;
+}
+
+function isOwned(name: string): boolean {
+  const [pid = '', begin] = name.split('-');
+  return isAlive(Number(pid)) && beginOf(Number(pid)) === begin;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (thrown) {
+    // Alive, but somebody else's.
+    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM';
+  }
+}
+
+/** Clock ticks since the machine's start at which the process began; 0 where the system does not tell. */
+function beginOf(pid: number): string {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The program's name, in brackets, may itself hold spaces: fields are counted after it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return '0';
+    throw thrown;
+  }
+}
