@@ -4,7 +4,7 @@ DROP INDEX "IcebergTable_uuid_key";
 -- AlterTable
 ALTER TABLE "IcebergNamespace" ADD COLUMN     "levels" TEXT[];
 
--- Namespaces that are there get their levels; those above a nested one become namespaces of their own.
+-- Namespaces that are there get their levels, and those above a nested one become namespaces of their own.
 UPDATE "IcebergNamespace" SET "levels" = string_to_array("name", '.');
 INSERT INTO "IcebergNamespace" ("name", "levels", "properties")
 SELECT DISTINCT array_to_string("levels"[1:depth], '.'), "levels"[1:depth], '{}'::jsonb
