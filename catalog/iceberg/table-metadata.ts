@@ -185,6 +185,11 @@ export function parseTableMetadata(text: string, location: string): TableMetadat
       cause: thrown,
     });
   }
+  return checkTableMetadata(json, location);
+}
+
+/** The same for metadata that is parsed as JSON already (`parseJson`), as other catalogs hand it over; `location` names it in errors. */
+export function checkTableMetadata(json: unknown, location: string): TableMetadata {
   const parsed = tableMetadata.safeParse(upgradeMetadata(json, location));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
