@@ -94,6 +94,11 @@ function encodeDecimal(text: string, scale: number): Uint8Array | null {
   if (fraction.length !== scale) return null;
   let value = BigInt(`${match[2]}${fraction}` || '0');
   if (match[1] === '-') value = -value;
+  return encodeDecimalBytes(value);
+}
+
+/** An unscaled decimal as the fewest bytes of its two's complement, big-endian. */
+export function encodeDecimalBytes(value: bigint): Uint8Array {
   let length = 1;
   while (BigInt.asIntN(length * 8, value) !== value) length += 1;
   const hex = BigInt.asUintN(length * 8, value)

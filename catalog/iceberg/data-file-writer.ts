@@ -11,7 +11,7 @@ import type { Field, FieldType, Schema, Value } from '../schemas/schema.ts';
 import { encodeBound } from './bounds.ts';
 import { duckdbType, duckdbTypeName, identifier, literal, toDuckdb } from './duckdb-values.ts';
 import { diskError } from './location.ts';
-import type { DataFile } from './manifest.ts';
+import { type DataFile, plainFile } from './manifest.ts';
 import { newFile } from './storage.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
 
@@ -114,17 +114,19 @@ export async function copyToFile(
   try {
     row = (await connection.runAndReadAll(copy)).getRows()[0];
   } catch (thrown) {
+    await target.abandon();
     throw diskError(thrown, target.path);
   }
   await target.finish();
   const [, count, sizeBytes, , statistics] = row ?? [];
   return {
+    ...plainFile,
     content: 'data',
+    sortOrderId: 0,
     location,
     recordCount: Number(count),
     sizeBytes: Number(sizeBytes),
     ...columnStatistics(statistics ?? null, schema, iceberg, Number(count)),
-    referencedDataFile: null,
   };
 }
 

@@ -1,22 +1,29 @@
 import { DailiesError } from '../error.ts';
+import type { Value } from '../schemas/schema.ts';
 import { decodeContainer, encodeContainer } from './avro-container.ts';
 import { ByteCache } from './byte-cache.ts';
 import { printJson } from './json.ts';
+import { entryDecoder, entryEncoder, entrySchema } from './manifest-avro.ts';
+import { partitionColumns, partitionSpecOf } from './partition-spec.ts';
 import { readBytes } from './storage.ts';
-import type { IcebergSchema } from './table-metadata.ts';
+import { schemaOf, type TableMetadata } from './table-metadata.ts';
 
 /*
  * Manifests (iceberg.apache.org/spec, Manifests): an Avro file of entries, each one data or delete file with its status
- * and statistics. An ADDED entry leaves its sequence numbers null and inherits them from the manifest list.
+ * and statistics, all of one partition spec. An ADDED entry leaves its sequence numbers null and inherits them from the
+ * manifest list, as do row ids (format 3).
  */
 
-type FileContent = 'data' | 'position-deletes' | 'equality-deletes';
-type EntryStatus = 'existing' | 'added' | 'deleted';
-
-/** A data or delete file of an unpartitioned table. Maps are by field id. */
+/** A data or delete file. Maps are by field id. */
 export interface DataFile {
-  content: FileContent;
+  content: 'data' | 'position-deletes' | 'equality-deletes';
+  /** `puffin` for deletion vectors, which are position deletes of format 3. */
+  format: 'parquet' | 'avro' | 'orc' | 'puffin';
   location: string;
+  /** The partition spec that the file follows. */
+  specId: number;
+  /** A value for each of the spec's fields, in their order; of a type as the column had it when the file was written. */
+  partition: readonly Value[];
   recordCount: number;
   sizeBytes: number;
   columnSizes: ReadonlyMap<number, number>;
@@ -25,12 +32,38 @@ export interface DataFile {
   nanCounts: ReadonlyMap<number, number>;
   lowerBounds: ReadonlyMap<number, Uint8Array>;
   upperBounds: ReadonlyMap<number, Uint8Array>;
+  keyMetadata: Uint8Array | null;
+  /** Where a reader may split the file, in bytes from its start. */
+  splitOffsets: readonly number[] | null;
+  /** Of equality deletes: the field ids that they compare. */
+  equalityIds: readonly number[] | null;
+  sortOrderId: number | null;
   /** Of position deletes that belong to one data file: its location. */
   referencedDataFile: string | null;
+  /** Of a deletion vector: where its blob starts in the file, and its length. */
+  contentOffset: number | null;
+  contentSizeBytes: number | null;
+  /** Of a data file of format 3: the id of its first row; null until the file's first commit. */
+  firstRowId: bigint | null;
 }
 
+/** What a plain Parquet file of an unpartitioned table has nothing to say about. */
+export const plainFile = {
+  format: 'parquet',
+  specId: 0,
+  partition: [],
+  keyMetadata: null,
+  splitOffsets: null,
+  equalityIds: null,
+  sortOrderId: null,
+  referencedDataFile: null,
+  contentOffset: null,
+  contentSizeBytes: null,
+  firstRowId: null,
+} as const satisfies Partial<DataFile>;
+
 export interface ManifestEntry {
-  status: EntryStatus;
+  status: 'existing' | 'added' | 'deleted';
   /** The snapshot that added the file, or that removed it where the status is deleted. */
   snapshotId: bigint;
   sequenceNumber: bigint;
@@ -38,127 +71,34 @@ export interface ManifestEntry {
   file: DataFile;
 }
 
-const statuses: readonly EntryStatus[] = ['existing', 'added', 'deleted'];
-const contents: readonly FileContent[] = ['data', 'position-deletes', 'equality-deletes'];
-
-const entrySchema = JSON.stringify({
-  type: 'record',
-  name: 'manifest_entry',
-  fields: [
-    { name: 'status', type: 'int', 'field-id': 0 },
-    { name: 'snapshot_id', type: ['null', 'long'], default: null, 'field-id': 1 },
-    { name: 'sequence_number', type: ['null', 'long'], default: null, 'field-id': 3 },
-    { name: 'file_sequence_number', type: ['null', 'long'], default: null, 'field-id': 4 },
-    {
-      name: 'data_file',
-      'field-id': 2,
-      type: {
-        type: 'record',
-        name: 'r2',
-        fields: [
-          { name: 'content', type: 'int', 'field-id': 134 },
-          { name: 'file_path', type: 'string', 'field-id': 100 },
-          { name: 'file_format', type: 'string', 'field-id': 101 },
-          { name: 'partition', type: { type: 'record', name: 'r102', fields: [] }, 'field-id': 102 },
-          { name: 'record_count', type: 'long', 'field-id': 103 },
-          { name: 'file_size_in_bytes', type: 'long', 'field-id': 104 },
-          avroMap('column_sizes', 108, 117, 118, 'long'),
-          avroMap('value_counts', 109, 119, 120, 'long'),
-          avroMap('null_value_counts', 110, 121, 122, 'long'),
-          avroMap('nan_value_counts', 137, 138, 139, 'long'),
-          avroMap('lower_bounds', 125, 126, 127, 'bytes'),
-          avroMap('upper_bounds', 128, 129, 130, 'bytes'),
-          { name: 'key_metadata', type: ['null', 'bytes'], default: null, 'field-id': 131 },
-          {
-            name: 'split_offsets',
-            type: ['null', { type: 'array', items: 'long', 'element-id': 133 }],
-            default: null,
-            'field-id': 132,
-          },
-          {
-            name: 'equality_ids',
-            type: ['null', { type: 'array', items: 'int', 'element-id': 136 }],
-            default: null,
-            'field-id': 135,
-          },
-          { name: 'sort_order_id', type: ['null', 'int'], default: null, 'field-id': 140 },
-          { name: 'referenced_data_file', type: ['null', 'string'], default: null, 'field-id': 143 },
-        ],
-      },
-    },
-  ],
-});
-
-function avroMap(name: string, fieldId: number, keyId: number, valueId: number, value: 'long' | 'bytes'): object {
-  const items = {
-    type: 'record',
-    name: `k${keyId}_v${valueId}`,
-    fields: [
-      { name: 'key', type: 'int', 'field-id': keyId },
-      { name: 'value', type: value, 'field-id': valueId },
-    ],
-  };
-  return {
-    name,
-    type: ['null', { type: 'array', logicalType: 'map', items }],
-    default: null,
-    'field-id': fieldId,
-  };
-}
-
-/** The bytes of a manifest. Entries of status added inherit their sequence numbers when they are read. */
+/**
+ * The bytes of a manifest in the table's format, with its current schema. All files follow the spec. Entries of status
+ * added inherit their sequence numbers when they are read. Throws `unsupported` for a table of format 1.
+ */
 export function encodeManifest(
   entries: readonly ManifestEntry[],
   content: 'data' | 'deletes',
-  schema: IcebergSchema,
+  metadata: TableMetadata,
+  specId = metadata['default-spec-id'],
 ): Buffer {
+  const formatVersion = metadata['format-version'];
+  if (formatVersion === 1) {
+    throw new DailiesError(
+      'unsupported',
+      `The table at ${metadata.location} is of format 1, which is only read here. Upgrade it to format version 2.`,
+    );
+  }
+  const columns = partitionColumns(metadata, specId);
+  const schema = schemaOf(metadata);
   const header = {
     schema: printJson(schema),
     'schema-id': String(schema['schema-id']),
-    'partition-spec': '[]',
-    'partition-spec-id': '0',
-    'format-version': '2',
+    'partition-spec': printJson(partitionSpecOf(metadata, specId).fields),
+    'partition-spec-id': String(specId),
+    'format-version': String(formatVersion),
     content,
   };
-  return encodeContainer(entrySchema, header, entries.map(toAvro));
-}
-
-function toAvro(entry: ManifestEntry): unknown {
-  const { file } = entry;
-  const isAdded = entry.status === 'added';
-  return {
-    status: statuses.indexOf(entry.status),
-    snapshot_id: entry.snapshotId,
-    sequence_number: isAdded ? null : entry.sequenceNumber,
-    file_sequence_number: isAdded ? null : entry.fileSequenceNumber,
-    data_file: {
-      content: contents.indexOf(file.content),
-      file_path: file.location,
-      file_format: 'PARQUET',
-      partition: {},
-      record_count: BigInt(file.recordCount),
-      file_size_in_bytes: BigInt(file.sizeBytes),
-      column_sizes: longMap(file.columnSizes),
-      value_counts: longMap(file.valueCounts),
-      null_value_counts: longMap(file.nullCounts),
-      nan_value_counts: longMap(file.nanCounts),
-      lower_bounds: bytesMap(file.lowerBounds),
-      upper_bounds: bytesMap(file.upperBounds),
-      key_metadata: null,
-      split_offsets: null,
-      equality_ids: null,
-      sort_order_id: file.content === 'position-deletes' ? null : 0,
-      referenced_data_file: file.referencedDataFile,
-    },
-  };
-}
-
-function longMap(map: ReadonlyMap<number, number>): unknown {
-  return map.size === 0 ? null : [...map].map(([key, value]) => ({ key, value: BigInt(value) }));
-}
-
-function bytesMap(map: ReadonlyMap<number, Uint8Array>): unknown {
-  return map.size === 0 ? null : [...map].map(([key, value]) => ({ key, value: Buffer.from(value) }));
+  return encodeContainer(entrySchema(formatVersion, columns), header, entries.map(entryEncoder(columns)));
 }
 
 const cache = new ByteCache<readonly ManifestEntry[]>(64 << 20);
@@ -168,6 +108,10 @@ export interface ManifestReference {
   location: string;
   snapshotId: bigint;
   sequenceNumber: bigint;
+  /** The partition spec that all of its files follow. */
+  specId: number;
+  /** Format 3, data manifests: the id of the first row that has none of its own. */
+  firstRowId: bigint | null;
 }
 
 /** All entries, deleted ones too, inherited values filled in. Throws `table_corrupt`. The answer is shared: never change it. */
@@ -177,13 +121,30 @@ export async function readManifest(manifest: ManifestReference): Promise<readonl
   const bytes = await readBytes(manifest.location).catch((thrown: unknown) => {
     throw new DailiesError('table_corrupt', `The manifest ${manifest.location} cannot be read.`, { cause: thrown });
   });
-  const { records } = decodeContainer(bytes, manifest.location);
-  const entries = records.map((record) => fromAvro(record as AvroEntry, manifest));
+  const { header, records } = decodeContainer(bytes, manifest.location);
+  const entries = withRowIds(records.map(entryDecoder(header, manifest)), manifest.firstRowId);
   rememberManifest(manifest.location, entries);
   return entries;
 }
 
-/** Puts a manifest that was just written into the cache. */
+/**
+ * Entries whose live data files without a row id have the next ones, as readers give them (spec, Row Lineage): in their
+ * order from the manifest's first. Without one, as in format 2, no file has any.
+ */
+export function withRowIds(entries: readonly ManifestEntry[], firstRowId: bigint | null): ManifestEntry[] {
+  let next = firstRowId;
+  return entries.map((entry) => {
+    const { file } = entry;
+    if (next === null || file.content !== 'data' || entry.status === 'deleted' || file.firstRowId !== null) {
+      return entry;
+    }
+    const withId = { ...entry, file: { ...file, firstRowId: next } };
+    next += BigInt(file.recordCount);
+    return withId;
+  });
+}
+
+/** Puts a manifest that was just written into the cache, with what readers will inherit filled in. */
 export function rememberManifest(location: string, entries: readonly ManifestEntry[]): void {
   cache.set(location, entries, 200 + entries.reduce((sum, entry) => sum + entryBytes(entry), 0));
 }
@@ -192,54 +153,4 @@ export function rememberManifest(location: string, entries: readonly ManifestEnt
 function entryBytes({ file }: ManifestEntry): number {
   const counts = file.columnSizes.size + file.valueCounts.size + file.nullCounts.size + file.nanCounts.size;
   return 1000 + counts * 40 + (file.lowerBounds.size + file.upperBounds.size) * 280;
-}
-
-// What Avro gives for the schema above; other writers may leave out optional fields.
-interface AvroEntry {
-  status: number;
-  snapshot_id: bigint | null;
-  sequence_number?: bigint | null;
-  file_sequence_number?: bigint | null;
-  data_file: {
-    content?: number;
-    file_path: string;
-    record_count: bigint;
-    file_size_in_bytes: bigint;
-    column_sizes?: AvroMap<bigint> | null;
-    value_counts?: AvroMap<bigint> | null;
-    null_value_counts?: AvroMap<bigint> | null;
-    nan_value_counts?: AvroMap<bigint> | null;
-    lower_bounds?: AvroMap<Uint8Array> | null;
-    upper_bounds?: AvroMap<Uint8Array> | null;
-    referenced_data_file?: string | null;
-  };
-}
-type AvroMap<T> = { key: number; value: T }[];
-
-function fromAvro(entry: AvroEntry, manifest: ManifestReference): ManifestEntry {
-  const file = entry.data_file;
-  const sequenceNumber = entry.sequence_number ?? manifest.sequenceNumber;
-  return {
-    status: statuses[entry.status] ?? 'deleted',
-    snapshotId: entry.snapshot_id ?? manifest.snapshotId,
-    sequenceNumber,
-    fileSequenceNumber: entry.file_sequence_number ?? manifest.sequenceNumber,
-    file: {
-      content: contents[file.content ?? 0] ?? 'data',
-      location: file.file_path,
-      recordCount: Number(file.record_count),
-      sizeBytes: Number(file.file_size_in_bytes),
-      columnSizes: numberMap(file.column_sizes),
-      valueCounts: numberMap(file.value_counts),
-      nullCounts: numberMap(file.null_value_counts),
-      nanCounts: numberMap(file.nan_value_counts),
-      lowerBounds: new Map(file.lower_bounds?.map(({ key, value }) => [key, value])),
-      upperBounds: new Map(file.upper_bounds?.map(({ key, value }) => [key, value])),
-      referencedDataFile: file.referenced_data_file ?? null,
-    },
-  };
-}
-
-function numberMap(map: AvroMap<bigint> | null | undefined): Map<number, number> {
-  return new Map(map?.map(({ key, value }) => [key, Number(value)]));
 }

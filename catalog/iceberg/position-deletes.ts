@@ -3,7 +3,7 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { encodeLong } from './bounds.ts';
 import { literal } from './duckdb-values.ts';
 import { deletePathFieldId, deletePositionFieldId } from './live-files.ts';
-import type { DataFile } from './manifest.ts';
+import { type DataFile, plainFile } from './manifest.ts';
 import { PositionSet } from './position-set.ts';
 import { holdLocal, writeBytes } from './storage.ts';
 
@@ -45,6 +45,7 @@ export async function writePositionDeletes(
   await writeBytes(location, bytes);
   const pathBound = Buffer.from(dataLocation);
   return {
+    ...plainFile,
     content: 'position-deletes',
     location,
     recordCount: count,

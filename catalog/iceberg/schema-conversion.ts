@@ -30,19 +30,20 @@ function keyOfProperty(properties: Readonly<Record<string, string>>, names: Read
 function fromIcebergField(field: IcebergField, path: string): Field {
   return {
     name: field.name,
-    type: fromIcebergType(field.type, path),
+    type: fieldTypeOf(field.type, path),
     required: field.required,
     ...(field.doc === undefined ? {} : { doc: field.doc }),
   };
 }
 
-function fromIcebergType(type: IcebergType, path: string): FieldType {
+/** Our type of an Iceberg type. Throws `type_unsupported` naming the column for one that we do not carry. */
+export function fieldTypeOf(type: IcebergType, path: string): FieldType {
   if (typeof type !== 'string') {
     switch (type.type) {
       case 'struct':
         return { kind: 'struct', fields: type.fields.map((field) => fromIcebergField(field, `${path}.${field.name}`)) };
       case 'list':
-        return { kind: 'list', element: fromIcebergType(type.element, `${path}.element`) };
+        return { kind: 'list', element: fieldTypeOf(type.element, `${path}.element`) };
       case 'map':
         throw unsupported(path, 'map');
     }

@@ -8,7 +8,6 @@ import {
   printTableMetadata,
   rememberTableMetadata,
   type Snapshot,
-  schemaOf,
   type TableMetadata,
 } from './table-metadata.ts';
 
@@ -255,13 +254,23 @@ class ManifestWriter {
 
   async #write(content: 'data' | 'deletes', entries: readonly ManifestEntry[]): Promise<ManifestFile> {
     const location = `${this.#location}/metadata/${randomUUID()}-m.avro`;
-    const bytes = encodeManifest(entries, content, schemaOf(this.#metadata));
+    const specId = this.#metadata['default-spec-id'];
+    const bytes = encodeManifest(entries, content, this.#metadata, specId);
     await writeBytes(location, bytes);
     this.written.push(location);
     rememberManifest(location, entries);
     return describeManifest(
-      { location, lengthBytes: bytes.length, content, snapshotId: this.#id, sequenceNumber: this.#sequenceNumber },
+      {
+        location,
+        lengthBytes: bytes.length,
+        content,
+        snapshotId: this.#id,
+        sequenceNumber: this.#sequenceNumber,
+        specId,
+        firstRowId: null,
+      },
       entries,
+      this.#metadata,
     );
   }
 }
