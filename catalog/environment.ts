@@ -1,6 +1,9 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DailiesError } from './error.ts';
+import { fileUri } from './iceberg/location.ts';
+import { isS3, s3Place } from './iceberg/storage/s3-location.ts';
+import { readS3Settings, type S3Settings } from './iceberg/storage/s3-settings.ts';
 
 /** What the environment says, checked. */
 export interface Environment {
@@ -12,8 +15,14 @@ export interface Environment {
   url: string;
   /** Postgres for our own state; null means the embedded one. */
   databaseUrl: string | null;
-  /** Absolute path of the local warehouse. */
+  /** Location of the warehouse, `file:///folder` or `s3://bucket/prefix`, without a slash at its end. */
   warehouse: string;
+  /** How S3 is reached, where tables are there. */
+  s3: S3Settings;
+  /** Most that this machine keeps of files read from S3; null: 10 GB, at most half of what the disk has free. */
+  cacheBytes: number | null;
+  /** How long changes wait, at most, for the commit that shows them: each is a snapshot of every table that changed. */
+  commitEveryMs: number;
   /** Key material for stored secrets; null means the key kept under the home. */
   secret: string | null;
   googleUrl: string | null;
@@ -25,13 +34,17 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   const home = path.resolve(cwd, env.DAILIES_HOME || '.dailies');
   const port = readPort(env.DAILIES_PORT);
   const host = env.DAILIES_HOST || '127.0.0.1';
+  const warehouse = readWarehouse(env.DAILIES_WAREHOUSE, home);
   return {
     home,
     port,
     host,
     url: readUrl('DAILIES_URL', env.DAILIES_URL, ['http:', 'https:']) ?? `http://${publicHost(host)}:${port}`,
     databaseUrl: readUrl('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:']),
-    warehouse: readWarehouse(env.DAILIES_WAREHOUSE, home),
+    warehouse,
+    s3: readS3Settings(env),
+    cacheBytes: readBytes('DAILIES_CACHE_SIZE', env.DAILIES_CACHE_SIZE),
+    commitEveryMs: readSeconds('DAILIES_COMMIT_SECONDS', env.DAILIES_COMMIT_SECONDS) ?? (isS3(warehouse) ? 5_000 : 200),
     secret: readSecret(env.DAILIES_SECRET),
     googleUrl: readUrl('DAILIES_GOOGLE_URL', env.DAILIES_GOOGLE_URL, ['http:', 'https:']),
     airtableUrl: readUrl('DAILIES_AIRTABLE_URL', env.DAILIES_AIRTABLE_URL, ['http:', 'https:']),
@@ -66,13 +79,30 @@ function readUrl(name: string, text: string | undefined, protocols: readonly str
 }
 
 function readWarehouse(text: string | undefined, home: string): string {
-  if (text === undefined || text === '') return path.join(home, 'warehouse');
+  if (text === undefined || text === '') return fileUri(path.join(home, 'warehouse'));
+  if (/^s3:\/\/[^/]/.test(text)) return `s3://${s3Place(text).bucket}/${s3Place(text).key}`.replace(/\/+$/, '');
   if (!text.startsWith('file:')) {
-    throw wrong('DAILIES_WAREHOUSE', 'must be a file: address; other storage is not supported yet');
+    throw wrong('DAILIES_WAREHOUSE', 'must be s3://bucket/prefix or the file: address of a local folder');
   }
   const url = URL.parse(text, pathToFileURL(`${home}/`));
   if (url === null || url.host !== '') throw wrong('DAILIES_WAREHOUSE', 'must be a file: address of a local folder');
-  return decodeURIComponent(url.pathname).replace(/\/+$/, '');
+  return fileUri(decodeURIComponent(url.pathname).replace(/\/+$/, ''));
+}
+
+const byteUnits: Readonly<Record<string, number>> = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+function readBytes(name: string, text: string | undefined): number | null {
+  if (text === undefined || text === '') return null;
+  const [, count, unit = ''] = /^(\d+(?:\.\d+)?) ?([KMGT]B)?$/i.exec(text) ?? [];
+  if (count === undefined) throw wrong(name, `must be a number of bytes, as in 20GB, not "${text}"`);
+  return Math.round(Number(count) * (byteUnits[unit.toUpperCase()] ?? 1));
+}
+
+function readSeconds(name: string, text: string | undefined): number | null {
+  if (text === undefined || text === '') return null;
+  const seconds = Number(text);
+  if (!(seconds >= 0.05 && seconds <= 3600)) throw wrong(name, `must be seconds from 0.05 to 3600, not "${text}"`);
+  return Math.round(seconds * 1000);
 }
 
 function readSecret(text: string | undefined): string | null {

@@ -88,7 +88,18 @@ function forget(environment: Environment): void {
       '--fresh cannot empty the database of DATABASE_URL: drop and create it yourself, or leave DATABASE_URL out.';
     throw new DailiesError('environment_invalid', message);
   }
-  const kept = ['exports', 'index', 'log', 'postgres', 'results', 'secret', 'studio', 'studio.json', 'warehouse'];
+  const kept = [
+    'cache',
+    'exports',
+    'index',
+    'log',
+    'postgres',
+    'results',
+    'secret',
+    'studio',
+    'studio.json',
+    'warehouse',
+  ];
   for (const name of kept) {
     const target = path.join(environment.home, name);
     if (fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink())

@@ -3,6 +3,7 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Environment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
+import { checkWarehouse } from '#catalog/iceberg/storage/check-warehouse.ts';
 import { firstAdminLink } from '#catalog/services/person/invite.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
 import { migrateState, openState } from '#catalog/state/state.ts';
@@ -43,6 +44,7 @@ export async function up(
     throw new DailiesError('environment_invalid', message);
   }
   if (options.only !== 'worker') await refuseTakenPort(environment);
+  await checkWarehouse(environment);
   const building = options.only === 'worker' ? undefined : buildMissingPages(report);
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {

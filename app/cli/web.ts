@@ -2,6 +2,7 @@ import path from 'node:path';
 import next from 'next';
 import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { openState } from '#catalog/state/state.ts';
@@ -15,6 +16,7 @@ import { runPart } from './run-part.ts';
 await runPart('web', async ({ stateUrl, report }) => {
   const environment = readEnvironment(process.env);
   const state = openState(stateUrl);
+  const warehouse = await openWarehouse(environment);
   const catalog = new IcebergCatalog(state, environment.warehouse);
   const queries = new QueryService({ state, catalog, resultsDir: path.join(environment.home, 'results') });
   const isDemo = process.env.DAILIES_DEMO === '1';
@@ -38,6 +40,7 @@ await runPart('web', async ({ stateUrl, report }) => {
       await queries.close();
       await pages.close();
       await state.$disconnect();
+      warehouse.close();
     },
   };
 });

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
@@ -18,6 +19,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
   const { home, googleUrl, airtableUrl } = environment;
   const state = openState(stateUrl);
   const secretKey = await loadSecretKey(environment);
+  const warehouse = await openWarehouse(environment);
   const catalog = new IcebergCatalog(state, environment.warehouse);
   const log = new EmbeddedLog({ path: path.join(home, 'log') });
   const now = () => new Date();
@@ -29,6 +31,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
     modules: { sources, processors, sinks },
     sinkDeps: { catalog, state, indexDir: path.join(home, 'index'), now },
     resolveSecrets: resolve,
+    commitEveryMs: environment.commitEveryMs,
     now,
     report,
   });
@@ -51,6 +54,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
       await queries.close();
       await log.close();
       await state.$disconnect();
+      warehouse.close();
     },
   };
 });

@@ -20,6 +20,7 @@ type Overview = Answers['system']['get'];
 const parts: Record<Overview['disk'][number]['part'], string> = {
   log: 'Log: changes on their way',
   warehouse: 'Warehouse: the tables',
+  cache: 'Files read from S3, kept for the next query',
   index: 'Key indexes of the tables',
   results: 'Results of queries',
   postgres: 'State database',

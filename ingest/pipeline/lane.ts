@@ -10,9 +10,11 @@ import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
 import { within } from './wait.ts';
 
-const commitEveryMs = 200;
+const defaultCommitEveryMs = 200;
+/** A commit does not wait beyond these, times `mostPatience` at most where commits are to be rare. */
 const commitEvents = 50_000;
 const commitBytes = 32 << 20;
+const mostPatience = 5;
 const groupEveryMs = 5_000;
 
 export interface LaneDeps {
@@ -28,6 +30,8 @@ export interface LaneDeps {
   readRows: ProcessorDeps['readRows'];
   /** Where each table begins, source.schema.table. */
   starts: ReadonlyMap<string, StartPlace>;
+  /** How long changes wait, at most, for their commit; 200 if left out. */
+  commitEveryMs?: number | undefined;
   nowMs: () => number;
   onCounts(counts: { in: number; out: number; rejected: number }): void;
   /** The sink holds everything up to `position`; `commits` tells of targets that changed, `timeMicros` of their newest change. */
@@ -222,8 +226,10 @@ export class Lane {
   }
 
   #commitInMs(): number {
-    if (this.#stagedEvents >= commitEvents || this.#stagedBytes >= commitBytes) return 0;
-    return this.#committedMs + commitEveryMs - this.#deps.nowMs();
+    const { commitEveryMs = defaultCommitEveryMs, nowMs } = this.#deps;
+    const patience = Math.min(mostPatience, Math.max(1, commitEveryMs / 1000));
+    if (this.#stagedEvents >= commitEvents * patience || this.#stagedBytes >= commitBytes * patience) return 0;
+    return this.#committedMs + commitEveryMs - nowMs();
   }
 
   async #commit(abort: AbortSignal): Promise<void> {

@@ -204,6 +204,7 @@ export class PipelineRunner {
         deadLetters,
         readRows: this.#sources.readRows,
         starts,
+        commitEveryMs: this.#deps.commitEveryMs,
         nowMs: () => performance.now(),
         // Each sink has its own lane; an event counts once.
         onCounts: (counts) => sinkIndex === 0 && this.#progress.count(counts),

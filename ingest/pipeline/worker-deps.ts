@@ -28,6 +28,8 @@ export interface WorkerDeps<SinkDeps extends object = object> {
   sinkDeps: SinkDeps;
   /** A copy of a spec with its secrets filled in. Throws `secret_missing`. */
   resolveSecrets<T>(spec: T): Promise<T>;
+  /** How long changes wait, at most, for the commit that shows them; 200 if left out. */
+  commitEveryMs?: number;
   now: () => Date;
   /** One line for the operator's log; holds no cell values or secrets. */
   report(line: string): void;

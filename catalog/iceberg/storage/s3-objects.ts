@@ -16,9 +16,10 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { DailiesError } from '../../error.ts';
 import { diskError } from '../location.ts';
 import { inParallel } from './in-parallel.ts';
-import { openS3Client, type S3Settings } from './s3-client.ts';
+import { openS3Client } from './s3-client.ts';
 import { isOutcomeUnknown, s3Error, s3Status } from './s3-error.ts';
 import { s3Place } from './s3-location.ts';
+import type { S3Settings } from './s3-settings.ts';
 import type { StoredFile } from './storage.ts';
 
 /** Files beyond this size go up, and come down, in parts of it. */

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { diskError, syncPath } from '../location.ts';
 import { ReadCache } from './read-cache.ts';
-import type { S3Settings } from './s3-client.ts';
 import { S3Objects } from './s3-objects.ts';
+import type { S3Settings } from './s3-settings.ts';
 import type { LocalFiles, NewFile, Storage, StoredFile } from './storage.ts';
 
 export interface S3StorageOptions {

@@ -1,9 +1,11 @@
 import { opendir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { requireAccess } from '../../access/principal.ts';
+import { filePath } from '../../iceberg/location.ts';
+import { isS3 } from '../../iceberg/storage/s3-location.ts';
 import type { Scope } from '../scope.ts';
 
-export type SystemPart = 'warehouse' | 'log' | 'index' | 'results' | 'postgres' | 'studio';
+export type SystemPart = 'warehouse' | 'cache' | 'log' | 'index' | 'results' | 'postgres' | 'studio';
 
 export interface SystemOverview {
   /** Absolute path of the home folder. */
@@ -22,8 +24,8 @@ export async function getSystem(scope: Scope & { home: string; warehouse: string
   requireAccess(scope.who, 'admin', 'see the system');
   const { state, home, warehouse } = scope;
   const folders: [SystemPart, string][] = [
-    ['warehouse', warehouse],
-    ...(['log', 'index', 'results', 'postgres', 'studio'] as const).map((part): [SystemPart, string] => [
+    ...(isS3(warehouse) ? [] : [['warehouse', filePath(warehouse)] satisfies [SystemPart, string]]),
+    ...(['cache', 'log', 'index', 'results', 'postgres', 'studio'] as const).map((part): [SystemPart, string] => [
       part,
       path.join(home, part),
     ]),

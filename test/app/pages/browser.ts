@@ -5,6 +5,7 @@ import next from 'next';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { buildPages, root } from '#app/cli/build-pages.ts';
 import { startServer } from '#app/server/server.ts';
+import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
@@ -55,17 +56,7 @@ export async function startProduct({ isDemo, pages }: ProductOptions): Promise<P
   const url = `http://localhost:${port}`;
   const catalog = new IcebergCatalog(state, path.join(home, 'warehouse'));
   const queries = new QueryService({ state, catalog, resultsDir: path.join(home, 'results') });
-  const environment = {
-    home,
-    port,
-    host: '127.0.0.1',
-    url,
-    databaseUrl: null,
-    warehouse: path.join(home, 'warehouse'),
-    secret: null,
-    googleUrl: null,
-    airtableUrl: null,
-  };
+  const environment = { ...readEnvironment({ DAILIES_HOME: home, DAILIES_PORT: String(port) }), url };
   const server = await startServer({
     environment,
     state,
