@@ -73,6 +73,8 @@ export const errorPolicy = {
   commit_unknown: 'auto',
   table_corrupt: 'manual',
   disk_full: 'manual',
+  catalog_refused: 'manual',
+  catalog_unreachable: 'auto',
   storage_refused: 'manual',
   storage_throttled: 'auto',
   storage_unreachable: 'auto',

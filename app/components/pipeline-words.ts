@@ -35,6 +35,8 @@ const advice: Record<string, string> = {
   graphql_no_answer: 'See the rejected events below for the entities that the graph does not know.',
   log_full: 'Free disk space, or raise the log’s cap, then resume.',
   disk_full: 'Free disk space; then resume.',
+  catalog_refused: 'Mend what the Iceberg catalog says, or the variables DAILIES_CATALOG…; then resume.',
+  catalog_unreachable: 'It is tried again by itself. Check that the Iceberg catalog runs and can be reached from here.',
   storage_refused: 'Mend the credentials, the bucket or its rights as the message says; then resume.',
   storage_throttled: 'It is tried again by itself.',
   storage_unreachable: 'It is tried again by itself. Check that the S3 server runs and can be reached from here.',

@@ -38,6 +38,8 @@ const statuses: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   commit_unknown: [503, 'It is not known whether this was committed'],
   table_corrupt: [500, 'The table is damaged'],
   disk_full: [507, 'The disk is full'],
+  catalog_refused: [502, 'The Iceberg catalog refused'],
+  catalog_unreachable: [502, 'The Iceberg catalog does not answer'],
   storage_refused: [502, 'The storage of the warehouse refused'],
   storage_throttled: [503, 'The storage of the warehouse is busy'],
   storage_unreachable: [502, 'The storage of the warehouse does not answer'],
