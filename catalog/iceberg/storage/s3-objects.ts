@@ -79,7 +79,8 @@ export class S3Objects {
 
   /** Writes an object that must not exist yet, durable when resolved. Throws `conflict` if somebody else wrote it. */
   async put(location: string, bytes: string | Uint8Array): Promise<void> {
-    const params = { ...this.#place(location), Body: bytes };
+    const body = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
+    const params = { ...this.#place(location), Body: body, ContentLength: body.length };
     await this.#write(location, (once) => this.#client.send(new PutObjectCommand({ ...params, ...once })));
   }
 
