@@ -331,8 +331,9 @@ export class ChangeSession {
   }
 
   async #end(client: pg.Client): Promise<void> {
-    this.#clients.delete(client);
+    // Until it has ended it is one of those that a silent server is cut off from.
     await client.end();
+    this.#clients.delete(client);
   }
 }
 

@@ -6,10 +6,17 @@ import { Follower, requestFor, sourceName } from './follower.ts';
 
 const never = new AbortController().signal;
 
-/** Passes bytes on to a server until it is frozen: then connections stay open and nothing moves, as with a host that hangs. */
-async function freezableProxy(target: URL) {
+/**
+ * Passes bytes on to a server until it is frozen: then connections stay open and nothing moves, as with a host that hangs.
+ * `freezesAfter`: it freezes by itself once the server has said this.
+ */
+async function freezableProxy(target: URL, freezesAfter: string | null) {
   const sockets = new Set<Socket>();
   let isFrozen = false;
+  const freeze = () => {
+    isFrozen = true;
+    for (const socket of sockets) socket.pause();
+  };
   const server = createServer((near) => {
     const far = connect(Number(target.port), target.hostname);
     for (const [from, to] of [
@@ -17,7 +24,10 @@ async function freezableProxy(target: URL) {
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on('data', (bytes) => to.write(bytes));
+      from.on('data', (bytes) => {
+        to.write(bytes);
+        if (freezesAfter !== null && from === far && bytes.includes(freezesAfter)) freeze();
+      });
       from.on('error', () => undefined);
       from.on('close', () => isFrozen || to.destroy());
       if (isFrozen) from.pause();
@@ -30,10 +40,7 @@ async function freezableProxy(target: URL) {
   url.port = String(typeof address === 'object' ? address?.port : '');
   return {
     url: url.toString(),
-    freeze() {
-      isFrozen = true;
-      for (const socket of sockets) socket.pause();
-    },
+    freeze,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
@@ -41,19 +48,31 @@ async function freezableProxy(target: URL) {
   };
 }
 
-test('a server that freezes is told as unreachable, also within a statement; nothing waits for it', async () => {
-  await using database = await createDatabase();
+async function followed(freezesAfter: string | null) {
+  const resources = new AsyncDisposableStack();
+  const database = resources.use(await createDatabase());
   await database.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
-  await using proxy = await freezableProxy(new URL(database.url));
-  const name = sourceName();
-  const source = new PostgresSource({ url: proxy.url, tables: ['*'] }, { name, now: () => new Date() }, 2_000);
+  const proxy = resources.use(await freezableProxy(new URL(database.url), freezesAfter));
+  const deps = { name: sourceName(), now: () => new Date() };
+  const source = new PostgresSource({ url: proxy.url, tables: ['*'] }, deps, 2_000);
+  resources.defer(() => source.close());
   const follower = new Follower(source, await requestFor(source, null));
+  resources.defer(() => follower.stop());
+  return { proxy, source, follower, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+test('a server that freezes is told as unreachable, also within a statement; nothing waits for it', async () => {
+  await using studio = await followed(null);
+  const { proxy, source, follower } = studio;
   await follower.until(() => follower.ended.length === 1);
   await follower.caughtUp();
   proxy.freeze();
-  const discovery = source.discover(never);
-  await expect(discovery).rejects.toMatchObject({ code: 'source_unreachable' });
+  await expect(source.discover(never)).rejects.toMatchObject({ code: 'source_unreachable' });
   expect(await follower.untilFailed()).toMatchObject({ code: 'source_unreachable' });
-  await follower.stop();
-  await source.close();
+});
+
+test('a server that freezes while a connection to it is being ended is told as unreachable', async () => {
+  // The transaction that read the snapshot is over; its connection is ended next.
+  await using studio = await followed('ROLLBACK');
+  expect(await studio.follower.untilFailed()).toMatchObject({ code: 'source_unreachable' });
 });
