@@ -90,8 +90,8 @@ export const maintenanceProperties = {
   maxCompactionBytes: property(
     'dailies.compaction.max-bytes',
     positive,
-    512 << 20,
-    'most that one step of compaction reads',
+    256 << 20,
+    'most that one step of compaction reads, in bytes',
   ),
   minManifestsToMerge: property(
     'commit.manifest.min-count-to-merge',
