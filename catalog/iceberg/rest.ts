@@ -1,6 +1,7 @@
 import { DailiesError } from '../error.ts';
 import type { IcebergCatalog } from './catalog.ts';
 import { printJson } from './json.ts';
+import { findNamespace } from './namespaces.ts';
 import { parseTableMetadata, readMetadataText } from './table-metadata.ts';
 
 interface IcebergRestDeps {
@@ -148,9 +149,9 @@ function referencedOnly(metadata: ReturnType<typeof parseTableMetadata>): string
   });
 }
 
-async function requireNamespace(namespace: string, deps: IcebergRestDeps): Promise<Record<string, string>> {
-  const properties = await deps.catalog.namespace(namespace);
-  if (properties) return properties;
+async function requireNamespace(namespace: string, deps: IcebergRestDeps): Promise<Readonly<Record<string, string>>> {
+  const found = await findNamespace(deps.catalog.state, namespace.split('.'));
+  if (found) return found.properties;
   const names = await deps.catalog.namespaces();
   if (names.some((name) => name.startsWith(`${namespace}.`))) return {};
   throw noNamespace(namespace);
