@@ -3,6 +3,7 @@ import type { Schema } from '../schemas/schema.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { type LiveFile, readLiveFiles } from './live-files.ts';
 import { fieldIds, fromIcebergSchema } from './schema-conversion.ts';
+import { isS3 } from './storage/s3-location.ts';
 import { localPath } from './storage.ts';
 import {
   currentSnapshot,
@@ -18,7 +19,9 @@ import {
 export interface TableScan {
   /** A DuckDB SELECT that yields the table's columns in schema order, right after deletes; it reads only `files`. */
   sql: string;
-  /** Local paths: data and delete files. They stay on disk for 10 minutes after the snapshot has expired. */
+  /** Data and delete files: whoever runs `sql` holds them (`holdLocal`) until it has run. */
+  locations: string[];
+  /** Their local paths. They stay at their locations for 10 minutes after the snapshot has expired. */
   files: string[];
   schema: Schema;
   /** Null for a table without a snapshot. */
@@ -40,9 +43,11 @@ export async function planScan(metadataLocation: string, at?: ScanTime): Promise
   const schema = fromIcebergSchema(icebergSchema, metadata.properties);
   const ids = fieldIds(icebergSchema);
   const live = snapshot ? (await readLiveFiles(snapshot)).files : [];
+  const locations = scanLocations(live);
   return {
     sql: scanSql(live, schema, ids),
-    files: scanFiles(live),
+    locations,
+    files: locations.map(localPath),
     schema,
     snapshotId: snapshot?.['snapshot-id'] ?? null,
     snapshotTimeMs: snapshot?.['timestamp-ms'] ?? null,
@@ -111,9 +116,18 @@ function antiJoin(files: readonly LiveFile[], columns: string, schema: Schema, i
     `filename = ${literal(fileColumn)}`,
     'file_row_number = true',
   ]);
-  // Locations and local paths name the same file with or without the scheme.
-  const path = "regexp_replace(deleted.file_path, '^file:(//)?/', '/')";
+  const path = pathOfDeleted(files);
   return `SELECT ${columns} FROM ${source} AS data WHERE NOT EXISTS (SELECT 1 FROM read_parquet(${pathList(deletes)}) AS deleted WHERE ${path} = data.${fileColumn} AND deleted.pos = data.file_row_number)`;
+}
+
+/** An expression for the local path of the file that a row of `deleted` is about. */
+function pathOfDeleted(files: readonly LiveFile[]): string {
+  if (!files.some((file) => isS3(file.data.file.location))) {
+    // Locations and local paths name the same file with or without the scheme.
+    return "regexp_replace(deleted.file_path, '^file:(//)?/', '/')";
+  }
+  const paths = files.map((file) => `${literal(file.data.file.location)}: ${literal(dataPath(file))}`);
+  return `MAP {${paths.join(', ')}}[deleted.file_path]`;
 }
 
 function bitMask(file: LiveFile, columns: string, schema: Schema, ids: readonly number[]): string {
@@ -146,11 +160,11 @@ function pathList(paths: readonly string[]): string {
   return `[${paths.map(literal).join(', ')}]`;
 }
 
-function scanFiles(files: readonly LiveFile[]): string[] {
-  const paths = new Set<string>();
+function scanLocations(files: readonly LiveFile[]): string[] {
+  const locations = new Set<string>();
   for (const file of files) {
-    paths.add(dataPath(file));
-    for (const deletes of file.deletes) paths.add(localPath(deletes.file.location));
+    locations.add(file.data.file.location);
+    for (const deletes of file.deletes) locations.add(deletes.file.location);
   }
-  return [...paths];
+  return [...locations];
 }

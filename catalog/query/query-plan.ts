@@ -10,9 +10,11 @@ import { type FoundTable, lookUpTables, type TableNames } from './table-lookup.t
 export type PlanTable = (
   metadataLocation: string,
   at?: { timeMs: number },
-) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'>>;
+) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations'>>>;
 
 export interface QueryPlan extends Pick<RunRequest, 'views' | 'files'> {
+  /** What must be held (`holdLocal`) for `files` to be there while they are read. */
+  locations: string[];
   /** The snapshot that is read of each table that has one, by name, ids as text. */
   snapshots: Record<string, string>;
 }
@@ -26,10 +28,11 @@ export async function planTables(
 ): Promise<QueryPlan> {
   const tables = await lookUpTables(catalog, analysis.tables);
   const at = asOf === null ? undefined : { timeMs: asOf.getTime() };
-  const whole: QueryPlan = { views: [], files: [], snapshots: {} };
+  const whole: QueryPlan = { views: [], files: [], locations: [], snapshots: {} };
   for (const table of tables) {
     const scan = await planTable(table, at, plan);
     whole.files.push(...scan.files);
+    whole.locations.push(...(scan.locations ?? []));
     whole.views.push({ namespace: table.mention.namespace, table: table.mention.table, sql: scan.sql });
     if (scan.snapshotId !== null) whole.snapshots[table.name] = String(scan.snapshotId);
   }

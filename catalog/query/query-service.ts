@@ -3,15 +3,16 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { askerName, type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
+import { holdLocal } from '../iceberg/storage.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
-import type { ResultColumn, RunRequest } from './child-protocol.ts';
+import type { ResultColumn } from './child-protocol.ts';
 import { type Described, describeIn } from './describe-sql.ts';
 import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
-import { type PlanTable, planTables, requireParameters } from './query-plan.ts';
+import { type PlanTable, planTables, type QueryPlan, requireParameters } from './query-plan.ts';
 import { noSuchQuery, QueryRecords } from './query-records.ts';
 import {
   type QueryErrorRecord,
@@ -290,7 +291,8 @@ export class QueryService {
     const child = await this.#pool.acquire();
     query.child = child;
     if (query.stop !== null) return;
-    const { views, files } = await this.#prepare(query, child);
+    const { views, files, locations } = await this.#prepare(query, child);
+    using _held = await holdLocal(locations);
     const { sql, parameters } = query;
     const { tempBytes, resultBytes } = this.#limits;
     const resultDir = this.#store.pathOf(query.id);
@@ -307,7 +309,7 @@ export class QueryService {
     );
   }
 
-  async #prepare(query: ActiveQuery, child: QueryChild): Promise<Pick<RunRequest, 'views' | 'files'>> {
+  async #prepare(query: ActiveQuery, child: QueryChild): Promise<QueryPlan> {
     try {
       const analysis = await child.analyse(query.sql);
       requireParameters(analysis.parameters, query.parameters);

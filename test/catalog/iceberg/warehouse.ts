@@ -5,6 +5,7 @@ import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
 import { fromDuckdb } from '#catalog/iceberg/duckdb-values.ts';
 import { planScan, type ScanTime } from '#catalog/iceberg/scan.ts';
+import { holdLocal } from '#catalog/iceberg/storage.ts';
 import type { Field, FieldType, Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import { createState } from '#test/fixtures/postgres.ts';
@@ -18,11 +19,11 @@ export interface TestWarehouse extends AsyncDisposable {
   read(name: string, at?: ScanTime): Promise<Row[]>;
 }
 
-/** An empty warehouse on disk with its catalog in a fresh state database. */
-export async function createWarehouse(): Promise<TestWarehouse> {
+/** An empty warehouse with its catalog in a fresh state database: on disk, or at a location that is open. */
+export async function createWarehouse(location?: string): Promise<TestWarehouse> {
   const root = await mkdtemp(join(tmpdir(), 'warehouse-'));
   const { state, drop } = await createState();
-  const catalog = new IcebergCatalog(state, join(root, 'warehouse'));
+  const catalog = new IcebergCatalog(state, location ?? join(root, 'warehouse'));
   return {
     state,
     catalog,
@@ -40,6 +41,7 @@ export async function readTable(catalog: IcebergCatalog, name: string, at?: Scan
   const location = await catalog.locate(name);
   if (location === null) throw new Error(`no table ${name}`);
   const scan = await planScan(location, at);
+  using _held = await holdLocal(scan.locations);
   const connection = await connectDuckdb();
   try {
     const reader = await connection.runAndReadAll(scan.sql);
