@@ -30,7 +30,16 @@ export function isoTimestamp(micros: bigint, isInstant: boolean): string {
   return `${isoDate(Number(days))}T${isoTime(micros - days * perDay)}${isInstant ? 'Z' : ''}`;
 }
 
-/** A struct or list as JSON; numbers that a JSON reader would bend are texts in it. */
+/** Nanoseconds since 1970-01-01T00:00:00 in the same form. */
+export function isoNanos(nanos: bigint, isInstant: boolean): string {
+  const below = ((nanos % 1000n) + 1000n) % 1000n;
+  const text = isoTimestamp((nanos - below) / 1000n, false);
+  if (below === 0n) return `${text}${isInstant ? 'Z' : ''}`;
+  const [whole = '', fraction = ''] = text.split('.');
+  return `${whole}.${fraction.padEnd(6, '0')}${below.toString().padStart(3, '0').replace(/0+$/, '')}${isInstant ? 'Z' : ''}`;
+}
+
+/** A struct, list or map as JSON; numbers that a JSON reader would bend are texts in it. */
 export function nestedJson(value: Value, type: FieldType): string {
   return JSON.stringify(plain(value, type));
 }
@@ -46,6 +55,11 @@ function plain(value: Value, type: FieldType): unknown {
     }
     case 'list':
       return (value as readonly Value[]).map((element) => plain(element, type.element));
+    case 'map':
+      return (value as readonly (readonly Value[])[]).map(([key = null, item = null]) => [
+        plain(key, type.key),
+        plain(item, type.value),
+      ]);
     case 'long': {
       const number = Number(value);
       return Number.isSafeInteger(number) ? number : String(value);
@@ -62,7 +76,11 @@ function plain(value: Value, type: FieldType): unknown {
     case 'timestamp':
     case 'timestamptz':
       return isoTimestamp(BigInt(value as bigint), type.kind === 'timestamptz');
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return isoNanos(BigInt(value as bigint), type.kind === 'timestamptz_ns');
     case 'binary':
+    case 'fixed':
       return Buffer.from(value as Uint8Array).toString('hex');
     case 'boolean':
     case 'int':

@@ -32,9 +32,13 @@ export function encodeBound(type: FieldType, text: string, side: 'lower' | 'uppe
       return truncateText(text, side);
     case 'uuid':
       return /^[0-9a-f-]{36}$/.test(text) ? Buffer.from(text.replaceAll('-', ''), 'hex') : null;
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
     case 'binary':
+    case 'fixed':
     case 'struct':
     case 'list':
+    case 'map':
       return null;
   }
 }

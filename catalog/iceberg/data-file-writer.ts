@@ -6,8 +6,7 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { DailiesError } from '../error.ts';
-import type { Field, FieldType, Schema, Value } from '../schemas/schema.ts';
+import { type Field, type FieldType, isNested, type Schema, type Value } from '../schemas/schema.ts';
 import { encodeBound } from './bounds.ts';
 import { duckdbType, duckdbTypeName, identifier, literal, toDuckdb } from './duckdb-values.ts';
 import { diskError } from './location.ts';
@@ -143,8 +142,11 @@ function fieldIdOf(id: number, type: IcebergType): string {
     }
     case 'list':
       return `{__duckdb_field_id: ${id}, element: ${fieldIdOf(type['element-id'], type.element)}}`;
-    case 'map':
-      throw new DailiesError('type_unsupported', 'Columns of type map cannot be written.');
+    case 'map': {
+      const key = fieldIdOf(type['key-id'], type.key);
+      const value = fieldIdOf(type['value-id'], type.value);
+      return `{__duckdb_field_id: ${id}, key: ${key}, value: ${value}}`;
+    }
   }
 }
 
@@ -202,7 +204,7 @@ function* leaves(fields: readonly Field[], iceberg: readonly IcebergField[], pre
     const path = [...prefix, field.name];
     if (field.type.kind === 'struct' && typeof twin.type === 'object' && twin.type.type === 'struct') {
       yield* leaves(field.type.fields, twin.type.fields, path);
-    } else if (field.type.kind !== 'list') {
+    } else if (!isNested(field.type)) {
       yield { id: twin.id, type: field.type, path };
     }
   }

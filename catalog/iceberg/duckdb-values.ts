@@ -9,7 +9,9 @@ import {
   DuckDBDateValue,
   DuckDBDecimalValue,
   DuckDBListValue,
+  DuckDBMapValue,
   DuckDBStructValue,
+  DuckDBTimestampNanosecondsValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
   DuckDBTimeValue,
@@ -19,9 +21,11 @@ import {
   FLOAT,
   INTEGER,
   LIST,
+  MAP,
   STRUCT,
   TIME,
   TIMESTAMP,
+  TIMESTAMP_NS,
   TIMESTAMPTZ,
   UUID,
   VARCHAR,
@@ -29,7 +33,7 @@ import {
 import { DailiesError } from '../error.ts';
 import type { FieldType, Value } from '../schemas/schema.ts';
 
-/** The DuckDB type in SQL that carries a field's values without loss. */
+/** The DuckDB type in SQL that carries a field's values without loss; nanoseconds with a zone are kept in UTC. */
 export function duckdbTypeName(type: FieldType): string {
   switch (type.kind) {
     case 'boolean':
@@ -52,16 +56,22 @@ export function duckdbTypeName(type: FieldType): string {
       return 'TIMESTAMP';
     case 'timestamptz':
       return 'TIMESTAMP WITH TIME ZONE';
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return 'TIMESTAMP_NS';
     case 'string':
       return 'VARCHAR';
     case 'uuid':
       return 'UUID';
     case 'binary':
+    case 'fixed':
       return 'BLOB';
     case 'struct':
       return `STRUCT(${type.fields.map((field) => `${identifier(field.name)} ${duckdbTypeName(field.type)}`).join(', ')})`;
     case 'list':
       return `${duckdbTypeName(type.element)}[]`;
+    case 'map':
+      return `MAP(${duckdbTypeName(type.key)}, ${duckdbTypeName(type.value)})`;
   }
 }
 
@@ -87,16 +97,22 @@ export function duckdbType(type: FieldType): DuckDBType {
       return TIMESTAMP;
     case 'timestamptz':
       return TIMESTAMPTZ;
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return TIMESTAMP_NS;
     case 'string':
       return VARCHAR;
     case 'uuid':
       return UUID;
     case 'binary':
+    case 'fixed':
       return BLOB;
     case 'struct':
       return STRUCT(Object.fromEntries(type.fields.map((field) => [field.name, duckdbType(field.type)])));
     case 'list':
       return LIST(duckdbType(type.element));
+    case 'map':
+      return MAP(duckdbType(type.key), duckdbType(type.value));
   }
 }
 
@@ -130,9 +146,13 @@ export function toDuckdb(type: FieldType): (value: Value) => DuckDBValue {
       return nullable((value) => new DuckDBTimestampValue(value as bigint));
     case 'timestamptz':
       return nullable((value) => new DuckDBTimestampTZValue(value as bigint));
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return nullable((value) => new DuckDBTimestampNanosecondsValue(value as bigint));
     case 'uuid':
       return nullable((value) => DuckDBUUIDValue.fromUint128(BigInt(`0x${(value as string).replaceAll('-', '')}`)));
     case 'binary':
+    case 'fixed':
       return nullable((value) => new DuckDBBlobValue(value as Uint8Array));
     case 'struct': {
       const fields = type.fields.map((field) => ({ name: field.name, convert: toDuckdb(field.type) }));
@@ -148,6 +168,17 @@ export function toDuckdb(type: FieldType): (value: Value) => DuckDBValue {
     case 'list': {
       const convert = toDuckdb(type.element);
       return nullable((value) => new DuckDBListValue((value as readonly Value[]).map(convert)));
+    }
+    case 'map': {
+      const convertKey = toDuckdb(type.key);
+      const convertValue = toDuckdb(type.value);
+      return nullable((value) => {
+        const entries = (value as readonly (readonly Value[])[]).map(([key = null, item = null]) => ({
+          key: convertKey(key),
+          value: convertValue(item),
+        }));
+        return new DuckDBMapValue(entries);
+      });
     }
   }
 }
@@ -174,10 +205,15 @@ function readValue(type: FieldType, value: DuckDBValue): Value {
     case 'timestamptz':
       if (value instanceof DuckDBTimestampTZValue) return value.micros;
       break;
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      if (value instanceof DuckDBTimestampNanosecondsValue) return value.nanos;
+      break;
     case 'uuid':
       if (value instanceof DuckDBUUIDValue) return value.toString();
       break;
     case 'binary':
+    case 'fixed':
       // Copied: the vector's memory is DuckDB's.
       if (value instanceof DuckDBBlobValue) return Uint8Array.from(value.bytes);
       break;
@@ -188,6 +224,13 @@ function readValue(type: FieldType, value: DuckDBValue): Value {
       break;
     case 'list':
       if (value instanceof DuckDBListValue) return value.items.map(fromDuckdb(type.element));
+      break;
+    case 'map':
+      if (value instanceof DuckDBMapValue) {
+        const readKey = fromDuckdb(type.key);
+        const readItem = fromDuckdb(type.value);
+        return value.entries.map((entry) => [readKey(entry.key), readItem(entry.value)]);
+      }
       break;
     default:
       return value as Value;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { printJson } from './json.ts';
 
 /*
  * Schemas as table metadata holds them (iceberg.apache.org/spec, Appendix C, Schemas): types are names or nested objects,
@@ -115,5 +116,36 @@ function* nestedOf(
     case 'map':
       yield* nestedOf(type['key-id'], [...path, 'key'], type.key, true, false);
       yield* nestedOf(type['value-id'], [...path, 'value'], type.value, type['value-required'], false);
+  }
+}
+
+/** A primitive's name in one form: writers put a space after a decimal's comma, or none. */
+export function compactName(name: string): string {
+  return name.replaceAll(' ', '');
+}
+
+/** True if a change of schema from one to the other changes nothing that is stored. */
+export function sameIcebergSchema(a: IcebergSchema, b: IcebergSchema): boolean {
+  return shape(a) === shape(b);
+}
+
+function shape(schema: IcebergSchema): string {
+  return printJson([schema.fields.map(fieldShape), schema['identifier-field-ids'] ?? []]);
+}
+
+function fieldShape(field: IcebergField): unknown {
+  const defaults = [field['initial-default'] ?? null, field['write-default'] ?? null];
+  return [field.id, field.name, field.required, typeShape(field.type), field.doc ?? null, defaults];
+}
+
+function typeShape(type: IcebergType): unknown {
+  if (typeof type === 'string') return compactName(type);
+  switch (type.type) {
+    case 'struct':
+      return type.fields.map(fieldShape);
+    case 'list':
+      return [type['element-id'], typeShape(type.element), type['element-required']];
+    case 'map':
+      return [type['key-id'], typeShape(type.key), type['value-id'], typeShape(type.value), type['value-required']];
   }
 }

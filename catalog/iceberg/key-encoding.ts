@@ -56,6 +56,8 @@ function putValue(type: FieldType, value: Value | typeof UNKNOWN): void {
     case 'time':
     case 'timestamp':
     case 'timestamptz':
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
       reserve(8);
       scratch.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value as number | bigint)) ^ (1n << 63n), used);
       used += 8;
@@ -84,7 +86,8 @@ function putValue(type: FieldType, value: Value | typeof UNKNOWN): void {
       used += length;
       return;
     }
-    case 'binary': {
+    case 'binary':
+    case 'fixed': {
       const bytes = value as Uint8Array;
       putUint32(bytes.length);
       reserve(bytes.length);
@@ -103,6 +106,15 @@ function putValue(type: FieldType, value: Value | typeof UNKNOWN): void {
       const values = value as readonly Value[];
       putUint32(values.length);
       for (const item of values) putValue(type.element, item);
+      return;
+    }
+    case 'map': {
+      const entries = value as readonly (readonly Value[])[];
+      putUint32(entries.length);
+      for (const [key = null, item = null] of entries) {
+        putValue(type.key, key);
+        putValue(type.value, item);
+      }
       return;
     }
   }

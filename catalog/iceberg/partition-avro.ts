@@ -52,6 +52,11 @@ function avroType(type: FieldType, named: Set<string>): AvroSchema {
     case 'timestamp':
     case 'timestamptz':
       return { type: 'long', logicalType: 'timestamp-micros', 'adjust-to-utc': type.kind === 'timestamptz' };
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return { type: 'long', logicalType: 'timestamp-nanos', 'adjust-to-utc': type.kind === 'timestamptz_ns' };
+    case 'fixed':
+      return namedType(named, { type: 'fixed', name: `fixed_${type.length}`, size: type.length });
     case 'uuid':
       return namedType(named, { type: 'fixed', name: 'uuid_fixed', size: 16, logicalType: 'uuid' });
     case 'decimal':
@@ -65,6 +70,7 @@ function avroType(type: FieldType, named: Set<string>): AvroSchema {
       });
     case 'struct':
     case 'list':
+    case 'map':
       throw new DailiesError('invalid', `A partition field cannot hold values of type ${typeName(type)}.`);
   }
 }
@@ -113,6 +119,7 @@ function toAvro(column: PartitionColumn, value: Value): unknown {
     case 'long':
       return BigInt(value as number | bigint);
     case 'binary':
+    case 'fixed':
       return Buffer.from(value as Uint8Array);
     case 'uuid':
       return Buffer.from((value as string).replaceAll('-', ''), 'hex');

@@ -101,13 +101,14 @@ function originOf(field: Field, path: string, source: string): string {
   }
 }
 
-/** The fields of a struct, also of one in lists. */
+/** The fields of a struct, also of one in lists or in the values of maps. */
 function structOf(
   type: FieldType,
   iceberg: IcebergType,
 ): { fields: readonly Field[]; iceberg: readonly IcebergField[] } | null {
   if (typeof iceberg === 'string') return null;
   if (type.kind === 'list' && iceberg.type === 'list') return structOf(type.element, iceberg.element);
+  if (type.kind === 'map' && iceberg.type === 'map') return structOf(type.value, iceberg.value);
   if (type.kind === 'struct' && iceberg.type === 'struct') return { fields: type.fields, iceberg: iceberg.fields };
   return null;
 }

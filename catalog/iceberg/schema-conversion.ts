@@ -1,6 +1,15 @@
 import { DailiesError } from '../error.ts';
-import { type Field, type FieldType, type Schema, typeName } from '../schemas/schema.ts';
-import type { IcebergField, IcebergSchema, IcebergStruct, IcebergType } from './table-metadata.ts';
+import type { Field, FieldType, Schema } from '../schemas/schema.ts';
+import { decodeDefault } from './default-values.ts';
+import { type IcebergField, type IcebergSchema, type IcebergType, sameIcebergSchema } from './iceberg-schema.ts';
+
+export {
+  createIcebergSchema,
+  evolveIcebergSchema,
+  replaceIcebergSchema,
+  type SchemaState,
+} from './schema-evolution.ts';
+export { sameIcebergSchema };
 
 /** Table property that names the key's columns (a JSON array) where Iceberg's identifier fields cannot. */
 const keyProperty = 'dailies.key';
@@ -8,11 +17,42 @@ const keyProperty = 'dailies.key';
 /** Our schema of an Iceberg schema. Throws `type_unsupported` naming the column for types that we do not carry. */
 export function fromIcebergSchema(schema: IcebergSchema, properties: Readonly<Record<string, string>>): Schema {
   const names = new Map(schema.fields.map((field) => [field.id, field.name]));
-  const identifiers = (schema['identifier-field-ids'] ?? []).flatMap((id) => names.get(id) ?? []);
+  const identifiers = schema['identifier-field-ids'] ?? [];
+  // A key of which a part is nested is no key of ours: its other columns alone may be the same in many rows.
+  const isKey = identifiers.length > 0 && identifiers.every((id) => names.has(id));
   return {
     fields: schema.fields.map((field) => fromIcebergField(field, field.name)),
-    key: identifiers.length > 0 ? identifiers : keyOfProperty(properties, new Set(names.values())),
+    key: isKey ? identifiers.flatMap((id) => names.get(id) ?? []) : keyOfProperty(properties, new Set(names.values())),
   };
+}
+
+/**
+ * The schema without the columns that we cannot carry, for readers of what another engine made; `leftOut` names those, with
+ * their Iceberg types.
+ */
+export function carriedColumns(schema: IcebergSchema): {
+  schema: IcebergSchema;
+  leftOut: { column: string; type: string }[];
+} {
+  const leftOut: { column: string; type: string }[] = [];
+  const fields = schema.fields.filter((field) => {
+    const type = foreignType(field.type);
+    if (type !== null) leftOut.push({ column: field.name, type });
+    return type === null;
+  });
+  return { schema: leftOut.length === 0 ? schema : { ...schema, fields }, leftOut };
+}
+
+function foreignType(type: IcebergType): string | null {
+  if (typeof type === 'string') return primitiveTypeOf(type) ? null : type;
+  switch (type.type) {
+    case 'struct':
+      return type.fields.map((field) => foreignType(field.type)).find((found) => found !== null) ?? null;
+    case 'list':
+      return foreignType(type.element);
+    case 'map':
+      return foreignType(type.key) ?? foreignType(type.value);
+  }
 }
 
 /** The field ids of the top-level fields, in schema order. */
@@ -28,29 +68,47 @@ function keyOfProperty(properties: Readonly<Record<string, string>>, names: Read
 }
 
 function fromIcebergField(field: IcebergField, path: string): Field {
+  const type = fieldTypeOf(field.type, path);
+  const initialDefault = decodeDefault(type, field['initial-default'], path);
   return {
     name: field.name,
-    type: fieldTypeOf(field.type, path),
+    type,
     required: field.required,
     ...(field.doc === undefined ? {} : { doc: field.doc }),
+    ...(initialDefault === null ? {} : { initialDefault }),
   };
 }
 
 /** Our type of an Iceberg type. Throws `type_unsupported` naming the column for one that we do not carry. */
 export function fieldTypeOf(type: IcebergType, path: string): FieldType {
-  if (typeof type !== 'string') {
-    switch (type.type) {
-      case 'struct':
-        return { kind: 'struct', fields: type.fields.map((field) => fromIcebergField(field, `${path}.${field.name}`)) };
-      case 'list':
-        return { kind: 'list', element: fieldTypeOf(type.element, `${path}.element`) };
-      case 'map':
-        throw unsupported(path, 'map');
-    }
+  if (typeof type === 'string') {
+    const primitive = primitiveTypeOf(type);
+    if (primitive) return primitive;
+    throw new DailiesError(
+      'type_unsupported',
+      `Column "${path}" has the Iceberg type ${type}, which cannot be read here.`,
+      { details: { column: path, type } },
+    );
   }
+  switch (type.type) {
+    case 'struct':
+      return { kind: 'struct', fields: type.fields.map((field) => fromIcebergField(field, `${path}.${field.name}`)) };
+    case 'list':
+      return { kind: 'list', element: fieldTypeOf(type.element, `${path}.element`) };
+    case 'map':
+      return {
+        kind: 'map',
+        key: fieldTypeOf(type.key, `${path}.key`),
+        value: fieldTypeOf(type.value, `${path}.value`),
+      };
+  }
+}
+
+function primitiveTypeOf(type: string): FieldType | null {
   const decimal = /^decimal\((\d+),\s*(\d+)\)$/.exec(type);
   if (decimal) return { kind: 'decimal', precision: Number(decimal[1]), scale: Number(decimal[2]) };
-  if (type.startsWith('fixed[')) return { kind: 'binary' };
+  const fixed = /^fixed\[(\d+)\]$/.exec(type);
+  if (fixed) return { kind: 'fixed', length: Number(fixed[1]) };
   switch (type) {
     case 'boolean':
     case 'int':
@@ -61,68 +119,18 @@ export function fieldTypeOf(type: IcebergType, path: string): FieldType {
     case 'time':
     case 'timestamp':
     case 'timestamptz':
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
     case 'string':
     case 'uuid':
     case 'binary':
       return { kind: type };
+    // Holds nothing but NULL, in no column of any file.
+    case 'unknown':
+      return { kind: 'string' };
     default:
-      throw unsupported(path, type);
+      return null;
   }
-}
-
-function unsupported(path: string, type: string): DailiesError {
-  return new DailiesError(
-    'type_unsupported',
-    `Column "${path}" has the Iceberg type ${type}, which cannot be read here.`,
-  );
-}
-
-/** What evolving needs to know of the table, and what it changes. */
-export interface SchemaState {
-  schema: IcebergSchema;
-  lastColumnId: number;
-}
-
-/** A new table's schema: ids from 1, in field order, nested fields after their parent. */
-export function createIcebergSchema(schema: Schema): SchemaState {
-  return evolve({ schema: { type: 'struct', 'schema-id': -1, fields: [] }, lastColumnId: 0 }, schema, false);
-}
-
-/**
- * The table's schema after it follows `next`: fields keep their ids by path, new ones get new ids and are optional (old
- * rows hold NULL there), gone ones leave and their ids are never used again, types widen as the specification allows.
- * Throws `schema_incompatible` naming the column for any other change of type.
- */
-export function evolveIcebergSchema(current: SchemaState, next: Schema): SchemaState {
-  return evolve(current, next, false);
-}
-
-/** The same for a table whose rows are all replaced: a field whose type changed beyond widening gets a new id. */
-export function replaceIcebergSchema(current: SchemaState, next: Schema): SchemaState {
-  return evolve(current, next, true);
-}
-
-function evolve(current: SchemaState, next: Schema, isReplacing: boolean): SchemaState {
-  const isNew = current.lastColumnId === 0;
-  const ids = { last: current.lastColumnId };
-  const fields = evolveFields(current.schema.fields, next.fields, {
-    ids,
-    isReplacing,
-    canRequire: isNew || isReplacing,
-    path: '',
-  });
-  const keyFields = next.key.map((name) => fields.find((field) => field.name === name));
-  const canIdentify = keyFields.every((field) => field?.required && field.type !== 'float' && field.type !== 'double');
-  const identifiers = canIdentify ? keyFields.flatMap((field) => field?.id ?? []) : [];
-  return {
-    schema: {
-      type: 'struct',
-      'schema-id': current.schema['schema-id'] + 1,
-      ...(identifiers.length > 0 ? { 'identifier-field-ids': identifiers } : {}),
-      fields,
-    },
-    lastColumnId: ids.last,
-  };
 }
 
 /** Table properties that go with the schema: the key, where identifier fields do not hold it. */
@@ -135,100 +143,4 @@ export function schemaProperties(
   if (schema.key.length > 0 && !isIdentified) return { [keyProperty]: JSON.stringify(schema.key) };
   // A key that is gone, or that identifier fields hold by now.
   return keyProperty in current ? { [keyProperty]: '[]' } : {};
-}
-
-interface Evolution {
-  ids: { last: number };
-  isReplacing: boolean;
-  /** Whether a field without older rows may be required. */
-  canRequire: boolean;
-  path: string;
-}
-
-function evolveFields(current: readonly IcebergField[], next: readonly Field[], evolution: Evolution): IcebergField[] {
-  return next.map((field) => {
-    const path = evolution.path === '' ? field.name : `${evolution.path}.${field.name}`;
-    const old = current.find((candidate) => candidate.name === field.name);
-    const doc = field.doc === undefined ? {} : { doc: field.doc };
-    if (old && !(evolution.isReplacing && !canFollow(old.type, field.type))) {
-      const type = evolveType(old.type, field.type, { ...evolution, path });
-      const isRequired = field.required && (old.required || evolution.isReplacing);
-      return { id: old.id, name: field.name, required: isRequired, type, ...doc };
-    }
-    const id = ++evolution.ids.last;
-    return {
-      id,
-      name: field.name,
-      required: field.required && evolution.canRequire,
-      type: newType(field.type, { ...evolution, path }),
-      ...doc,
-    };
-  });
-}
-
-function evolveType(old: IcebergType, next: FieldType, evolution: Evolution): IcebergType {
-  if (typeof old === 'object' && old.type === 'struct' && next.kind === 'struct') {
-    return { type: 'struct', fields: evolveFields(old.fields, next.fields, evolution) };
-  }
-  if (typeof old === 'object' && old.type === 'list' && next.kind === 'list') {
-    return {
-      ...old,
-      element: evolveType(old.element, next.element, { ...evolution, path: `${evolution.path}.element` }),
-    };
-  }
-  if (typeof old === 'string' && canWiden(old, next)) return primitiveName(next);
-  throw new DailiesError(
-    'schema_incompatible',
-    `Column "${evolution.path}" changed its type from ${icebergTypeName(old)} to ${typeName(next)}, which the rows already landed cannot follow. Take a new snapshot of its table.`,
-    { details: { column: evolution.path, from: icebergTypeName(old), to: typeName(next) } },
-  );
-}
-
-function canFollow(old: IcebergType, next: FieldType): boolean {
-  if (typeof old === 'string') return canWiden(old, next);
-  if (old.type === 'struct') return next.kind === 'struct';
-  return old.type === 'list' && next.kind === 'list' && canFollow(old.element, next.element);
-}
-
-/** Type promotion of the specification (v2): int → long, float → double, a decimal's precision. */
-function canWiden(old: string, next: FieldType): boolean {
-  if (isNested(next)) return false;
-  if (old === primitiveName(next)) return true;
-  if (old === 'int' && next.kind === 'long') return true;
-  if (old === 'float' && next.kind === 'double') return true;
-  const from = /^decimal\((\d+),\s*(\d+)\)$/.exec(old);
-  return (
-    from !== null && next.kind === 'decimal' && Number(from[2]) === next.scale && Number(from[1]) <= next.precision
-  );
-}
-
-function newType(type: FieldType, evolution: Evolution): IcebergType {
-  switch (type.kind) {
-    case 'struct':
-      return { type: 'struct', fields: evolveFields([], type.fields, evolution) } satisfies IcebergStruct;
-    case 'list': {
-      const id = ++evolution.ids.last;
-      return { type: 'list', 'element-id': id, element: newType(type.element, evolution), 'element-required': false };
-    }
-    default:
-      return primitiveName(type);
-  }
-}
-
-function isNested(type: FieldType): boolean {
-  return type.kind === 'struct' || type.kind === 'list';
-}
-
-function primitiveName(type: FieldType): string {
-  return type.kind === 'decimal' ? `decimal(${type.precision}, ${type.scale})` : type.kind;
-}
-
-function icebergTypeName(type: IcebergType): string {
-  return typeof type === 'string' ? type : type.type;
-}
-
-/** True if a change of schema from one to the other changes nothing that is stored. */
-export function sameIcebergSchema(a: IcebergSchema, b: IcebergSchema): boolean {
-  const shape = (schema: IcebergSchema) => JSON.stringify([schema.fields, [...(schema['identifier-field-ids'] ?? [])]]);
-  return shape(a) === shape(b);
 }

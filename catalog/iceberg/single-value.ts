@@ -22,6 +22,8 @@ export function encodeSingleValue(type: FieldType, value: Value): Uint8Array {
     case 'time':
     case 'timestamp':
     case 'timestamptz':
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
       return encodeLong(BigInt(value as number | bigint));
     case 'float': {
       const bytes = Buffer.alloc(4);
@@ -40,9 +42,11 @@ export function encodeSingleValue(type: FieldType, value: Value): Uint8Array {
     case 'uuid':
       return Buffer.from((value as string).replaceAll('-', ''), 'hex');
     case 'binary':
+    case 'fixed':
       return value as Uint8Array;
     case 'struct':
     case 'list':
+    case 'map':
       throw new DailiesError('invalid', `Values of type ${typeName(type)} have no binary form.`);
   }
 }
@@ -64,6 +68,10 @@ export function decodeSingleValue(type: FieldType, bytes: Uint8Array): Value {
     case 'timestamptz':
       if (length === 4) return BigInt(view.readInt32LE()) * 86_400_000_000n;
       return length === 8 ? view.readBigInt64LE() : null;
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      if (length === 4) return BigInt(view.readInt32LE()) * 86_400_000_000_000n;
+      return length === 8 ? view.readBigInt64LE() : null;
     case 'long':
     case 'time':
       if (length === 4) return BigInt(view.readInt32LE());
@@ -81,8 +89,11 @@ export function decodeSingleValue(type: FieldType, bytes: Uint8Array): Value {
       return length === 16 ? view.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5') : null;
     case 'binary':
       return Uint8Array.from(view);
+    case 'fixed':
+      return length === type.length ? Uint8Array.from(view) : null;
     case 'struct':
     case 'list':
+    case 'map':
       return null;
   }
 }
@@ -96,6 +107,7 @@ export function compareValues(type: FieldType, a: Value, b: Value): number {
     case 'string':
       return Buffer.compare(Buffer.from(a as string), Buffer.from(b as string));
     case 'binary':
+    case 'fixed':
       return Buffer.compare(a as Uint8Array, b as Uint8Array);
     case 'float':
     case 'double':
@@ -103,6 +115,7 @@ export function compareValues(type: FieldType, a: Value, b: Value): number {
       return Number((a as number) > (b as number)) - Number((a as number) < (b as number));
     case 'struct':
     case 'list':
+    case 'map':
       throw new DailiesError('invalid', `Values of type ${typeName(type)} have no order.`);
     default:
       return Number((a as number) > (b as number)) - Number((a as number) < (b as number));

@@ -1,5 +1,5 @@
 import { DailiesError } from '../error.ts';
-import { type FieldType, typeName, type Value } from '../schemas/schema.ts';
+import { type FieldType, isNested, typeName, type Value } from '../schemas/schema.ts';
 import { encodeDecimalBytes, encodeLong } from './bounds.ts';
 import { murmur3 } from './murmur3.ts';
 
@@ -126,6 +126,10 @@ export function bucketHash(type: FieldType, value: Value): number {
     case 'timestamp':
     case 'timestamptz':
       return murmur3(encodeLong(BigInt(value as number | bigint)));
+    // As microseconds, so that a column keeps its buckets at any precision.
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return murmur3(encodeLong(floorDivide(value as bigint, 1000n)));
     case 'decimal':
       return murmur3(encodeDecimalBytes(value as bigint));
     case 'string':
@@ -133,12 +137,14 @@ export function bucketHash(type: FieldType, value: Value): number {
     case 'uuid':
       return murmur3(Buffer.from((value as string).replaceAll('-', ''), 'hex'));
     case 'binary':
+    case 'fixed':
       return murmur3(value as Uint8Array);
     case 'boolean':
     case 'float':
     case 'double':
     case 'struct':
     case 'list':
+    case 'map':
       throw new DailiesError('invalid', `Values of type ${typeName(type)} cannot be put into buckets.`);
   }
 }
@@ -195,8 +201,8 @@ function daysOf(type: FieldType, value: Value): number {
   return Number(floorDivide(value as bigint, unitsPerSecond(type) * 86_400n));
 }
 
-function unitsPerSecond(_type: FieldType): bigint {
-  return 1_000_000n;
+function unitsPerSecond(type: FieldType): bigint {
+  return type.kind === 'timestamp_ns' || type.kind === 'timestamptz_ns' ? 1_000_000_000n : 1_000_000n;
 }
 
 function floorDivide(value: bigint, divisor: bigint): bigint {
@@ -205,9 +211,5 @@ function floorDivide(value: bigint, divisor: bigint): bigint {
 }
 
 function isTimestamp(type: FieldType): boolean {
-  return type.kind === 'timestamp' || type.kind === 'timestamptz';
-}
-
-function isNested(type: FieldType): boolean {
-  return type.kind === 'struct' || type.kind === 'list';
+  return ['timestamp', 'timestamptz', 'timestamp_ns', 'timestamptz_ns'].includes(type.kind);
 }

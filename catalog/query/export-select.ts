@@ -32,6 +32,7 @@ function csvCell(type: FieldType, cell: string): string {
       return `CASE WHEN isfinite(${cell}) THEN CAST(${cell} AS VARCHAR) ELSE ${nonFinite(cell)} END`;
     case 'struct':
     case 'list':
+    case 'map':
       return `CAST(to_json(${cell}) AS VARCHAR)`;
     default:
       return textCell(type, cell);
@@ -54,10 +55,14 @@ function jsonCell(type: FieldType, cell: string): string {
 function textCell(type: FieldType, cell: string): string {
   switch (type.kind) {
     case 'timestamp':
+    case 'timestamp_ns':
       return isoText(cell);
     case 'timestamptz':
       return `regexp_replace(${isoText(cell)}, '\\+00$', 'Z')`;
+    case 'timestamptz_ns':
+      return `${isoText(cell)} || 'Z'`;
     case 'binary':
+    case 'fixed':
       return `lower(hex(${cell}))`;
     default:
       return cell;

@@ -43,7 +43,12 @@ function notNullJsonOf(type: FieldType): (value: Value) => JsonCell {
       return (value) => timestampText(value as bigint);
     case 'timestamptz':
       return (value) => timestampText(value as bigint, 'Z');
+    case 'timestamp_ns':
+      return (value) => nanosText(value as bigint);
+    case 'timestamptz_ns':
+      return (value) => nanosText(value as bigint, 'Z');
     case 'binary':
+    case 'fixed':
       return (value) => Buffer.from(value as Uint8Array).toString('hex');
     case 'struct': {
       const fields = type.fields.map((field) => ({ name: field.name, write: jsonOf(field.type) }));
@@ -53,6 +58,11 @@ function notNullJsonOf(type: FieldType): (value: Value) => JsonCell {
     case 'list': {
       const write = jsonOf(type.element);
       return (value) => (value as Value[]).map(write);
+    }
+    case 'map': {
+      const writeKey = jsonOf(type.key);
+      const writeItem = jsonOf(type.value);
+      return (value) => (value as Value[][]).map(([key = null, item = null]) => [writeKey(key), writeItem(item)]);
     }
   }
 }
@@ -79,6 +89,14 @@ function timestampText(micros: bigint, zone = ''): string {
   if (micros === -positiveInfinity) return '-Infinity';
   const inDay = ((micros % dayMicros) + dayMicros) % dayMicros;
   return `${dateText(Number((micros - inDay) / dayMicros))}T${timeText(inDay)}${zone}`;
+}
+
+function nanosText(nanos: bigint, zone = ''): string {
+  const below = ((nanos % 1000n) + 1000n) % 1000n;
+  const text = timestampText((nanos - below) / 1000n);
+  if (below === 0n) return `${text}${zone}`;
+  const [whole = '', fraction = ''] = text.split('.');
+  return `${whole}.${fraction.padEnd(6, '0')}${String(below).padStart(3, '0').replace(/0+$/, '')}${zone}`;
 }
 
 function timeText(micros: bigint): string {

@@ -12,11 +12,14 @@
  * | date                     | number, days since 1970-01-01, proleptic Gregorian                    |
  * | time                     | bigint, microseconds since midnight, below 24 h                       |
  * | timestamp, timestamptz   | bigint, microseconds since 1970-01-01T00:00:00, for timestamptz in UTC |
+ * | timestamp_ns, timestamptz_ns | bigint, nanoseconds since 1970-01-01T00:00:00, for timestamptz_ns in UTC |
  * | string                   | string                                                                |
  * | uuid                     | string, lower case with hyphens                                       |
  * | binary                   | Uint8Array                                                            |
+ * | fixed(length)            | Uint8Array of that length in bytes                                    |
  * | struct                   | array of values in the order of its fields                            |
  * | list                     | array of values                                                       |
+ * | map                      | array of [key, value], no key twice, none NULL                         |
  *
  * NULL is `null`. A value that the event does not carry is `UNKNOWN`, at the top level of a row only.
  */
@@ -31,11 +34,15 @@ export type FieldType =
   | { kind: 'time' }
   | { kind: 'timestamp' }
   | { kind: 'timestamptz' }
+  | { kind: 'timestamp_ns' }
+  | { kind: 'timestamptz_ns' }
   | { kind: 'string' }
   | { kind: 'uuid' }
   | { kind: 'binary' }
+  | { kind: 'fixed'; length: number }
   | { kind: 'struct'; fields: readonly Field[] }
-  | { kind: 'list'; element: FieldType };
+  | { kind: 'list'; element: FieldType }
+  | { kind: 'map'; key: FieldType; value: FieldType };
 
 export interface Field {
   name: string;
@@ -43,6 +50,8 @@ export interface Field {
   /** True where no row ever holds NULL here. */
   required: boolean;
   doc?: string;
+  /** What rows hold that were stored before the field was: never NULL. Not part of the shape. */
+  initialDefault?: Value;
   /** Where a step took it from, unless it is the source table's own column of this name. Not part of the shape. */
   origin?: FieldOrigin;
 }
@@ -90,6 +99,10 @@ function typeShape(type: FieldType): unknown {
       return ['struct', type.fields.map(fieldShape)];
     case 'list':
       return ['list', typeShape(type.element)];
+    case 'map':
+      return ['map', typeShape(type.key), typeShape(type.value)];
+    case 'fixed':
+      return ['fixed', type.length];
     case 'decimal':
       return ['decimal', type.precision, type.scale];
     default:
@@ -106,9 +119,18 @@ export function typeName(type: FieldType): string {
       return `struct<${type.fields.map((field) => `${field.name}: ${typeName(field.type)}`).join(', ')}>`;
     case 'list':
       return `list<${typeName(type.element)}>`;
+    case 'map':
+      return `map<${typeName(type.key)}, ${typeName(type.value)}>`;
+    case 'fixed':
+      return `fixed(${type.length})`;
     default:
       return type.kind;
   }
+}
+
+/** True for types that hold values of other types. */
+export function isNested(type: FieldType): type is Extract<FieldType, { kind: 'struct' | 'list' | 'map' }> {
+  return type.kind === 'struct' || type.kind === 'list' || type.kind === 'map';
 }
 
 /** Indexes of the key fields in a row, in key order. */

@@ -1,6 +1,6 @@
 import type { FieldType, Value } from '#catalog/schemas/schema.ts';
 import type { Cell, Encoded } from '../destination.ts';
-import { decimalText, isoDate, isoTime, isoTimestamp, nestedJson } from '../value-text.ts';
+import { decimalText, isoDate, isoNanos, isoTime, isoTimestamp, nestedJson } from '../value-text.ts';
 
 export const charactersPerCell = 100_000;
 
@@ -47,13 +47,18 @@ export function encodeCell(value: Value, type: FieldType): Encoded {
     case 'timestamp':
     case 'timestamptz':
       return { cell: isoTimestamp(BigInt(value as bigint), type.kind === 'timestamptz') };
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return { cell: isoNanos(BigInt(value as bigint), type.kind === 'timestamptz_ns') };
     case 'string':
     case 'uuid':
       return textCell(String(value));
     case 'binary':
+    case 'fixed':
       return textCell(Buffer.from(value as Uint8Array).toString('hex'));
     case 'struct':
     case 'list':
+    case 'map':
       return textCell(nestedJson(value, type));
     default:
       return type satisfies never;
@@ -99,10 +104,14 @@ export function fieldFor(name: string, type: FieldType, values: readonly Cell[])
     case 'string':
     case 'struct':
     case 'list':
+    case 'map':
       return { name, type: 'multilineText' };
     case 'time':
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
     case 'uuid':
     case 'binary':
+    case 'fixed':
       return { name, type: 'singleLineText' };
     default:
       return type satisfies never;

@@ -1,6 +1,6 @@
 import type { FieldType, Value } from '#catalog/schemas/schema.ts';
 import type { Encoded } from '../destination.ts';
-import { decimalText, isoDate, isoTimestamp, nestedJson } from '../value-text.ts';
+import { decimalText, isoDate, isoNanos, isoTimestamp, nestedJson } from '../value-text.ts';
 
 export const charactersPerCell = 50_000;
 
@@ -60,13 +60,18 @@ export function encodeCell(value: Value, type: FieldType): Encoded {
       const inRange = days >= firstDay && days < lastDay + 1;
       return { cell: inRange ? days + epochSerial : isoTimestamp(micros, type.kind === 'timestamptz') };
     }
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return { cell: isoNanos(BigInt(value as bigint), type.kind === 'timestamptz_ns') };
     case 'string':
     case 'uuid':
       return textCell(String(value));
     case 'binary':
+    case 'fixed':
       return textCell(Buffer.from(value as Uint8Array).toString('hex'));
     case 'struct':
     case 'list':
+    case 'map':
       return textCell(nestedJson(value, type));
     default:
       return type satisfies never;

@@ -32,9 +32,13 @@ export function operandType(type: FieldType, name: string): OperandType {
       return { kind: 'exact', scale: 0 };
     case 'decimal':
       return { kind: 'exact', scale: type.scale };
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
     case 'binary':
+    case 'fixed':
     case 'struct':
     case 'list':
+    case 'map':
       return { kind: 'opaque', name };
     default:
       return { kind: type.kind };

@@ -92,8 +92,10 @@ function keyText(type: FieldType, value: Value | typeof UNKNOWN | undefined): st
       return `${text}.${String(micros % 1_000_000n).padStart(6, '0')}`;
     }
     case 'binary':
+    case 'fixed':
       return `\\x${Buffer.from(value as Uint8Array).toString('hex')}`;
     case 'list':
+    case 'map':
     case 'struct':
       throw new DailiesError('unsupported', `Rows cannot be read again by a key of type ${typeName(type)}.`);
     default:
