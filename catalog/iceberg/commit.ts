@@ -2,21 +2,24 @@ import { randomUUID } from 'node:crypto';
 import type { Prisma } from '#prisma/generated/client.ts';
 import { DailiesError } from '../error.ts';
 import { failpoint } from '../failpoint.ts';
-import type { IcebergCatalog } from './catalog.ts';
+import type { TableCatalog, TableEntry } from './table-catalog.ts';
 import type { CommitSummary, PreparedCommit, TableWriter } from './table-writer.ts';
 
-/** What is written in the same transaction as the pointers. */
-export type Alongside = (
-  tx: Prisma.TransactionClient,
-  commits: readonly { writer: TableWriter; prepared: PreparedCommit }[],
-) => Promise<void>;
+interface WriterCommit {
+  writer: TableWriter;
+  prepared: PreparedCommit;
+}
+
+/** What is written in the same transaction as the commit, where our own catalog is committed to; right after it elsewhere. */
+export type Alongside = (tx: Prisma.TransactionClient, commits: readonly WriterCommit[]) => Promise<void>;
 
 /**
- * Commits what the writers have staged: all tables in one atomic step, or none. Durable and visible when resolved. Throws
- * `commit_conflict` if another writer was faster, `commit_unknown` if it cannot be told; the writers are then spent.
+ * Commits what the writers have staged: all tables in one atomic step, or none, where the catalog can. Durable and
+ * visible when resolved. Throws `commit_conflict` if another writer was faster, `commit_unknown` if it cannot be told;
+ * the writers are then spent.
  */
 export async function commitTables(
-  catalog: IcebergCatalog,
+  catalog: TableCatalog,
   writers: readonly TableWriter[],
   summary: CommitSummary,
   alongside: Alongside,
@@ -30,30 +33,29 @@ export async function commitTables(
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   });
-  await movePointers(catalog, commits, alongside);
+  await commitPrepared(catalog, commits, alongside);
   return commits.map(({ prepared }) => prepared);
 }
 
 /** Compacts a table if it is worth it; readers see the same rows before and after. */
-export async function compactTable(
-  catalog: IcebergCatalog,
-  writer: TableWriter,
-  alongside: Alongside,
-): Promise<boolean> {
+export async function compactTable(catalog: TableCatalog, writer: TableWriter, alongside: Alongside): Promise<boolean> {
   const prepared = await writer.prepareCompaction();
   if (!prepared) return false;
-  await movePointers(catalog, [{ writer, prepared }], alongside);
+  await commitPrepared(catalog, [{ writer, prepared }], alongside);
   return true;
 }
 
-async function movePointers(
-  catalog: IcebergCatalog,
-  commits: readonly { writer: TableWriter; prepared: PreparedCommit }[],
+/** Commits what writers have prepared, and lets them take over what came of it. Throws as `commitTables`. */
+export async function commitPrepared(
+  catalog: TableCatalog,
+  commits: readonly WriterCommit[],
   alongside: Alongside,
 ): Promise<void> {
+  let entries: TableEntry[];
   try {
-    await catalog.commit(
-      commits.map(({ prepared }) => prepared.change),
+    // THE COMMIT POINT.
+    entries = await catalog.commit(
+      commits.map(({ prepared }) => prepared.commit),
       (tx) => alongside(tx, commits),
     );
   } catch (thrown) {
@@ -64,5 +66,9 @@ async function movePointers(
     throw thrown;
   }
   failpoint('after-table-commit');
-  for (const { writer, prepared } of commits) await writer.settle(prepared);
+  for (const [index, { writer, prepared }] of commits.entries()) {
+    const entry = entries[index];
+    if (!entry) throw new DailiesError('internal', `The catalog has not said what became of ${writer.name}.`);
+    await writer.settle(prepared, entry);
+  }
 }

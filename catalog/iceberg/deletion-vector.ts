@@ -1,8 +1,10 @@
 import { crc32 } from 'node:zlib';
 import { DailiesError } from '../error.ts';
+import { type DataFile, plainFile } from './manifest.ts';
 import type { PositionSet } from './position-set.ts';
 import { encodePuffin } from './puffin.ts';
 import { decodeRoaring, encodeRoaring } from './roaring.ts';
+import { readBytes, writeBytes } from './storage.ts';
 
 /*
  * Deletion vectors (iceberg.apache.org/puffin-spec, deletion-vector-v1): the deleted positions of one data file as a
@@ -15,7 +17,49 @@ const blobType = 'deletion-vector-v1';
 /** Reserved id of the row position (`_pos`). */
 const positionFieldId = 2147483645;
 
-export interface DeletionVectorFile {
+/** True for a position delete that is a deletion vector of format 3. */
+export function isDeletionVector(file: DataFile): boolean {
+  return file.content === 'position-deletes' && file.format === 'puffin';
+}
+
+/** Writes the deletion vector of one data file, in a Puffin file of its own; durable but for its folder's entry. */
+export async function writeDeletionVector(data: DataFile, deleted: PositionSet, location: string): Promise<DataFile> {
+  const { bytes, contentOffset, contentSizeBytes } = encodeDeletionVectorFile(data.location, deleted);
+  await writeBytes(location, bytes);
+  return {
+    ...plainFile,
+    content: 'position-deletes',
+    format: 'puffin',
+    location,
+    specId: data.specId,
+    partition: data.partition,
+    recordCount: deleted.size,
+    sizeBytes: bytes.length,
+    columnSizes: new Map(),
+    valueCounts: new Map(),
+    nullCounts: new Map(),
+    nanCounts: new Map(),
+    lowerBounds: new Map(),
+    upperBounds: new Map(),
+    referencedDataFile: data.location,
+    contentOffset,
+    contentSizeBytes,
+  };
+}
+
+/** The deleted positions that a manifest's deletion vector holds. Throws `table_corrupt` where it is gone or damaged. */
+export async function readDeletionVector(file: DataFile): Promise<PositionSet> {
+  const bytes = await readBytes(file.location).catch((thrown: unknown) => {
+    throw new DailiesError('table_corrupt', `The deletion vector in ${file.location} cannot be read.`, {
+      cause: thrown,
+      details: { location: file.location },
+    });
+  });
+  const start = file.contentOffset ?? 0;
+  return decodeDeletionVector(bytes.subarray(start, start + (file.contentSizeBytes ?? 0)), file.location);
+}
+
+interface DeletionVectorFile {
   /** The whole Puffin file. */
   bytes: Buffer;
   /** Where the vector stands in it, in bytes: `content_offset` and `content_size_in_bytes` of its manifest entry. */

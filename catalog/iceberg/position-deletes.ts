@@ -14,11 +14,8 @@ import { holdLocal, writeBytes } from './storage.ts';
  */
 
 /** Writes the delete file of one data file and flushes it to disk; its folder is flushed by the caller. */
-export async function writePositionDeletes(
-  dataLocation: string,
-  deleted: PositionSet,
-  location: string,
-): Promise<DataFile> {
+export async function writePositionDeletes(data: DataFile, deleted: PositionSet, location: string): Promise<DataFile> {
+  const dataLocation = data.location;
   const positions = deleted.toArray();
   const count = positions.length;
   const buffer = parquetWriteBuffer({
@@ -48,6 +45,8 @@ export async function writePositionDeletes(
     ...plainFile,
     content: 'position-deletes',
     location,
+    specId: data.specId,
+    partition: data.partition,
     recordCount: count,
     sizeBytes: bytes.length,
     columnSizes: new Map(),
@@ -70,6 +69,16 @@ export async function writePositionDeletes(
     ]),
     referencedDataFile: dataLocation,
   };
+}
+
+/** True if these deletes are of that data file alone, so that they may be replaced with it. */
+export function isOnlyOf(data: DataFile, deletes: DataFile): boolean {
+  if (deletes.referencedDataFile !== null) return deletes.referencedDataFile === data.location;
+  // Bounds of the path that are equal name the only data file, for writers older than referenced_data_file.
+  const lower = deletes.lowerBounds.get(deletePathFieldId);
+  const upper = deletes.upperBounds.get(deletePathFieldId);
+  if (!lower || !upper || Buffer.compare(lower, upper) !== 0) return false;
+  return Buffer.from(lower).toString() === data.location;
 }
 
 /** Positions of `dataLocation` that these delete files hold. */

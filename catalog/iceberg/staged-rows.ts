@@ -5,6 +5,8 @@ import type { RowPlace } from './key-index.ts';
 
 /** What staged rows need of the table when they are written out. */
 export interface StageTarget {
+  /** False where nobody will ask for what `note` says. */
+  readonly isIndexed: boolean;
   /** Where the row with this key stands now, staged files included; null for none. */
   find(key: string): RowPlace | null;
   /** Where rows with this hash stand now, of a table without a key. */
@@ -221,7 +223,7 @@ export class KeylessRows implements StagedRows {
     for (const row of this.#inserts) {
       if (!row) continue;
       const place = await target.writeRow(row as readonly Value[]);
-      target.note(this.#hash(row).toString('latin1'), place, null);
+      if (target.isIndexed) target.note(this.#hash(row).toString('latin1'), place, null);
     }
     this.clear();
   }

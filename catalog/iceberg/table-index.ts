@@ -10,8 +10,8 @@ import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
 /** The table that the index is of, as the commit in hand sees it. */
 interface IndexedTable extends ReadSchema {
   files: WorkingFiles;
-  /** As of the last commit. */
-  metadata: TableMetadata;
+  /** As of the last commit; null for a table that does not exist yet. */
+  metadata: TableMetadata | null;
 }
 
 /** Changes beyond this many go into the index before their commit, which a crash then makes worthless. */
@@ -57,7 +57,7 @@ export class TableIndex {
     this.#overlayByHash.clear();
     const isTouched =
       table.files.staged().length > 0 || table.files.touched().length > 0 || table.files.removed.size > 0;
-    const current = currentSnapshot(table.metadata)?.['snapshot-id'] ?? 0n;
+    const current = snapshotIdOf(table) ?? 0n;
     const stand = this.store.stand;
     const isCurrent = stand?.snapshotId === current && stand.shape === this.#shape;
     if (table.files.all().length === 0) {
@@ -144,7 +144,7 @@ export class TableIndex {
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
     const stand = this.store.stand;
-    const current = currentSnapshot(table.metadata)?.['snapshot-id'];
+    const current = snapshotIdOf(table);
     if (stand?.shape !== this.#shape || stand.snapshotId !== current) return;
     this.#isUsed = true;
     const working = table.files.all().find((candidate) => candidate.file === file);
@@ -187,7 +187,7 @@ export class TableIndex {
 
   /** Brings stored entries from an older snapshot to the current one; false if that cannot be done. */
   async #replay(table: IndexedTable, stand: IndexStand, current: bigint): Promise<boolean> {
-    const old = stand.snapshotId === null ? null : snapshotById(table.metadata, stand.snapshotId);
+    const old = stand.snapshotId === null || !table.metadata ? null : snapshotById(table.metadata, stand.snapshotId);
     if (!old) return false;
     const before = new Map((await readLiveFiles(old)).files.map((file) => [file.data.file.location, file]));
     for (const location of before.keys()) if (!table.files.has(location)) return false;
@@ -254,6 +254,10 @@ export class TableIndex {
       only,
     );
   }
+}
+
+function snapshotIdOf({ metadata }: IndexedTable): bigint | undefined {
+  return metadata ? currentSnapshot(metadata)?.['snapshot-id'] : undefined;
 }
 
 function deletesOf(file: { deletes: readonly { file: DataFile }[] } | undefined): string {

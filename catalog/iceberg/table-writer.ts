@@ -3,18 +3,17 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import { failpoint } from '../failpoint.ts';
 import { type Row, type Schema, schemasEqual, type Value } from '../schemas/schema.ts';
-import type { IcebergCatalog, TableChange } from './catalog.ts';
 import { compactionOf } from './compaction.ts';
-import { copyToFile, DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts';
+import { writeDeletes } from './delete-writer.ts';
 import { connectDuckdb } from './duckdb-engine.ts';
-import { filesOfExpired } from './garbage.ts';
-import { KeyIndex, type RowPlace } from './key-index.ts';
+import type { IcebergSchema } from './iceberg-schema.ts';
+import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
-import { newTable } from './new-table.ts';
-import { writePositionDeletes } from './position-deletes.ts';
+import { type FileLayout, OpenFiles } from './open-files.ts';
+import { partitionColumns } from './partition-spec.ts';
 import { Replacement } from './replacement.ts';
-import { scanSql } from './scan.ts';
+import { rewriteFiles } from './rewrite-files.ts';
 import {
   createIcebergSchema,
   evolveIcebergSchema,
@@ -23,37 +22,33 @@ import {
   replaceIcebergSchema,
   type SchemaState,
   sameIcebergSchema,
-  schemaProperties,
 } from './schema-conversion.ts';
-import {
-  type BuiltSnapshot,
-  buildSnapshot,
-  type Operation,
-  type Retention,
-  type TableBase,
-} from './snapshot-builder.ts';
-import { estimateBytes, KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
+import { type BuiltSnapshot, buildSnapshot, type Operation, type TableBase } from './snapshot-builder.ts';
+import { KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
 import { makeTableFolders, removeFiles } from './storage.ts';
+import type { TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
+import { type TableChange, type TableDefinition, tableChange } from './table-change.ts';
+import { collectGarbage } from './table-garbage.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { WorkingFiles } from './working-files.ts';
 
 interface TableWriterDeps {
-  catalog: IcebergCatalog;
+  catalog: TableCatalog;
   /** Folder of all key indexes. */
   indexDir: string;
   now: () => Date;
-  retention?: Retention;
 }
 
 /** What goes into every snapshot's summary, so that who reads the table knows how far it is. */
 export type CommitSummary = Readonly<Record<string, string>>;
 
-/** A commit whose files are written, before the pointer moves. */
+/** A commit whose files are written, before the catalog is asked for it. */
 export interface PreparedCommit {
-  change: TableChange;
+  commit: TableCommit;
   built: BuiltSnapshot;
   schema: Schema;
+  iceberg: IcebergSchema;
   rows: bigint;
 }
 
@@ -61,20 +56,15 @@ export interface PreparedCommit {
 const maxStagedRows = 100_000;
 const maxStagedBytes = 64 << 20;
 
-const defaultRetention: Retention = { minSnapshots: 100, maxSnapshots: 500, maxAgeMs: 15 * 60_000 };
-/** Files stay on disk this long after the last snapshot that needs them, for queries that still run. */
-const garbageGraceMs = 10 * 60_000;
-const sweepEveryMs = 30_000;
-const parallelWrites = 8;
-
 /**
- * The one writer of one table. Rows are staged, then `prepare` writes all files of the next snapshot, the catalog moves
- * the pointer, and `settle` takes the new state over. Calls come one at a time. After any error the writer is of no
+ * The one writer of one table. Rows are staged, then `prepare` writes all files of the next snapshot, the catalog applies
+ * the commit, and `settle` takes the new state over. Calls come one at a time. After any error the writer is of no
  * further use: close it and open another, which starts from the table's last commit.
  */
 export class TableWriter {
   readonly name: string;
   readonly #deps: TableWriterDeps;
+  readonly #definition: TableDefinition;
   readonly #connection: DuckDBConnection;
   readonly #index: TableIndex;
   #base: TableBase;
@@ -82,65 +72,80 @@ export class TableWriter {
   #schemaState: SchemaState;
   #schema: Schema;
   #staged: StagedRows;
-  #open: { writer: DataFileWriter; location: string; bytes: number } | null = null;
+  #open: OpenFiles | null = null;
   #replacement: Replacement | null = null;
+  /** What the commit in hand changes beside files; null until it is asked for. */
+  #change: TableChange | null = null;
   #isChanged = false;
   #isReplaced = false;
-  #sweptAtMs = 0;
 
   private constructor(
-    name: string,
     deps: TableWriterDeps,
+    definition: TableDefinition,
     connection: DuckDBConnection,
     base: TableBase,
     files: WorkingFiles,
   ) {
-    this.name = name;
+    this.name = base.name;
     this.#deps = deps;
+    this.#definition = definition;
     this.#connection = connection;
     this.#base = base;
     this.#files = files;
-    const iceberg = schemaOf(base.metadata);
-    this.#schemaState = { schema: iceberg, lastColumnId: base.metadata['last-column-id'] };
-    this.#schema = fromIcebergSchema(iceberg, base.metadata.properties);
-    this.#staged = stageFor(name, this.#schema, iceberg);
-    this.#index = new TableIndex(KeyIndex.open(`${deps.indexDir}/${base.metadata['table-uuid']}`));
+    const metadata = base.entry?.metadata;
+    const iceberg = metadata ? schemaOf(metadata) : createIcebergSchema({ fields: [], key: [] }).schema;
+    this.#schemaState = { schema: iceberg, lastColumnId: metadata?.['last-column-id'] ?? 0 };
+    this.#schema = fromIcebergSchema(iceberg, metadata?.properties ?? {});
+    this.#staged = stageFor(base.name, this.#schema, iceberg);
+    this.#index = new TableIndex(KeyIndex.open(`${deps.indexDir}/${base.uuid}`));
   }
 
-  /** Opens the table as of its last commit; one that does not exist is made by its first commit. */
-  static async open(name: string, deps: TableWriterDeps): Promise<TableWriter> {
+  /**
+   * Opens the table as of its last commit; one that does not exist is made by its first commit. What the definition asks
+   * for beyond what the table is comes with the next commit. Throws `unsupported` for a table with equality deletes of
+   * another engine.
+   */
+  static async open(
+    name: string,
+    deps: TableWriterDeps,
+    definition: TableDefinition = { formatVersion: null, partition: null },
+  ): Promise<TableWriter> {
     const entry = await deps.catalog.load(name);
     const connection = await connectDuckdb();
     if (!entry) {
-      const base = newTable(name, deps.catalog.warehouse);
-      return new TableWriter(name, deps, connection, base, new WorkingFiles(connection, []));
+      const uuid = randomUUID();
+      const location = await deps.catalog.newTableLocation(name, uuid);
+      const base = { name, uuid, location, entry: null, manifests: [] };
+      return new TableWriter(deps, definition, connection, base, new WorkingFiles(connection, []));
     }
-    const { metadata, metadataLocation } = entry;
+    const { metadata } = entry;
     const snapshot = currentSnapshot(metadata);
     const live = snapshot ? await readLiveFiles(snapshot) : { manifests: [], files: [] };
-    const base = { metadataLocation, metadata, manifests: live.manifests };
-    return new TableWriter(name, deps, connection, base, new WorkingFiles(connection, live.files));
+    const base = { name, uuid: metadata['table-uuid'], location: metadata.location, entry, manifests: live.manifests };
+    return new TableWriter(deps, definition, connection, base, new WorkingFiles(connection, live.files));
   }
 
   get exists(): boolean {
-    return this.#base.metadataLocation !== null;
+    return this.#base.entry !== null;
   }
 
   get schema(): Schema {
     return this.#schema;
   }
 
-  get metadata(): TableMetadata {
-    return this.#base.metadata;
+  /** As of the last commit; null for a table that does not exist yet. */
+  get metadata(): TableMetadata | null {
+    return this.#base.entry?.metadata ?? null;
   }
 
   get rows(): bigint {
-    return liveRows(currentSnapshot(this.#base.metadata));
+    return this.metadata ? liveRows(currentSnapshot(this.metadata)) : 0n;
   }
 
   /** The newest value of a summary property, looked for back through the table's history; null for none. */
   summaryValue(property: string): string | null {
-    for (const snapshot of ancestors(this.#base.metadata)) {
+    if (!this.metadata) return null;
+    for (const snapshot of ancestors(this.metadata)) {
       const value = snapshot.summary[property];
       if (value !== undefined) return value;
     }
@@ -169,12 +174,11 @@ export class TableWriter {
     }
     const previous = this.#schema;
     if (!isKeyKept || this.#index.isUsed) await this.#flush();
-    await this.#closeFile();
+    await this.#closeFiles();
     this.#index.forget();
-    this.#schemaState = { ...state, schema: { ...state.schema, 'schema-id': this.#nextSchemaId() } };
-    this.#schema = next;
-    if (this.#staged.size === 0) this.#staged = stageFor(this.name, next, this.#schemaState.schema);
-    else this.#staged.reshape(previous, next, fieldIds(this.#schemaState.schema));
+    this.#setSchema(next, state);
+    if (this.#staged.size === 0) this.#staged = stageFor(this.name, next, state.schema);
+    else this.#staged.reshape(previous, next, fieldIds(state.schema));
     this.#isChanged = true;
   }
 
@@ -191,7 +195,7 @@ export class TableWriter {
 
   async truncate(): Promise<void> {
     this.#staged.clear();
-    await this.#abandonFile();
+    await this.#abandonFiles();
     await removeFiles(this.#files.removeAll());
     this.#index.truncate();
     this.#isChanged = true;
@@ -200,10 +204,11 @@ export class TableWriter {
   /** Rows appended from now on replace the whole table at `endReplacement`; an unfinished replacement is forgotten. */
   async beginReplacement(schema: Schema): Promise<void> {
     await this.#abandonReplacement();
-    this.#replacement = new Replacement(schema, this.#replacementSchema(schema), this.#connection, () =>
-      this.#newLocation(),
-    );
-    if (!this.exists) await makeTableFolders(this.#base.metadata.location);
+    const state = this.#isNew() ? createIcebergSchema(schema) : replaceIcebergSchema(this.#schemaState, schema);
+    const change = this.#changeFor(schema, state);
+    const files = new OpenFiles(this.#connection, layoutOf(schema, change.metadata), () => this.#newLocation());
+    this.#replacement = new Replacement(schema, state, files);
+    if (!this.exists) await makeTableFolders(this.#base.location);
   }
 
   async appendReplacement(row: Row): Promise<void> {
@@ -218,11 +223,7 @@ export class TableWriter {
     const files = await replacement.finish();
     await this.truncate();
     this.#replacement = null;
-    this.#schema = replacement.schema;
-    this.#schemaState = {
-      ...replacement.schemaState,
-      schema: { ...replacement.schemaState.schema, 'schema-id': this.#nextSchemaId() },
-    };
+    this.#setSchema(replacement.schema, replacement.schemaState);
     this.#staged = stageFor(this.name, this.#schema, this.#schemaState.schema);
     for (const file of files) this.#files.add(file);
     this.#index.forget();
@@ -232,51 +233,45 @@ export class TableWriter {
   /** Writes all files of the commit and flushes them to disk. Nothing is visible yet. */
   async prepare(summary: CommitSummary): Promise<PreparedCommit> {
     failpoint('before-data-files');
-    if (!this.exists) await makeTableFolders(this.#base.metadata.location);
+    if (!this.exists) await makeTableFolders(this.#base.location);
     await this.#flush();
-    await this.#closeFile();
-    const deletes = await this.#writeDeletes();
+    await this.#closeFiles();
+    const deletes = await writeDeletes(this.#files, this.#changed().metadata);
     const added = [...this.#files.staged(), ...deletes];
     failpoint('after-data-files');
     return await this.#build(added, this.#operation(added), summary);
   }
 
   /** Takes over what was committed, and brings the index after it. */
-  async settle({ built }: PreparedCommit): Promise<void> {
+  async settle({ built }: PreparedCommit, entry: TableEntry): Promise<void> {
+    const before = this.#base.entry?.metadata ?? null;
     const goneFiles = [...this.#files.removed];
-    this.#base = {
-      metadataLocation: built.metadataLocation,
-      metadata: built.metadata,
-      manifests: built.manifests,
-    };
-    this.#files.settle(built.added);
+    this.#base = { ...this.#base, location: entry.metadata.location, entry, manifests: built.manifests };
+    this.#files.settle([...built.added, ...built.numbered]);
+    this.#change = null;
     this.#isChanged = false;
     this.#isReplaced = false;
     await this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
-    await this.#collectGarbage(built);
+    await collectGarbage(this.#index.store, before, entry.metadata, this.#deps.now().getTime());
     failpoint('after-index-update');
   }
 
   /**
    * Rewrites many small files, or one with many deletes, as one, if it is worth it: a commit of its own that changes no
-   * row. Null if there is nothing to do. Followed by the pointer's move and `settle` like any other.
+   * row. Null if there is nothing to do. Followed by the catalog's commit and `settle` like any other.
    */
   async prepareCompaction(): Promise<PreparedCommit | null> {
     const chosen = compactionOf(this.#files.all());
     if (chosen.length === 0) return null;
-    const ids = fieldIds(this.#schemaState.schema);
-    const location = this.#newLocation();
-    const select = scanSql(
-      chosen.flatMap(({ entry, deletes }) => (entry ? [{ data: entry, deletes: [...deletes] }] : [])),
-      this.#schema,
-      ids,
-    );
-    const file = await copyToFile(this.#connection, select, this.#fileSchema(), location);
+    const layout = layoutOf(this.#schema, this.#changed().metadata);
+    const isThird = this.#changed().metadata['format-version'] >= 3;
+    const files = await rewriteFiles(this.#connection, this.#files, chosen, layout, isThird, () => this.#newLocation());
     for (const old of chosen) this.#files.remove(old);
-    this.#files.add(file);
-    await this.#index.moveRows(this.#indexTable(), file);
-    const kept = Object.entries(currentSnapshot(this.#base.metadata)?.summary ?? {});
-    return await this.#build([file], 'replace', Object.fromEntries(kept.filter(([key]) => key.startsWith('dailies.'))));
+    for (const file of files) this.#files.add(file);
+    for (const file of files) await this.#index.moveRows(this.#indexTable(), file);
+    const kept = this.metadata ? (currentSnapshot(this.metadata)?.summary ?? {}) : {};
+    const ours = Object.entries(kept).filter(([key]) => key.startsWith('dailies.'));
+    return await this.#build(files, 'replace', Object.fromEntries(ours));
   }
 
   /** Removes what a refused commit wrote. Only where it is certain that it was refused. */
@@ -286,37 +281,26 @@ export class TableWriter {
   }
 
   async close(): Promise<void> {
-    await this.#abandonFile();
+    await this.#abandonFiles();
     await this.#abandonReplacement();
     await this.#index.close();
     this.#connection.closeSync();
   }
 
   async #build(added: DataFile[], operation: Operation, summary: CommitSummary): Promise<PreparedCommit> {
-    const { metadata } = this.#base;
-    const isSchemaNew = this.#schemaState.schema['schema-id'] !== metadata['current-schema-id'] || !this.exists;
-    const built = await buildSnapshot(
-      this.#base,
-      {
-        added,
-        removed: this.#files.removed,
-        operation,
-        schema: isSchemaNew ? this.#schemaState : null,
-        properties: schemaProperties(this.#schema, this.#schemaState.schema, metadata.properties),
-        summary,
-      },
-      this.#deps.retention ?? defaultRetention,
-      this.#deps.now().getTime(),
-    );
+    const change = this.#changed();
+    const files = { added, removed: this.#files.removed, operation, summary };
+    const built = await buildSnapshot(this.#base, change, files, this.#deps.now().getTime());
     return {
-      change: {
+      commit: {
         name: this.name,
-        from: this.#base.metadataLocation,
-        to: built.metadataLocation,
-        uuid: metadata['table-uuid'],
+        base: this.#base.entry,
+        requirements: built.requirements,
+        updates: built.updates,
       },
       built,
       schema: this.#schema,
+      iceberg: schemaOf(change.metadata),
       rows: liveRows(built.snapshot),
     };
   }
@@ -331,76 +315,52 @@ export class TableWriter {
 
   #target(): StageTarget {
     return {
+      isIndexed: this.#index.isUsed,
       find: (key) => this.#index.find(key),
       findAll: (hash) => this.#index.findAll(hash),
       readRows: async (places) => {
-        await this.#closeFile();
+        for (const location of new Set(places.map((place) => place.location))) await this.#closeFile(location);
         return await this.#files.readRows(places, { schema: this.#schema, ids: fieldIds(this.#schemaState.schema) });
       },
       deleteRow: async (place) => {
-        if (!this.#files.has(place.location)) await this.#closeFile();
+        await this.#closeFile(place.location);
         return await this.#files.deleteRow(place);
       },
-      writeRow: (row) => this.#writeRow(row),
+      writeRow: async (row) => {
+        if (!this.exists && !this.#open) await makeTableFolders(this.#base.location);
+        this.#open ??= new OpenFiles(this.#connection, layoutOf(this.#schema, this.#changed().metadata), () =>
+          this.#newLocation(),
+        );
+        return await this.#open.write(row);
+      },
       note: (key, place, removed) => this.#index.note(key, place, removed),
     };
   }
 
-  async #writeRow(row: readonly Value[]): Promise<RowPlace> {
-    if (!this.exists && !this.#open) await makeTableFolders(this.#base.metadata.location);
-    this.#open ??= {
-      writer: await DataFileWriter.open(this.#connection, this.#fileSchema()),
-      location: this.#newLocation(),
-      bytes: 0,
-    };
-    const { writer, location } = this.#open;
-    const place = { location, position: writer.rows };
-    writer.append(row);
-    this.#open.bytes += estimateBytes(row);
-    if (writer.rows >= maxFileRows || this.#open.bytes >= maxFileBytes) await this.#closeFile();
-    return place;
+  /** Makes the rows of one file that is still being written ones that can be read and deleted. */
+  async #closeFile(location: string): Promise<void> {
+    if (this.#files.has(location) || !this.#open) return;
+    for (const file of await this.#open.finish(location)) this.#files.add(file);
   }
 
-  async #closeFile(): Promise<void> {
+  async #closeFiles(): Promise<void> {
     const open = this.#open;
     if (!open) return;
     this.#open = null;
-    this.#files.add(await open.writer.finish(open.location));
+    for (const file of await open.finish()) this.#files.add(file);
     this.#isChanged = true;
   }
 
-  async #abandonFile(): Promise<void> {
+  async #abandonFiles(): Promise<void> {
     const open = this.#open;
     this.#open = null;
-    await open?.writer.abandon();
+    await open?.abandon();
   }
 
   async #abandonReplacement(): Promise<void> {
     const replacement = this.#replacement;
     this.#replacement = null;
     await replacement?.abandon();
-  }
-
-  // A data file of which every row is deleted leaves the table, others get their new delete file.
-  async #writeDeletes(): Promise<DataFile[]> {
-    const writes: (() => Promise<DataFile>)[] = [];
-    for (const file of this.#files.touched()) {
-      const positions = await this.#files.positionsOf(file);
-      if (positions.size >= file.file.recordCount) {
-        this.#files.remove(file);
-        if (!file.entry) await removeFiles([file.file.location]);
-        continue;
-      }
-      writes.push(() => writePositionDeletes(file.file.location, positions, this.#newLocation('-deletes')));
-      for (const old of file.deletes) this.#files.removed.add(old.file.location);
-    }
-    const written: DataFile[] = [];
-    // A few at a time: they wait for the disk more than they compute.
-    for (let start = 0; start < writes.length; start += parallelWrites) {
-      const some = writes.slice(start, start + parallelWrites);
-      written.push(...(await Promise.all(some.map((write) => write()))));
-    }
-    return written;
   }
 
   #operation(added: readonly DataFile[]): Operation {
@@ -410,52 +370,45 @@ export class TableWriter {
     return added.some((file) => file.content === 'data') ? 'overwrite' : 'delete';
   }
 
-  async #collectGarbage(built: BuiltSnapshot): Promise<void> {
-    const nowMs = this.#deps.now().getTime();
-    // Readers take the newest metadata file; one that has left the log of the last hundred is nobody's.
-    await removeFiles(built.oldMetadata);
-    const locations: string[] = [];
-    for (const { snapshot, next } of built.expired) locations.push(...(await filesOfExpired(snapshot, next)));
-    if (locations.length > 0) {
-      await this.#index.store.addGarbage(locations, nowMs + garbageGraceMs);
-    }
-    if (nowMs - this.#sweptAtMs < sweepEveryMs) return;
-    this.#sweptAtMs = nowMs;
-    const due = this.#index.store.dueGarbage(nowMs);
-    await removeFiles(due);
-    if (due.length > 0) await this.#index.store.removeGarbage(due);
+  #setSchema(schema: Schema, state: SchemaState): void {
+    this.#schema = schema;
+    this.#schemaState = state;
+    this.#change = null;
+  }
+
+  #changed(): TableChange {
+    this.#change ??= this.#changeFor(this.#schema, this.#schemaState);
+    return this.#change;
+  }
+
+  #changeFor(schema: Schema, state: SchemaState): TableChange {
+    return tableChange(this.#base, state, schema, this.#definition, this.#deps.now().getTime());
   }
 
   #indexTable() {
-    const iceberg = this.#schemaState.schema;
-    return { files: this.#files, schema: this.#schema, ids: fieldIds(iceberg), metadata: this.#base.metadata };
-  }
-
-  #fileSchema() {
-    return { schema: this.#schema, iceberg: this.#schemaState.schema };
-  }
-
-  #replacementSchema(schema: Schema): SchemaState {
-    return this.#isNew() ? createIcebergSchema(schema) : replaceIcebergSchema(this.#schemaState, schema);
+    const ids = fieldIds(this.#schemaState.schema);
+    return { files: this.#files, schema: this.#schema, ids, metadata: this.metadata };
   }
 
   #isNew(): boolean {
     return this.#schemaState.lastColumnId === 0;
   }
 
-  #nextSchemaId(): number {
-    return this.exists ? Math.max(...this.#base.metadata.schemas.map((schema) => schema['schema-id'])) + 1 : 0;
-  }
-
   #isStageFull(): boolean {
     return this.#staged.size >= maxStagedRows || this.#staged.bytes >= maxStagedBytes;
   }
 
-  #newLocation(suffix = ''): string {
-    return `${this.#base.metadata.location}/data/${randomUUID()}${suffix}.parquet`;
+  #newLocation(): string {
+    return `${this.#base.location}/data/${randomUUID()}.parquet`;
   }
 }
 
-function stageFor(name: string, schema: Schema, iceberg: SchemaState['schema']): StagedRows {
+/** What files of the table are like once `metadata` is committed. */
+function layoutOf(schema: Schema, metadata: TableMetadata): FileLayout {
+  const specId = metadata['default-spec-id'];
+  return { schema, iceberg: schemaOf(metadata), specId, partition: partitionColumns(metadata, specId) };
+}
+
+function stageFor(name: string, schema: Schema, iceberg: IcebergSchema): StagedRows {
   return schema.key.length > 0 ? new KeyedRows(name, schema) : new KeylessRows(name, schema, fieldIds(iceberg));
 }

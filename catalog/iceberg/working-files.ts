@@ -1,11 +1,12 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import type { Row, Schema, Value } from '../schemas/schema.ts';
+import { isDeletionVector, readDeletionVector } from './deletion-vector.ts';
 import { fromDuckdb } from './duckdb-values.ts';
 import type { RowPlace } from './key-index.ts';
 import type { LiveFile } from './live-files.ts';
 import type { DataFile, ManifestEntry } from './manifest.ts';
-import { readPositionDeletes } from './position-deletes.ts';
+import { isOnlyOf, readPositionDeletes } from './position-deletes.ts';
 import type { PositionSet } from './position-set.ts';
 import { readParquet } from './scan.ts';
 import { holdLocal } from './storage.ts';
@@ -71,10 +72,15 @@ export class WorkingFiles {
     return files.flatMap(({ file, entry }) => (entry === null ? [file.location] : []));
   }
 
-  remove({ file, entry, deletes }: WorkingFile): void {
-    this.#files.delete(file.location);
-    if (entry) this.removed.add(file.location);
-    for (const old of deletes) this.removed.add(old.file.location);
+  remove(file: WorkingFile): void {
+    this.#files.delete(file.file.location);
+    if (file.entry) this.removed.add(file.file.location);
+    this.removeDeletes(file);
+  }
+
+  /** Takes the file's own deletes out of the table; those that other data files share stay. */
+  removeDeletes({ file, deletes }: WorkingFile): void {
+    for (const old of deletes) if (isOnlyOf(file, old.file)) this.removed.add(old.file.location);
   }
 
   /** Deletes one row; false if it was deleted already. */
@@ -89,24 +95,33 @@ export class WorkingFiles {
   }
 
   async positionsOf(file: WorkingFile): Promise<PositionSet> {
-    file.positions ??= await readPositionDeletes(
-      this.#connection,
-      file.file.location,
-      file.file.recordCount,
-      file.deletes.map((entry) => entry.file.location),
-    );
+    file.positions ??= await this.#readPositions(file);
     return file.positions;
   }
 
-  /** Takes over what was committed. `deletes` are the delete files of touched files. */
+  async #readPositions({ file, deletes }: WorkingFile): Promise<PositionSet> {
+    // A deletion vector holds all that older position deletes of its data file held.
+    const vector = deletes.findLast((entry) => isDeletionVector(entry.file));
+    if (vector) return await readDeletionVector(vector.file);
+    return await readPositionDeletes(
+      this.#connection,
+      file.location,
+      file.recordCount,
+      deletes.map((entry) => entry.file.location),
+    );
+  }
+
+  /** Takes over what was committed. */
   settle(added: readonly ManifestEntry[]): void {
     for (const entry of added) {
       if (entry.file.content === 'data') {
         const file = this.#files.get(entry.file.location);
-        if (file) file.entry = entry;
+        if (!file) continue;
+        file.entry = entry;
+        file.file = entry.file;
       } else {
         const file = this.#files.get(entry.file.referencedDataFile ?? '');
-        if (file) file.deletes = [entry];
+        if (file) file.deletes = [...file.deletes.filter((old) => !isOnlyOf(file.file, old.file)), entry];
       }
     }
     for (const file of this.#files.values()) file.isTouched = false;

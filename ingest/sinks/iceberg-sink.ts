@@ -3,7 +3,6 @@ import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { type Alongside, commitTables, compactTable } from '#catalog/iceberg/commit.ts';
 import { recordTable } from '#catalog/iceberg/record-table.ts';
 import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
-import { schemaOf } from '#catalog/iceberg/table-metadata.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
@@ -179,7 +178,7 @@ export class IcebergSink implements Sink {
       for (const { writer, prepared } of commits) {
         const target = [...this.#targets.values()].find((candidate) => candidate.writer === writer);
         if (!target) continue;
-        const iceberg = schemaOf(prepared.built.metadata);
+        const { iceberg } = prepared;
         await recordTable(tx, {
           name: writer.name,
           pipeline: this.#deps.pipeline,

@@ -1,6 +1,6 @@
 import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { commitTables } from '#catalog/iceberg/commit.ts';
 import { recordTable } from '#catalog/iceberg/record-table.ts';
-import { schemaOf } from '#catalog/iceberg/table-metadata.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 
@@ -20,25 +20,24 @@ export async function landTable(table: LandedTable, catalog: IcebergCatalog, ind
   await writer.beginReplacement(table.schema);
   for (const row of table.rows) await writer.appendReplacement(row);
   await writer.endReplacement();
-  const prepared = await writer.prepare({});
-  const { metadata } = prepared.built;
-  await catalog.commit([prepared.change], (tx) =>
-    recordTable(tx, {
-      name: table.name,
-      pipeline: table.name,
-      owner: 'owner@studio.example',
-      source: table.source,
-      schema: table.schema,
-      iceberg: schemaOf(metadata),
-      rows: prepared.rows,
-      snapshotId: metadata['current-snapshot-id'] ?? 0n,
-      freshAsOf: now(),
-      committedAt: now(),
-      hasNewRows: true,
-      hasNewColumns: true,
-    }),
-  );
-  await writer.settle(prepared);
+  await commitTables(catalog, [writer], {}, async (tx, commits) => {
+    for (const { prepared } of commits) {
+      await recordTable(tx, {
+        name: table.name,
+        pipeline: table.name,
+        owner: 'owner@studio.example',
+        source: table.source,
+        schema: table.schema,
+        iceberg: prepared.iceberg,
+        rows: prepared.rows,
+        snapshotId: prepared.built.snapshot['snapshot-id'],
+        freshAsOf: now(),
+        committedAt: now(),
+        hasNewRows: true,
+        hasNewColumns: true,
+      });
+    }
+  });
   await writer.close();
 }
 

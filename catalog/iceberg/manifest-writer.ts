@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto';
+import { type DataFile, encodeManifest, type ManifestEntry, readManifest, rememberManifest } from './manifest.ts';
+import { describeManifest, type ManifestFile } from './manifest-list.ts';
+import { writeBytes } from './storage.ts';
+import type { TableMetadata } from './table-metadata.ts';
+
+/** Manifests of data files are merged beyond this many of one spec, those of deletes (rewritten often) beyond a tenth. */
+const maxDataManifests = 100;
+const maxDeleteManifests = 10;
+
+/** Writes the manifests of one snapshot: new ones for what changes, the others are carried on as they are. */
+export class ManifestWriter {
+  /** Entries that the snapshot adds. */
+  readonly added: ManifestEntry[] = [];
+  /** Entries that it removes. */
+  readonly removed: ManifestEntry[] = [];
+  /** Entries carried on that have got their row ids only now: the table has come to format 3. */
+  readonly numbered: ManifestEntry[] = [];
+  /** Locations written. */
+  readonly written: string[] = [];
+  readonly #id: bigint;
+  readonly #sequenceNumber: bigint;
+  readonly #metadata: TableMetadata;
+  /** The entries of manifests written here, in file order. */
+  readonly #entries = new Map<string, ManifestEntry[]>();
+
+  /** `metadata` is the table's with the schema and specs of this commit. */
+  constructor(id: bigint, sequenceNumber: bigint, metadata: TableMetadata) {
+    this.#id = id;
+    this.#sequenceNumber = sequenceNumber;
+    this.#metadata = metadata;
+  }
+
+  /**
+   * The manifests after `added` came and the files at `removed` went. Manifests of data files come first; what has not
+   * got its row ids yet (format 3) gets them from `firstRowId` on.
+   */
+  async manifests(
+    current: readonly ManifestFile[],
+    added: readonly DataFile[],
+    removed: ReadonlySet<string>,
+    firstRowId: bigint | null,
+  ): Promise<{ manifests: ManifestFile[]; addedRows: bigint }> {
+    const result: ManifestFile[] = [];
+    for (const content of ['data', 'deletes'] as const) {
+      const fresh = Map.groupBy(
+        added.filter((file) => (file.content === 'data') === (content === 'data')),
+        (file) => file.specId,
+      );
+      const old = Map.groupBy(
+        current.filter((manifest) => manifest.content === content),
+        (manifest) => manifest.specId,
+      );
+      for (const specId of new Set([...fresh.keys(), ...old.keys()])) {
+        const entries = (fresh.get(specId) ?? []).map((file) => this.#addedEntry(file));
+        result.push(...(await this.#ofSpec(content, specId, old.get(specId) ?? [], entries, removed)));
+      }
+    }
+    return await this.#giveRowIds(result, firstRowId);
+  }
+
+  async #ofSpec(
+    content: 'data' | 'deletes',
+    specId: number,
+    old: readonly ManifestFile[],
+    added: ManifestEntry[],
+    removed: ReadonlySet<string>,
+  ): Promise<ManifestFile[]> {
+    const live = old.filter((manifest) => manifest.addedFiles + manifest.existingFiles > 0);
+    const isMerging = live.length >= (content === 'data' ? maxDataManifests : maxDeleteManifests);
+    const kept: ManifestFile[] = [];
+    const rewritten: ManifestEntry[] = [];
+    for (const manifest of live) {
+      if (!isMerging && removed.size === 0) {
+        kept.push(manifest);
+        continue;
+      }
+      const entries = (await readManifest(manifest)).filter((entry) => entry.status !== 'deleted');
+      if (!isMerging && !entries.some((entry) => removed.has(entry.file.location))) {
+        kept.push(manifest);
+        continue;
+      }
+      for (const entry of entries) rewritten.push(this.#carry(entry, removed));
+    }
+    const fresh = [...rewritten, ...added];
+    if (fresh.length === 0) return kept;
+    return [await this.#write(content, specId, fresh), ...kept];
+  }
+
+  #addedEntry(file: DataFile): ManifestEntry {
+    const sequenceNumber = this.#sequenceNumber;
+    return { status: 'added', snapshotId: this.#id, sequenceNumber, fileSequenceNumber: sequenceNumber, file };
+  }
+
+  #carry(entry: ManifestEntry, removed: ReadonlySet<string>): ManifestEntry {
+    if (!removed.has(entry.file.location)) return { ...entry, status: 'existing' };
+    const gone: ManifestEntry = { ...entry, status: 'deleted', snapshotId: this.#id };
+    this.removed.push(gone);
+    return gone;
+  }
+
+  async #write(content: 'data' | 'deletes', specId: number, entries: ManifestEntry[]): Promise<ManifestFile> {
+    const location = `${this.#metadata.location}/metadata/${randomUUID()}-m.avro`;
+    const bytes = encodeManifest(entries, content, this.#metadata, specId);
+    await writeBytes(location, bytes);
+    this.written.push(location);
+    this.#entries.set(location, entries);
+    return describeManifest(
+      {
+        location,
+        lengthBytes: bytes.length,
+        content,
+        specId,
+        snapshotId: this.#id,
+        sequenceNumber: this.#sequenceNumber,
+        firstRowId: null,
+      },
+      entries,
+      this.#metadata,
+    );
+  }
+
+  /**
+   * Row ids (spec, Row Lineage): a manifest of data files that has no first id takes the next one and as many as it has
+   * live rows; its files that have none take theirs from it, in file order.
+   */
+  async #giveRowIds(manifests: readonly ManifestFile[], firstRowId: bigint | null) {
+    let next = firstRowId;
+    const result: ManifestFile[] = [];
+    for (const manifest of manifests) {
+      const isNew = next !== null && manifest.content === 'data' && manifest.firstRowId === null;
+      const whole = isNew ? { ...manifest, firstRowId: next } : manifest;
+      if (isNew && next !== null) next += BigInt(manifest.addedRows + manifest.existingRows);
+      result.push(whole);
+      const written = this.#entries.get(manifest.location);
+      if (!written && !isNew) continue;
+      const entries = withRowIds(written ?? (await readManifest(manifest)), whole.firstRowId);
+      rememberManifest(manifest.location, entries);
+      if (written) this.added.push(...entries.filter((entry) => entry.status === 'added'));
+      else this.numbered.push(...entries.filter((entry) => entry.status !== 'deleted'));
+    }
+    return { manifests: result, addedRows: next === null || firstRowId === null ? 0n : next - firstRowId };
+  }
+}
+
+function withRowIds(entries: readonly ManifestEntry[], firstRowId: bigint | null): ManifestEntry[] {
+  let next = firstRowId;
+  return entries.map((entry) => {
+    if (next === null || entry.status === 'deleted' || entry.file.firstRowId !== null) return entry;
+    const first = next;
+    next += BigInt(entry.file.recordCount);
+    return { ...entry, file: { ...entry.file, firstRowId: first } };
+  });
+}

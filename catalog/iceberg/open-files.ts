@@ -1,0 +1,121 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import type { Schema, Value } from '../schemas/schema.ts';
+import { DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts';
+import type { IcebergSchema } from './iceberg-schema.ts';
+import type { RowPlace } from './key-index.ts';
+import type { DataFile } from './manifest.ts';
+import type { PartitionColumn } from './partition-spec.ts';
+import { partitionerOf, tupleKey } from './partitioner.ts';
+import { estimateBytes } from './staged-rows.ts';
+import { removeFiles } from './storage.ts';
+
+/** What new data files of a table are like. */
+export interface FileLayout {
+  schema: Schema;
+  iceberg: IcebergSchema;
+  specId: number;
+  /** Fields of the partition spec; none for a table without partitions. */
+  partition: readonly PartitionColumn[];
+}
+
+interface OpenFile {
+  writer: DataFileWriter;
+  location: string;
+  partition: readonly Value[];
+  bytes: number;
+}
+
+/** Files of more partitions than this are not kept open at once: the one that has waited longest is closed. */
+const maxOpenFiles = 64;
+/** Rows held by all open files, in rough bytes of memory; beyond it the largest one is closed. */
+const maxOpenBytes = 192 << 20;
+
+/** The data files that rows are being written to, one for each partition that rows come for. */
+export class OpenFiles {
+  readonly layout: FileLayout;
+  readonly #connection: DuckDBConnection;
+  readonly #newLocation: () => string;
+  readonly #partitionOf: (row: readonly Value[]) => readonly Value[];
+  /** By partition, the one written to last at the end. */
+  readonly #open = new Map<string, OpenFile>();
+  #closed: DataFile[] = [];
+  #bytes = 0;
+
+  constructor(connection: DuckDBConnection, layout: FileLayout, newLocation: () => string) {
+    this.layout = layout;
+    this.#connection = connection;
+    this.#newLocation = newLocation;
+    this.#partitionOf = partitionerOf(layout);
+  }
+
+  /** Appends a row to the file of its partition; says where it will stand. */
+  async write(row: readonly Value[]): Promise<RowPlace> {
+    const partition = this.#partitionOf(row);
+    const key = tupleKey(partition);
+    const known = this.#open.get(key);
+    const file = known ?? (await this.#begin(partition));
+    if (this.layout.partition.length > 0) this.#open.delete(key);
+    this.#open.set(key, file);
+    const place = { location: file.location, position: file.writer.rows };
+    file.writer.append(row);
+    const bytes = estimateBytes(row);
+    file.bytes += bytes;
+    this.#bytes += bytes;
+    if (file.writer.rows >= maxFileRows || file.bytes >= maxFileBytes) await this.#close(key);
+    else if (this.#bytes >= maxOpenBytes) await this.#close(this.#largest());
+    return place;
+  }
+
+  /**
+   * Closes all files, or the one at a location; gives all that were closed since the last call. They are durable but for
+   * their folder's entry.
+   */
+  async finish(only?: string): Promise<DataFile[]> {
+    for (const [key, file] of [...this.#open]) {
+      if (only === undefined || file.location === only) await this.#close(key);
+    }
+    const closed = this.#closed;
+    this.#closed = [];
+    return closed;
+  }
+
+  /** Forgets all rows and removes the files that `finish` has not given yet. */
+  async abandon(): Promise<void> {
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    this.#bytes = 0;
+    for (const { writer } of open) await writer.abandon();
+    const closed = this.#closed;
+    this.#closed = [];
+    await removeFiles(closed.map((file) => file.location));
+  }
+
+  async #begin(partition: readonly Value[]): Promise<OpenFile> {
+    if (this.#open.size >= maxOpenFiles) {
+      const [oldest] = this.#open.keys();
+      if (oldest !== undefined) await this.#close(oldest);
+    }
+    const writer = await DataFileWriter.open(this.#connection, this.layout);
+    return { writer, location: this.#newLocation(), partition, bytes: 0 };
+  }
+
+  async #close(key: string): Promise<void> {
+    const file = this.#open.get(key);
+    if (!file) return;
+    this.#open.delete(key);
+    this.#bytes -= file.bytes;
+    const written = await file.writer.finish(file.location);
+    this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });
+  }
+
+  #largest(): string {
+    let largest = '';
+    let bytes = -1;
+    for (const [key, file] of this.#open) {
+      if (file.bytes <= bytes) continue;
+      largest = key;
+      bytes = file.bytes;
+    }
+    return largest;
+  }
+}
