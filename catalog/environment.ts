@@ -2,6 +2,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DailiesError } from './error.ts';
 import { fileUri } from './iceberg/location.ts';
+import { type RestCatalogSettings, readCatalogSettings } from './iceberg/rest-client/settings.ts';
 import { isS3, s3Place } from './iceberg/storage/s3-location.ts';
 import { readS3Settings, type S3Settings } from './iceberg/storage/s3-settings.ts';
 
@@ -17,6 +18,8 @@ export interface Environment {
   databaseUrl: string | null;
   /** Location of the warehouse, `file:///folder` or `s3://bucket/prefix`, without a slash at its end. */
   warehouse: string;
+  /** Another server's Iceberg REST catalog; null: tables are in our own. */
+  catalog: RestCatalogSettings | null;
   /** How S3 is reached, where tables are there. */
   s3: S3Settings;
   /** Most that this machine keeps of files read from S3; null: 10 GB, at most half of what the disk has free. */
@@ -35,6 +38,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   const port = readPort(env.DAILIES_PORT);
   const host = env.DAILIES_HOST || '127.0.0.1';
   const warehouse = readWarehouse(env.DAILIES_WAREHOUSE, home);
+  const catalog = readCatalogSettings(env);
+  const isFar = isS3(warehouse) || catalog !== null;
   return {
     home,
     port,
@@ -42,9 +47,10 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     url: readUrl('DAILIES_URL', env.DAILIES_URL, ['http:', 'https:']) ?? `http://${publicHost(host)}:${port}`,
     databaseUrl: readUrl('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:']),
     warehouse,
+    catalog,
     s3: readS3Settings(env),
     cacheBytes: readBytes('DAILIES_CACHE_SIZE', env.DAILIES_CACHE_SIZE),
-    commitEveryMs: readSeconds('DAILIES_COMMIT_SECONDS', env.DAILIES_COMMIT_SECONDS) ?? (isS3(warehouse) ? 5_000 : 200),
+    commitEveryMs: readSeconds('DAILIES_COMMIT_SECONDS', env.DAILIES_COMMIT_SECONDS) ?? (isFar ? 5_000 : 200),
     secret: readSecret(env.DAILIES_SECRET),
     googleUrl: readUrl('DAILIES_GOOGLE_URL', env.DAILIES_GOOGLE_URL, ['http:', 'https:']),
     airtableUrl: readUrl('DAILIES_AIRTABLE_URL', env.DAILIES_AIRTABLE_URL, ['http:', 'https:']),
@@ -113,7 +119,6 @@ function readSecret(text: string | undefined): string | null {
 
 function refuseUnsupported(env: Readonly<Record<string, string | undefined>>): Record<string, never> {
   if (env.DAILIES_LOG) throw wrong('DAILIES_LOG', 'is not supported yet: leave it out to use the embedded log');
-  if (env.DAILIES_CATALOG) throw wrong('DAILIES_CATALOG', 'is not supported yet: leave it out to use our own catalog');
   return {};
 }
 

@@ -3,6 +3,7 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Environment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
+import { checkCatalog } from '#catalog/iceberg/rest-client/check-catalog.ts';
 import { checkWarehouse } from '#catalog/iceberg/storage/check-warehouse.ts';
 import { firstAdminLink } from '#catalog/services/person/invite.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';
@@ -45,6 +46,7 @@ export async function up(
   }
   if (options.only !== 'worker') await refuseTakenPort(environment);
   await checkWarehouse(environment);
+  if (environment.catalog !== null) await checkCatalog(environment.catalog);
   const building = options.only === 'worker' ? undefined : buildMissingPages(report);
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {

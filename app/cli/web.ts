@@ -1,7 +1,7 @@
 import path from 'node:path';
 import next from 'next';
 import { readEnvironment } from '#catalog/environment.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openCatalog } from '#catalog/iceberg/open-catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
@@ -17,7 +17,7 @@ await runPart('web', async ({ stateUrl, report }) => {
   const environment = readEnvironment(process.env);
   const state = openState(stateUrl);
   const warehouse = await openWarehouse(environment);
-  const catalog = new IcebergCatalog(state, environment.warehouse);
+  const catalog = openCatalog(environment, state);
   const queries = new QueryService({ state, catalog, resultsDir: path.join(environment.home, 'results') });
   const isDemo = process.env.DAILIES_DEMO === '1';
   const pages = next({ dev: false, dir: root, hostname: environment.host, port: environment.port, quiet: true });

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { readEnvironment } from '#catalog/environment.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openCatalog } from '#catalog/iceberg/open-catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
@@ -20,7 +20,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
   const state = openState(stateUrl);
   const secretKey = await loadSecretKey(environment);
   const warehouse = await openWarehouse(environment);
-  const catalog = new IcebergCatalog(state, environment.warehouse);
+  const catalog = openCatalog(environment, state);
   const log = new EmbeddedLog({ path: path.join(home, 'log') });
   const now = () => new Date();
   const resolve = <T>(spec: T) => resolveSecrets({ state, secretKey }, spec);

@@ -1,5 +1,6 @@
 import { can, requireAccess } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
+import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { icebergRest } from '#catalog/iceberg/rest.ts';
 import type { Caller } from './caller.ts';
 import { presentable, statusOf } from './problem.ts';
@@ -11,7 +12,15 @@ export async function answerIceberg(deps: ServerDeps, request: Request, caller: 
   if (who === null)
     return icebergError(new DailiesError('unauthenticated', 'Send an API token: set token=… in the client.'), deps);
   requireAccess(who, 'catalog.read', 'see the catalog');
-  return icebergRest(request, { catalog: deps.catalog, mayRead: () => can(who, 'catalog.read') });
+  const { catalog, environment } = deps;
+  if (!(catalog instanceof IcebergCatalog)) return elsewhere(environment.catalog?.uri ?? '');
+  return icebergRest(request, { catalog, mayRead: () => can(who, 'catalog.read') });
+}
+
+/** With DAILIES_CATALOG the tables are another server's: who may do what with them is for it to say. */
+function elsewhere(uri: string): Response {
+  const message = `The tables of this warehouse are in another Iceberg catalog: connect to ${uri}.`;
+  return Response.json({ error: { message, type: 'NotFoundException', code: 404 } }, { status: 404 });
 }
 
 /** The error model of the REST specification. */

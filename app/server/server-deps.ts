@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SignIn } from '#catalog/access/sign-in.ts';
 import type { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
 import type { Environment } from '#catalog/environment.ts';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { ModuleList } from '#catalog/module.ts';
 import type { QueryService } from '#catalog/query/query-service.ts';
 import type { CatalogIndex } from '#catalog/search/catalog-index.ts';
@@ -14,7 +14,7 @@ import type { SourceModule } from '#ingest/source.ts';
 export interface ServerOptions {
   environment: Environment;
   state: State;
-  catalog: IcebergCatalog;
+  catalog: TableCatalog;
   queries: QueryService;
   secretKey: SecretKey;
   modules: Omit<ModuleList, 'sources'> & { sources: readonly SourceModule[] };

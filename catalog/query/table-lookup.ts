@@ -1,11 +1,11 @@
 import { DailiesError } from '../error.ts';
-import type { IcebergCatalog } from '../iceberg/catalog.ts';
+import type { TableCatalog } from '../iceberg/table-catalog.ts';
 import { nearestName } from '../services/nearest-name.ts';
 import type { Analysis } from './child-protocol.ts';
 import { StatementError } from './query-problem.ts';
 
 /** What is needed of the catalog to find tables by name. */
-export type TableNames = Pick<IcebergCatalog, 'locate' | 'list'>;
+export type TableNames = Pick<TableCatalog, 'locate' | 'list'>;
 
 type Mention = Analysis['tables'][number];
 

@@ -1,5 +1,5 @@
 import type { Principal } from '#catalog/access/principal.ts';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { ModuleList } from '#catalog/module.ts';
 import type { QueryService } from '#catalog/query/query-service.ts';
 import type { CatalogIndex } from '#catalog/search/catalog-index.ts';
@@ -16,7 +16,7 @@ export interface PageContext {
 
 export interface PageDeps {
   state: State;
-  catalog: IcebergCatalog;
+  catalog: TableCatalog;
   index: CatalogIndex;
   queries: QueryService;
   modules: ModuleList;

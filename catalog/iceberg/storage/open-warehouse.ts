@@ -8,10 +8,11 @@ const defaultCacheBytes = 10e9;
 
 /** Lets this process reach the files of the warehouse until closed. */
 export async function openWarehouse(
-  environment: Pick<Environment, 'home' | 'warehouse' | 's3' | 'cacheBytes'>,
+  environment: Pick<Environment, 'home' | 'warehouse' | 'catalog' | 's3' | 'cacheBytes'>,
 ): Promise<{ close(): void }> {
-  const { home, warehouse, s3, cacheBytes } = environment;
-  if (!isS3(warehouse)) return { close: () => {} };
+  const { home, warehouse, catalog, s3, cacheBytes } = environment;
+  // Another catalog says by itself where each table is.
+  if (!isS3(warehouse) && catalog === null) return { close: () => {} };
   const cacheFolder = path.join(home, 'cache');
   await fs.mkdir(cacheFolder, { recursive: true });
   return await openS3({ settings: s3, cacheFolder, cacheBytes: cacheBytes ?? (await fittingBytes(cacheFolder)) });

@@ -20,11 +20,13 @@ export interface SystemOverview {
 }
 
 /** What this machine holds and runs. Walks the home folder: some tens of milliseconds for 10,000 files. */
-export async function getSystem(scope: Scope & { home: string; warehouse: string }): Promise<SystemOverview> {
+export async function getSystem(scope: Scope & { home: string; warehouse: string | null }): Promise<SystemOverview> {
   requireAccess(scope.who, 'admin', 'see the system');
   const { state, home, warehouse } = scope;
   const folders: [SystemPart, string][] = [
-    ...(isS3(warehouse) ? [] : [['warehouse', filePath(warehouse)] satisfies [SystemPart, string]]),
+    ...(warehouse === null || isS3(warehouse)
+      ? []
+      : [['warehouse', filePath(warehouse)] satisfies [SystemPart, string]]),
     ...(['cache', 'log', 'index', 'results', 'postgres', 'studio'] as const).map((part): [SystemPart, string] => [
       part,
       path.join(home, part),

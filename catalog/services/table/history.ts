@@ -1,7 +1,7 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
-import type { IcebergCatalog } from '../../iceberg/catalog.ts';
 import { fromIcebergSchema } from '../../iceberg/schema-conversion.ts';
+import type { TableCatalog } from '../../iceberg/table-catalog.ts';
 import { ancestors, liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/table-metadata.ts';
 import { typeName } from '../../schemas/schema.ts';
 import type { Scope } from '../scope.ts';
@@ -27,7 +27,10 @@ export interface TableCommit {
 }
 
 /** The table's commits with what each did to rows and columns. */
-export async function tableHistory(scope: Scope & { catalog: IcebergCatalog }, name: string): Promise<TableHistory> {
+export async function tableHistory(
+  scope: Scope & { catalog: Pick<TableCatalog, 'load'> },
+  name: string,
+): Promise<TableHistory> {
   requireAccess(scope.who, 'catalog.read', 'see the catalog');
   const entry = await scope.catalog.load(name);
   if (entry === null) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
