@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { openState } from '#catalog/state/state.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
@@ -9,7 +11,9 @@ import { startWorker } from '#ingest/pipeline/worker.ts';
 const [, , stateUrl = '', home = ''] = process.argv;
 const now = () => new Date();
 const state = openState(stateUrl);
-const catalog = new IcebergCatalog(state, join(home, 'warehouse'));
+const environment = readEnvironment({ ...process.env, DAILIES_HOME: home });
+const warehouse = await openWarehouse(environment);
+const catalog = new IcebergCatalog(state, environment.warehouse);
 const log = new EmbeddedLog({ path: join(home, 'log') });
 const worker = await startWorker({
   state,
@@ -18,6 +22,7 @@ const worker = await startWorker({
   modules: { sources, processors, sinks },
   sinkDeps: { catalog, state, indexDir: join(home, 'index'), now },
   resolveSecrets: async (spec) => spec,
+  commitEveryMs: environment.commitEveryMs,
   now,
   report: (line) => process.stdout.write(`${line}\n`),
 });
@@ -25,5 +30,6 @@ process.once('SIGTERM', async () => {
   await worker.close();
   await log.close();
   await state.$disconnect();
+  warehouse.close();
 });
 process.stdout.write('started\n');

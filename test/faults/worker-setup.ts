@@ -7,6 +7,7 @@ import { expect, vi } from 'vitest';
 import type { Failpoint } from '#catalog/failpoint.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { planScan } from '#catalog/iceberg/scan.ts';
+import { holdLocal } from '#catalog/iceberg/storage.ts';
 import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
 
 /** A source database, a state database and a home folder, with worker processes that come and go over them. */
@@ -14,6 +15,7 @@ export class WorkerSetup implements AsyncDisposable {
   readonly test: TestState;
   readonly source: TestDatabase;
   readonly #home: string;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #catalog: IcebergCatalog;
   readonly #duckdb: DuckDBInstance;
   readonly lines: string[] = [];
@@ -21,24 +23,32 @@ export class WorkerSetup implements AsyncDisposable {
   #exited: Promise<string | null> = Promise.resolve(null);
   #started: Promise<void> = Promise.resolve();
 
-  private constructor(test: TestState, source: TestDatabase, home: string, duckdb: DuckDBInstance) {
+  private constructor(
+    test: TestState,
+    source: TestDatabase,
+    home: string,
+    duckdb: DuckDBInstance,
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.test = test;
     this.source = source;
     this.#home = home;
-    this.#catalog = new IcebergCatalog(test.state, join(home, 'warehouse'));
+    this.#environment = environment;
+    this.#catalog = new IcebergCatalog(test.state, environment.DAILIES_WAREHOUSE ?? join(home, 'warehouse'));
     this.#duckdb = duckdb;
   }
 
-  static async open(): Promise<WorkerSetup> {
+  /** `environment` goes to the workers; a warehouse in S3 must be open in this process, too. */
+  static async open(environment: Readonly<Record<string, string>> = {}): Promise<WorkerSetup> {
     const [test, source] = await Promise.all([createState(), createDatabase()]);
     const home = await mkdtemp(join(tmpdir(), 'dailies-faults-'));
-    return new WorkerSetup(test, source, home, await DuckDBInstance.create(':memory:'));
+    return new WorkerSetup(test, source, home, await DuckDBInstance.create(':memory:'), environment);
   }
 
   start(failpoint?: `${Failpoint}:${number}`): void {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'worker-process.ts'), this.test.url, this.#home], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...(failpoint ? { DAILIES_FAILPOINT: failpoint } : {}) },
+      env: { ...process.env, ...this.#environment, ...(failpoint ? { DAILIES_FAILPOINT: failpoint } : {}) },
     });
     const started = Promise.withResolvers<void>();
     this.#started = started.promise;
@@ -100,6 +110,7 @@ export class WorkerSetup implements AsyncDisposable {
     const table = await this.#catalog.load(target);
     if (!table) return [];
     const scan = await planScan(table.metadataLocation);
+    using _held = await holdLocal(scan.locations);
     const connection = await this.#duckdb.connect();
     try {
       const reader = await connection.runAndReadAll(`SELECT (${sql}) AS row FROM (${scan.sql}) ORDER BY row`);
