@@ -14,20 +14,20 @@ export function openSink(
     sourceTables?: string[];
     now?: () => Date;
     pipeline?: string;
+    formatVersion?: 2 | 3;
+    partition?: readonly string[];
   } = {},
 ): Sink {
-  return icebergSink.open(
-    icebergSink.config.parse({ table: options.table ?? 'production.{table}', mode: options.mode }),
-    {
-      pipeline: options.pipeline ?? 'movies',
-      owner: 'owner@studio.example',
-      sourceTables: options.sourceTables ?? ['production.public.movie'],
-      catalog: warehouse.catalog,
-      state: warehouse.state,
-      indexDir: warehouse.indexDir,
-      now: options.now ?? (() => new Date()),
-    },
-  );
+  const { table = 'production.{table}', mode, formatVersion, partition } = options;
+  return icebergSink.open(icebergSink.config.parse({ table, mode, formatVersion, partition }), {
+    pipeline: options.pipeline ?? 'movies',
+    owner: 'owner@studio.example',
+    sourceTables: options.sourceTables ?? ['production.public.movie'],
+    catalog: warehouse.catalog,
+    state: warehouse.state,
+    indexDir: warehouse.indexDir,
+    now: options.now ?? (() => new Date()),
+  });
 }
 
 export function position(offset: number): PipelinePosition {
