@@ -51,9 +51,28 @@ export interface Batch {
   isComplete: boolean;
 }
 
+/**
+ * Rows of a snapshot, each an op r without a transaction of its own, as a Parquet file: column `c0`, `c1`, … holds the
+ * schema's first, second, … field in the DuckDB type that carries it (`duckdbTypeName`).
+ */
+export interface SnapshotRows {
+  /** source.schema.table */
+  table: string;
+  schema: Schema;
+  rows: number;
+  parquet: Uint8Array;
+}
+
 export type BatchItem =
   | { kind: 'changes'; changes: TableChanges }
-  /** Rows of `table` follow as op r, all with this schema, until its snapshot-end; an earlier unfinished snapshot of it is void. */
+  | { kind: 'snapshot-rows'; snapshotRows: SnapshotRows }
+  /** Rows of `table` follow as op r or as files, all with this schema, until its snapshot-end; an earlier unfinished snapshot of it is void. */
   | { kind: 'snapshot-begin'; table: string; schema: Schema; generation: number }
   /** The rows since snapshot-begin are the whole table as of this batch's position. */
   | { kind: 'snapshot-end'; table: string; generation: number; rows: number };
+
+/** The table that an item is of, source.schema.table. */
+export function tableOf(item: BatchItem): string {
+  if (item.kind === 'changes') return item.changes.table;
+  return item.kind === 'snapshot-rows' ? item.snapshotRows.table : item.table;
+}

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Module } from '#catalog/module.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
-import type { SourcePosition, TableChanges } from './event.ts';
+import type { SnapshotRows, SourcePosition, TableChanges } from './event.ts';
 
 export interface SinkModule<Config extends z.ZodObject = z.ZodObject, Deps = unknown> extends Module<'sink', Config> {
   open(config: z.infer<Config>, deps: Deps): Sink;
@@ -28,6 +28,9 @@ export interface Sink {
 
   /** Stages changes. A schema that differs from the last one is evolved first. `op: r` outside a snapshot is an upsert. */
   write(changes: TableChanges, signal: AbortSignal): Promise<void>;
+
+  /** Stages rows of a snapshot from their file, within `beginSnapshot` … `endSnapshot`; false where it has to be given the rows themselves. */
+  writeFile?(rows: SnapshotRows, signal: AbortSignal): Promise<boolean>;
 
   /** The snapshot's rows are complete; visible with the next commit, an empty table too. */
   endSnapshot(table: string, signal: AbortSignal): Promise<void>;

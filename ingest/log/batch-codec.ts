@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
-import type { Batch, BatchItem, ChangeEvent, Op, Transaction } from '../event.ts';
+import { type Batch, type BatchItem, type ChangeEvent, type Op, type Transaction, tableOf } from '../event.ts';
 import { BinaryReader, BinaryWriter } from './binary.ts';
 
 /*
@@ -13,6 +13,7 @@ import { BinaryReader, BinaryWriter } from './binary.ts';
  *           transaction lists varint × (varint × (id text, position text, timeMicros i64))
  *           items varint × (kind u8, table varint (index in the header), bytes u32, payload)
  *   changes: schema varint, transactions varint, events varint × (op u8, tx varint, before row, after row; null: flag in op)
+ *   snapshot-rows: schema varint, rows varint, Parquet bytes
  *   row:     for each field a tagged value (below)
  *
  * The header can be read alone. An item's byte length lets a reader skip items of other tables.
@@ -22,7 +23,7 @@ const version = 1;
 const prefixBytes = 20;
 
 const ops: readonly Op[] = ['c', 'u', 'd', 'r', 't'];
-const itemKinds = ['changes', 'snapshot-begin', 'snapshot-end'] as const;
+const itemKinds = ['changes', 'snapshot-begin', 'snapshot-end', 'snapshot-rows'] as const;
 const hasBefore = 8;
 const hasAfter = 16;
 
@@ -62,11 +63,12 @@ export function encodeBatch(batch: Batch, isRestart = false): Buffer {
     return index;
   };
   for (const item of batch.items) {
-    tables.of(item.kind === 'changes' ? item.changes.table : item.table);
+    tables.of(tableOf(item));
     if (item.kind === 'changes') {
       schemaIndex(item.changes.schema);
       lists.of(item.changes.transactions);
     } else if (item.kind === 'snapshot-begin') schemaIndex(item.schema);
+    else if (item.kind === 'snapshot-rows') schemaIndex(item.snapshotRows.schema);
   }
 
   writer.reset();
@@ -111,7 +113,7 @@ function writeItem(
   lists: Index<readonly Transaction[]>,
 ): void {
   writer.byte(itemKinds.indexOf(item.kind));
-  writer.varint(tables.of(item.kind === 'changes' ? item.changes.table : item.table));
+  writer.varint(tables.of(tableOf(item)));
   const lengthAt = writer.position;
   writer.skip(4);
   switch (item.kind) {
@@ -124,6 +126,11 @@ function writeItem(
       for (const event of events) writeEvent(event, width, item.changes.table);
       break;
     }
+    case 'snapshot-rows':
+      writer.varint(schemaIndex(item.snapshotRows.schema));
+      writer.varint(item.snapshotRows.rows);
+      writer.bytes(item.snapshotRows.parquet);
+      break;
     case 'snapshot-begin':
       writer.varint(schemaIndex(item.schema));
       writer.varint(item.generation);
@@ -248,6 +255,10 @@ function readItem(
         events.push({ op, before, after, tx });
       }
       return { kind, changes: { table, schema, events, transactions } };
+    }
+    case 'snapshot-rows': {
+      const schema = at(schemas, reader.varint());
+      return { kind, snapshotRows: { table, schema, rows: reader.varint(), parquet: reader.bytes() } };
     }
     case 'snapshot-begin':
       return { kind, table, schema: at(schemas, reader.varint()), generation: reader.varint() };

@@ -10,7 +10,8 @@ export interface Place {
   source: string;
   offset: number;
   /** Of the item in its batch. */
-  item: number;
+  /** Of the batch; with a list's number where the item is a file. */
+  item: number | string;
   position: string;
 }
 

@@ -224,7 +224,8 @@ export class SourceRunner {
     for (const item of batch.items) {
       if (item.kind === 'snapshot-end') await this.#onSnapshotEnd(item);
       else if (item.kind === 'changes') await this.#onSchema(item.changes.table, item.changes.schema);
-      else await this.#onSchema(item.table, item.schema);
+      // Files have the shape that their snapshot began with.
+      else if (item.kind === 'snapshot-begin') await this.#onSchema(item.table, item.schema);
     }
   }
 

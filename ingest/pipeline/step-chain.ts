@@ -33,6 +33,10 @@ export class StepChain {
     this.counts = steps.map(() => ({ in: 0, out: 0, rejected: 0 }));
   }
 
+  get isEmpty(): boolean {
+    return this.#steps.length === 0;
+  }
+
   /** The shape in which the table's rows leave. Throws what a step's `bind` throws, naming the step and the table. */
   async bind(table: string, schema: Schema, signal: AbortSignal): Promise<Schema> {
     return (await this.#chain(table, schema, signal)).output;

@@ -33,42 +33,43 @@ export class CopyOut {
   handleCommandComplete(): void {}
 }
 
-/**
- * Rows of a `COPY … TO STDOUT`, decoded by `decode`, in lists of about `maxBytes` of the server's text or `maxRows`. The
- * socket rests while more than two lists wait for the reader.
- */
-export async function* copyRows<T>(
-  client: pg.Client,
-  sql: string,
-  decode: (bytes: Buffer) => T,
-  limits: { maxBytes: number; maxRows: number },
-): AsyncGenerator<{ rows: T[]; bytes: number }> {
-  const lists: { rows: T[]; bytes: number }[] = [];
-  let rows: T[] = [];
-  let bytes = 0;
+/** Consecutive rows of a `COPY … TO STDOUT`, as the server wrote them. */
+export interface CopyChunk {
+  bytes: Buffer;
+  rows: number;
+  /** Bytes of the longest one. */
+  longestRow: number;
+}
+
+/** Rows of a `COPY … TO STDOUT` in pieces of about `maxBytes`. The socket rests while more than one waits for the reader. */
+export async function* copyChunks(client: pg.Client, sql: string, maxBytes: number): AsyncGenerator<CopyChunk> {
+  const chunks: CopyChunk[] = [];
+  let buffer = Buffer.allocUnsafe(maxBytes);
+  let length = 0;
+  let rows = 0;
+  let longestRow = 0;
   let failure: unknown = null;
   let isEnded = false;
   let wake: () => void = () => {};
   const { stream } = wire(client);
   const close = () => {
-    if (rows.length > 0) lists.push({ rows, bytes });
-    rows = [];
-    bytes = 0;
+    if (rows > 0) chunks.push({ bytes: buffer.subarray(0, length), rows, longestRow });
+    if (chunks.length > 1) stream.pause();
+    buffer = Buffer.allocUnsafe(isEnded ? 0 : maxBytes);
+    length = 0;
+    rows = 0;
+    longestRow = 0;
     wake();
   };
-  const onData = (chunk: Buffer) => {
-    if (failure !== null) return;
-    try {
-      rows.push(decode(chunk));
-    } catch (error) {
-      failure = error;
-      wake();
-      return;
+  const onData = (row: Buffer) => {
+    if (length + row.length > buffer.length) {
+      if (rows > 0) close();
+      if (row.length > buffer.length) buffer = Buffer.allocUnsafe(row.length);
     }
-    bytes += chunk.length;
-    if (bytes < limits.maxBytes && rows.length < limits.maxRows) return;
-    close();
-    if (lists.length > 2) stream.pause();
+    row.copy(buffer, length);
+    length += row.length;
+    rows += 1;
+    if (row.length > longestRow) longestRow = row.length;
   };
   const onEnd = (error: Error | null) => {
     failure ??= error;
@@ -77,14 +78,14 @@ export async function* copyRows<T>(
   };
   client.query(new CopyOut(sql, onData, onEnd) as unknown as pg.Submittable);
   for (;;) {
-    const list = lists.shift();
-    if (list !== undefined) {
-      yield list;
+    const chunk = chunks.shift();
+    if (chunk !== undefined) {
+      if (chunks.length <= 1) stream.resume();
+      yield chunk;
       continue;
     }
     if (failure !== null) throw failure;
     if (isEnded) return;
-    stream.resume();
     await new Promise<void>((resolve) => {
       wake = resolve;
     });

@@ -13,9 +13,9 @@ export interface RelationColumn extends ColumnType {
 
 type Cell = Value | typeof UNKNOWN;
 
-const TAB = 9;
 const NEWLINE = 10;
-const BACKSLASH = 92;
+const QUOTE = 34;
+const COMMA = 44;
 
 /**
  * One shape of one table, and the decoding of its rows, the same for the stream and for a snapshot. The schema gains a
@@ -31,7 +31,7 @@ export class Relation {
   readonly key: readonly string[];
   readonly keyIndexes: readonly number[];
   schema: Schema;
-  /** Where the last decoded tuple ended. */
+  /** Where the last decoded tuple, or row of CSV, ended. */
   end = 0;
 
   readonly #memory: RowMemory;
@@ -97,30 +97,38 @@ export class Relation {
     return row;
   }
 
-  /** One row as COPY TO STDOUT writes it: values between tabs, `\N` for NULL, backslash escapes, a newline at its end. */
-  decodeCopyRow(bytes: Buffer): Cell[] {
+  /**
+   * One row at `at` as COPY TO STDOUT (FORMAT csv) writes it: values between commas, quoted where they need it, with quotes
+   * doubled; nothing at all for NULL; a newline at its end.
+   */
+  decodeCsvRow(bytes: Buffer, at: number): Cell[] {
     const row: Cell[] = [];
     const count = this.columns.length;
-    let at = 0;
+    let position = at;
     for (let index = 0; index < count; index++) {
-      const start = at;
-      let isEscaped = false;
-      let byte = bytes[at];
-      while (byte !== TAB && byte !== NEWLINE && byte !== undefined) {
-        if (byte === BACKSLASH) {
-          isEscaped = true;
-          at++;
+      let start = position;
+      if (bytes[position] === QUOTE) {
+        start += 1;
+        let hasQuotes = false;
+        for (position = start; bytes[position] !== QUOTE || bytes[position + 1] === QUOTE; position++) {
+          if (bytes[position] !== QUOTE) continue;
+          hasQuotes = true;
+          position += 1;
         }
-        byte = bytes[++at];
+        if (hasQuotes) {
+          const plain = Buffer.from(bytes.toString('latin1', start, position).replaceAll('""', '"'), 'latin1');
+          row.push(this.#value(index, plain, 0, plain.length));
+        } else {
+          row.push(this.#value(index, bytes, start, position));
+        }
+        position += 1;
+      } else {
+        while (bytes[position] !== COMMA && bytes[position] !== NEWLINE) position += 1;
+        row.push(position === start ? this.#null(index) : this.#value(index, bytes, start, position));
       }
-      if (!isEscaped) row.push(this.#value(index, bytes, start, at));
-      else if (at - start === 2 && bytes[start + 1] === 78) row.push(this.#null(index));
-      else {
-        const plain = unescapeCopy(bytes, start, at);
-        row.push(this.#value(index, plain, 0, plain.length));
-      }
-      at++;
+      position += 1;
     }
+    this.end = position;
     if (this.#textOf.length > 0) this.#addTexts(row, null);
     return row;
   }
@@ -220,20 +228,4 @@ function textName(column: string, taken: Set<string>): string {
   while (taken.has(name)) name += '_';
   taken.add(name);
   return name;
-}
-
-const escapes: Readonly<Record<number, number>> = { 98: 8, 102: 12, 110: 10, 114: 13, 116: 9, 118: 11 };
-
-function unescapeCopy(bytes: Buffer, start: number, end: number): Buffer {
-  const plain = Buffer.allocUnsafe(end - start);
-  let length = 0;
-  for (let at = start; at < end; at++) {
-    let byte = bytes[at] as number;
-    if (byte === BACKSLASH) {
-      byte = bytes[++at] as number;
-      byte = escapes[byte] ?? byte;
-    }
-    plain[length++] = byte;
-  }
-  return plain.subarray(0, length);
 }

@@ -2,11 +2,12 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch, BatchItem, ChangeEvent } from '../../event.ts';
 import { rowsOf, sqlState } from './connection.ts';
-import { copyRows } from './copy-out.ts';
+import { type CopyChunk, copyChunks } from './copy-out.ts';
 import { readTables, type SourceTable } from './discovery.ts';
 import { formatLsn } from './lsn.ts';
 import type { Relation } from './relation.ts';
 import type { ExportedSnapshot } from './slot.ts';
+import { SnapshotFiles } from './snapshot-file.ts';
 import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
 
 export interface SnapshotOptions {
@@ -21,7 +22,10 @@ export interface SnapshotOptions {
   relationOf(table: SourceTable): Promise<Relation>;
 }
 
-const limits = { maxBytes: 1 << 20, maxRows: 5_000 };
+const chunkBytes = 16 << 20;
+/** Rows that our own decoder makes are handed on in lists of at most so many, and of this much text. */
+const listRows = 5_000;
+const listBytes = 1 << 20;
 
 /**
  * The tables' rows as of `exported`, table by table, each ending with a complete batch. Answers the tables whose shape or
@@ -61,25 +65,46 @@ async function* snapshotTable(table: SourceTable, options: SnapshotOptions): Asy
   const transactions = [{ id: '0', position, timeMicros }];
   const columns = relation.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const from = `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
-  const sql = `COPY (SELECT ${columns} FROM ${from}) TO STDOUT`;
-  const decode = (bytes: Buffer): ChangeEvent => ({
-    op: 'r',
-    before: null,
-    after: relation.decodeCopyRow(bytes),
-    tx: 0,
-  });
-  for (;;) {
-    const { schema } = relation;
-    let rows = 0;
-    yield batch({ kind: 'snapshot-begin', table: name, schema, generation }, false);
-    for await (const { rows: events } of copyRows(options.client, sql, decode, limits)) {
+  const sql = `COPY (SELECT ${columns} FROM ${from}) TO STDOUT (FORMAT csv)`;
+  const files = SnapshotFiles.canHold(relation) ? await SnapshotFiles.open() : null;
+  try {
+    for (;;) {
+      const { schema } = relation;
+      let rows = 0;
+      yield batch({ kind: 'snapshot-begin', table: name, schema, generation }, false);
+      for await (const chunk of copyChunks(options.client, sql, chunkBytes)) {
+        rows += chunk.rows;
+        const parquet = (await files?.write(chunk, relation)) ?? null;
+        if (parquet !== null && relation.schema === schema) {
+          const snapshotRows = { table: name, schema, rows: chunk.rows, parquet };
+          yield batch({ kind: 'snapshot-rows', snapshotRows }, false);
+        } else if (parquet === null) {
+          for (const events of decodeChunk(chunk, relation)) {
+            if (relation.schema !== schema) continue;
+            yield batch({ kind: 'changes', changes: { table: name, schema, events, transactions } }, false);
+          }
+        }
+      }
       if (relation.schema !== schema) continue;
-      rows += events.length;
-      yield batch({ kind: 'changes', changes: { table: name, schema, events, transactions } }, false);
+      yield batch({ kind: 'snapshot-end', table: name, generation, rows }, true);
+      return;
     }
-    if (relation.schema !== schema) continue;
-    yield batch({ kind: 'snapshot-end', table: name, generation, rows }, true);
-    return;
+  } finally {
+    files?.close();
+  }
+}
+
+function* decodeChunk({ bytes, rows }: CopyChunk, relation: Relation): Generator<ChangeEvent[]> {
+  let at = 0;
+  for (let left = rows; left > 0; ) {
+    const events: ChangeEvent[] = [];
+    const start = at;
+    while (left > 0 && events.length < listRows && at - start < listBytes) {
+      events.push({ op: 'r', before: null, after: relation.decodeCsvRow(bytes, at), tx: 0 });
+      at = relation.end;
+      left -= 1;
+    }
+    yield events;
   }
 }
 

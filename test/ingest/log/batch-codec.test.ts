@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import { UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
-import type { Batch, BatchItem, ChangeEvent } from '#ingest/event.ts';
+import { type Batch, type BatchItem, type ChangeEvent, tableOf } from '#ingest/event.ts';
 import { decodeBatch, decodeHeader, encodeBatch } from '#ingest/log/batch-codec.ts';
 
 /** As the codec makes them: with Object's prototype. */
@@ -81,8 +81,17 @@ const item: fc.Arbitrary<BatchItem> = fc.oneof(
     }),
   },
 );
+const file: fc.Arbitrary<BatchItem> = record({
+  kind: fc.constant('snapshot-rows' as const),
+  snapshotRows: record({
+    table: name,
+    schema: fc.constant<Schema>({ fields: [{ name: 'a', type: { kind: 'long' }, required: true }], key: ['a'] }),
+    rows: fc.nat(),
+    parquet: fc.uint8Array({ maxLength: 2_000 }),
+  }),
+});
 const batch: fc.Arbitrary<Batch> = record({
-  items: fc.array(item, { maxLength: 5 }),
+  items: fc.array(fc.oneof({ weight: 5, arbitrary: item }, { weight: 1, arbitrary: file }), { maxLength: 5 }),
   position: name,
   timeMicros: int64,
   isComplete: fc.boolean(),
@@ -99,7 +108,7 @@ test('every batch comes back exactly as it was', () => {
         timeMicros: written.timeMicros,
         isComplete: written.isComplete,
       });
-      const all = written.items.map((each) => (each.kind === 'changes' ? each.changes.table : each.table));
+      const all = written.items.map(tableOf);
       expect(tables).toStrictEqual([...new Set(all)]);
       const [first] = tables;
       if (first !== undefined) {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
-import type { Batch, ChangeEvent, TableChanges } from '#ingest/event.ts';
+import type { Batch, BatchItem, ChangeEvent, TableChanges } from '#ingest/event.ts';
+import { eventsOf } from '#ingest/snapshot-rows.ts';
 import type { ChangesRequest, Source } from '#ingest/source.ts';
 import { postgres } from '#ingest/sources/postgres/postgres.ts';
 
@@ -43,7 +44,8 @@ export class Follower {
   }
 
   async #run(request: ChangesRequest, onBatch: (batch: Batch) => Promise<void> | void): Promise<void> {
-    for await (const batch of this.source.changes(request, this.#stop.signal)) {
+    for await (const read of this.source.changes(request, this.#stop.signal)) {
+      const batch = await withoutFiles(read);
       await onBatch(batch);
       this.batches.push(batch);
       this.#cut.push(batch);
@@ -121,6 +123,20 @@ export class Follower {
     }
     return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
   }
+}
+
+/** Rows that came as files as the events they stand for. */
+async function withoutFiles(batch: Batch): Promise<Batch> {
+  const items: BatchItem[] = [];
+  for (const item of batch.items) {
+    if (item.kind !== 'snapshot-rows') {
+      items.push(item);
+      continue;
+    }
+    const transaction = { id: '0', position: batch.position, timeMicros: batch.timeMicros };
+    for await (const changes of eventsOf(item.snapshotRows, transaction)) items.push({ kind: 'changes', changes });
+  }
+  return { ...batch, items };
 }
 
 /** All tables of the source's patterns, each to be snapshotted or not. */

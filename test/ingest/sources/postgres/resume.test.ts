@@ -81,7 +81,7 @@ test('a crash within the snapshots: those that ended stand, the others are taken
     CREATE TABLE a (id int PRIMARY KEY, n int, pad text);
     CREATE TABLE b (id int PRIMARY KEY, n int, pad text);
     INSERT INTO a SELECT i, 0, 'x' FROM generate_series(1, 1000) i;
-    INSERT INTO b SELECT i, 0, repeat('x', 500) FROM generate_series(1, 20000) i;`);
+    INSERT INTO b SELECT i, 0, repeat('x', 2000) FROM generate_series(1, 40000) i;`);
   const name = sourceName();
   const source = openSource(database.url, name);
   const isIn = (batch: Batch, table: string) =>

@@ -1,0 +1,142 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api';
+import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
+import { duckdbTypeName, literal } from '#catalog/iceberg/duckdb-values.ts';
+import type { FieldType } from '#catalog/schemas/schema.ts';
+import { scratchPath } from '#catalog/scratch.ts';
+import type { CopyChunk } from './copy-out.ts';
+import type { Relation } from './relation.ts';
+
+/*
+ * DuckDB parses a snapshot's rows several times as fast as we do. It is trusted with the types whose text it reads as our
+ * own decoder does, which the type matrix of the tests holds it to; a piece of a table with a value that its type cannot
+ * carry goes to our decoder, which knows what becomes of it.
+ */
+
+/** Types that DuckDB reads from Postgres's text as `decode-value.ts` does, once `isOdd` has found nothing. */
+const trusted: ReadonlySet<FieldType['kind']> = new Set([
+  'boolean',
+  'int',
+  'long',
+  'float',
+  'double',
+  'decimal',
+  'date',
+  'time',
+  'timestamp',
+  'timestamptz',
+  'string',
+  'uuid',
+  'binary',
+]);
+
+const era = Buffer.from(' BC');
+const minLineBytes = 2 << 20;
+
+/** Turns pieces of a COPY in CSV into Parquet files as `SnapshotRows` has them. */
+export class SnapshotFiles {
+  readonly #connection: DuckDBConnection;
+
+  private constructor(connection: DuckDBConnection) {
+    this.#connection = connection;
+  }
+
+  static async open(): Promise<SnapshotFiles> {
+    return new SnapshotFiles(await connectDuckdb());
+  }
+
+  static canHold(relation: Relation): boolean {
+    return relation.columns.length > 0 && relation.columns.every(({ type }) => trusted.has(type.kind));
+  }
+
+  /** The rows as a Parquet file; null where they hold something that needs our own decoder. */
+  async write(chunk: CopyChunk, relation: Relation): Promise<Uint8Array | null> {
+    const hasDates = relation.columns.some(({ type }) => /^(date|timestamp)/.test(type.kind));
+    // DuckDB reads a day before Christ as if it were after.
+    if (hasDates && chunk.bytes.includes(era)) return null;
+    const csv = scratchPath('.csv');
+    const parquet = scratchPath('.parquet');
+    try {
+      await writeFile(csv, chunk.bytes);
+      const facts = await this.#convert(csv, parquet, chunk, relation);
+      if (facts === null || isOdd(facts, chunk.rows, relation)) return null;
+      return await readFile(parquet);
+    } finally {
+      await Promise.all([rm(csv, { force: true }), rm(parquet, { force: true })]);
+    }
+  }
+
+  close(): void {
+    this.#connection.closeSync();
+  }
+
+  /** Statistics of each column, by name; null where DuckDB cannot read a value at all. */
+  async #convert(csv: string, parquet: string, chunk: CopyChunk, relation: Relation): Promise<Facts | null> {
+    const read = relation.columns.map(
+      ({ type }, index) => `c${index}: ${literal(type.kind === 'binary' ? 'VARCHAR' : duckdbTypeName(type))}`,
+    );
+    const select = relation.columns.map(({ type }, index) =>
+      // `\x` and hex digits.
+      type.kind === 'binary' ? `unhex(substr(c${index}, 3)) AS c${index}` : `c${index}`,
+    );
+    // A schema's last fields are the texts of values that their columns cannot carry; here there are none.
+    for (let index = relation.columns.length; index < relation.schema.fields.length; index++) {
+      select.push(`CAST(NULL AS VARCHAR) AS c${index}`);
+    }
+    const options = [
+      'auto_detect = false',
+      'header = false',
+      `delim = ','`,
+      `quote = '"'`,
+      `escape = '"'`,
+      `new_line = '\\n'`,
+      `nullstr = ''`,
+      'allow_quoted_nulls = false',
+      'strict_mode = true',
+      `max_line_size = ${Math.max(minLineBytes, chunk.longestRow + 1)}`,
+      `columns = {${read.join(', ')}}`,
+    ];
+    const source = `read_csv(${literal(csv)}, ${options.join(', ')})`;
+    try {
+      const copy = `COPY (SELECT ${select.join(', ')} FROM ${source}) TO ${literal(parquet)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`;
+      const [, rows, , , statistics] = (await this.#connection.runAndReadAll(copy)).getRows()[0] ?? [];
+      return Number(rows) === chunk.rows ? factsOf(statistics ?? null) : null;
+    } catch (thrown) {
+      if (thrown instanceof Error && /^(Conversion|Invalid Input) Error/.test(thrown.message)) return null;
+      throw thrown;
+    }
+  }
+}
+
+type Facts = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+function factsOf(statistics: DuckDBValue): Facts {
+  const facts = new Map<string, Map<string, string>>();
+  if (!(statistics instanceof DuckDBMapValue)) return facts;
+  for (const { key, value } of statistics.entries) {
+    if (!(value instanceof DuckDBMapValue)) continue;
+    const column = new Map(value.entries.map((entry) => [String(entry.key), String(entry.value)] as const));
+    facts.set(String(key).replaceAll('"', ''), column);
+  }
+  return facts;
+}
+
+/** True where a column may hold a value that its type cannot carry, or a NULL where there should be none. */
+function isOdd(facts: Facts, rows: number, relation: Relation): boolean {
+  return relation.columns.some(({ type }, index) => {
+    const column = facts.get(`c${index}`);
+    const nulls = Number(column?.get('null_count') ?? Number.NaN);
+    if (relation.schema.fields[index]?.required && nulls !== 0) return true;
+    const limits = oddness[type.kind];
+    if (limits === undefined || nulls === rows) return false;
+    return ![column?.get('min'), column?.get('max')].every((text) => text !== undefined && limits.test(text));
+  });
+}
+
+/** What the least and the greatest value of a column look like where all are ordinary. */
+const oddness: Partial<Record<FieldType['kind'], RegExp>> = {
+  date: /^\d{4}-\d\d-\d\d$/,
+  timestamp: /^\d{4}-\d\d-\d\d [\d:.]+$/,
+  timestamptz: /^\d{4}-\d\d-\d\d [\d:.]+\+00$/,
+  time: /^([01]\d|2[0-3]):/,
+};
