@@ -8,7 +8,6 @@ interface Entry {
   path: string;
   sizeBytes: number;
   usedMs: number;
-  isHeld: boolean;
 }
 
 /**
@@ -20,7 +19,10 @@ export class CachedObjects {
   readonly #maxBytes: number;
   /** What has been added here since the folder was last looked through. */
   #addedBytes = Number.POSITIVE_INFINITY;
-  #evicting: Promise<void> | null = null;
+  /** What is about to be added. */
+  #comingBytes = 0;
+  /** Evictions come one after the other: each counts on what the one before has left. */
+  #evicting: Promise<void> = Promise.resolve();
 
   constructor(folder: string, maxBytes: number) {
     this.#folder = folder;
@@ -45,12 +47,15 @@ export class CachedObjects {
   /** Keeps a whole, flushed file here too, if it fits, and makes room for it. */
   async add(name: string, source: string, sizeBytes: number): Promise<void> {
     if (sizeBytes > this.#maxBytes) return;
-    this.#addedBytes += sizeBytes;
-    if (this.#addedBytes > this.#maxBytes / (2 * slackPart)) await this.evict(sizeBytes);
+    this.#comingBytes += sizeBytes;
     try {
+      this.#addedBytes += sizeBytes;
+      if (this.#addedBytes > this.#maxBytes / (2 * slackPart)) await this.evict();
       await linkOrCopy(source, path.join(this.#folder, name));
     } catch (thrown) {
       if (codeOf(thrown) !== 'EEXIST') throw thrown;
+    } finally {
+      this.#comingBytes -= sizeBytes;
     }
   }
 
@@ -58,25 +63,21 @@ export class CachedObjects {
     await fs.rm(path.join(this.#folder, name), { force: true });
   }
 
-  /** Makes room for that many bytes: the files that were not used for longest go, none that is held by any process. */
-  async evict(forBytes: number): Promise<void> {
-    const running = this.#evicting;
-    if (running) return await running;
-    this.#evicting = this.#evict(forBytes).finally(() => {
-      this.#evicting = null;
-    });
-    await this.#evicting;
+  /** Makes room for what is coming, or empties the cache: the files that were not used for longest go. Whoever holds one keeps it. */
+  async evict(isWhole = false): Promise<void> {
+    const evicted = this.#evicting.then(() => this.#evict(isWhole));
+    // Its failure is for who asked; those that wait behind it go on.
+    this.#evicting = evicted.catch(() => undefined);
+    await evicted;
   }
 
-  async #evict(forBytes: number): Promise<void> {
-    this.#addedBytes = forBytes;
+  async #evict(isWhole: boolean): Promise<void> {
+    this.#addedBytes = this.#comingBytes;
     const entries = await this.#entries();
     let total = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
-    const aim = Math.max(0, this.#maxBytes - this.#maxBytes / slackPart - forBytes);
+    const aim = isWhole ? 0 : Math.max(0, this.#maxBytes - this.#maxBytes / slackPart - this.#comingBytes);
     for (const entry of entries.sort((a, b) => a.usedMs - b.usedMs)) {
       if (total <= aim) return;
-      // Removing it would free nothing before it is let go.
-      if (entry.isHeld) continue;
       await fs.rm(entry.path, { force: true });
       total -= entry.sizeBytes;
     }
@@ -87,8 +88,8 @@ export class CachedObjects {
     for (const name of await fs.readdir(this.#folder)) {
       const own = path.join(this.#folder, name);
       try {
-        const { size, mtimeMs, nlink } = await fs.stat(own);
-        entries.push({ path: own, sizeBytes: size, usedMs: mtimeMs, isHeld: nlink > 1 });
+        const { size, mtimeMs } = await fs.stat(own);
+        entries.push({ path: own, sizeBytes: size, usedMs: mtimeMs });
       } catch (thrown) {
         // Another process has evicted it.
         if (codeOf(thrown) !== 'ENOENT') throw thrown;

@@ -11,7 +11,7 @@ import type { LocalFiles } from './storage.ts';
 export interface ReadCacheOptions {
   /** Absolute path, made if missing; several processes may share it. */
   folder: string;
-  /** Most that the folder holds of files that nobody uses; what is in use may exceed it. */
+  /** Most that is kept; files that are held and were evicted meanwhile come on top until they are let go. */
   maxBytes: number;
   /** Brings a whole file to a path that does not exist yet, flushed to disk; resolves with its size. */
   fetch(location: string, path: string): Promise<number>;
@@ -138,7 +138,7 @@ export class ReadCache {
     } catch (thrown) {
       if (!(thrown instanceof DailiesError) || thrown.code !== 'disk_full') throw thrown;
     }
-    await this.#objects.evict(Number.POSITIVE_INFINITY);
+    await this.#objects.evict(true);
     await fs.rm(file, { force: true });
     return await this.#fetch(location, file);
   }
