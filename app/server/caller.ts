@@ -3,6 +3,7 @@ import { requireAccess, system } from '#catalog/access/principal.ts';
 import { recordAudit } from '#catalog/audit/record-audit.ts';
 import { DailiesError } from '#catalog/error.ts';
 import { principalOf } from '#catalog/services/person/principal.ts';
+import { authenticateAccessToken } from '#catalog/services/token/access-token.ts';
 import { authenticateToken } from '#catalog/services/token/authenticate.ts';
 import type { ServerDeps } from './server-deps.ts';
 
@@ -34,7 +35,11 @@ async function identify(deps: ServerDeps, request: Request, isSocket: boolean): 
   const header = request.headers.get('authorization');
   if (header !== null) {
     const token = /^Bearer +(\S+)$/i.exec(header)?.[1];
-    const who = token === undefined ? null : await authenticateToken(deps.state, token, deps.now());
+    const who =
+      token === undefined
+        ? null
+        : ((await authenticateAccessToken(deps, token, deps.now())) ??
+          (await authenticateToken(deps.state, token, deps.now())));
     if (who === null)
       throw new DailiesError(
         'unauthenticated',

@@ -5,6 +5,7 @@ import { type Caller, identifyCaller, requireSameOrigin } from './caller.ts';
 import { createGraphEndpoint, graphError } from './graphql/endpoint.ts';
 import { sendResponse, toRequest } from './http-message.ts';
 import { answerIceberg, icebergError } from './iceberg.ts';
+import { answerTokenRequest, tokenPath } from './iceberg-oauth.ts';
 import { problemResponse, wrongMethod } from './problem.ts';
 import { matchRoute, type Route } from './route.ts';
 import { definitionRoutes } from './routes/definition.ts';
@@ -101,6 +102,8 @@ async function answerRequest(
 ): Promise<Response> {
   const match = matchRoute(routes, request.method, pathname);
   const nobody: Caller = { who: null, name: null, by: 'nothing' };
+  // Shows who asks in its own way.
+  if (pathname === tokenPath) return answerTokenRequest(deps, request);
   const isOpen = openPaths.has(pathname) || pathname.startsWith('/api/auth/') || pathname.startsWith('/sign-in/');
   const caller = isOpen ? nobody : await identifyCaller(deps, request, isSocket);
 

@@ -1,7 +1,7 @@
 import { can, requireAccess } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { icebergRest } from '#catalog/iceberg/rest.ts';
+import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
 import type { Caller } from './caller.ts';
 import { presentable, statusOf } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
@@ -14,7 +14,14 @@ export async function answerIceberg(deps: ServerDeps, request: Request, caller: 
   requireAccess(who, 'catalog.read', 'see the catalog');
   const { catalog, environment } = deps;
   if (!(catalog instanceof IcebergCatalog)) return elsewhere(environment.catalog?.uri ?? '');
-  return icebergRest(request, { catalog, mayRead: () => can(who, 'catalog.read') });
+  return icebergRest(request, {
+    catalog,
+    who,
+    mayRead: () => can(who, 'catalog.read'),
+    vendCredentials: async () => [],
+    storageConfig: {},
+    report: deps.report,
+  });
 }
 
 /** With DAILIES_CATALOG the tables are another server's: who may do what with them is for it to say. */

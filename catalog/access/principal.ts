@@ -16,6 +16,7 @@ export function askerName(who: Principal): string {
 
 export type Action =
   | 'catalog.read'
+  | 'catalog.write'
   | 'sql.run'
   | 'report.read'
   | 'report.write'
@@ -32,8 +33,8 @@ const everybody: readonly Action[] = ['catalog.read', 'sql.run', 'report.read', 
 const granted: Readonly<Record<string, readonly Action[]>> = {
   staff: everybody,
   analyst: [...everybody, 'report.write'],
-  owner: [...everybody, 'report.write', 'pipeline.write'],
-  admin: [...everybody, 'report.write', 'pipeline.write', 'admin'],
+  owner: [...everybody, 'report.write', 'pipeline.write', 'catalog.write'],
+  admin: [...everybody, 'report.write', 'pipeline.write', 'catalog.write', 'admin'],
 };
 
 /** Whoever opened the socket in the home folder, and the product's own jobs. */

@@ -153,7 +153,10 @@ export class IcebergCatalog implements TableCatalog {
           try {
             // In one order, so that two commits of the same tables wait for each other and do not deadlock.
             for (const step of steps.toSorted((a, b) => (a.name < b.name ? -1 : 1))) await swapPointer(tx, step);
-            await alongside?.(tx);
+            await alongside?.(
+              tx,
+              steps.map((step) => step.after),
+            );
           } catch (thrown) {
             failure = { cause: thrown };
             throw thrown;

@@ -38,25 +38,31 @@ export async function recordTable(tx: Prisma.TransactionClient, record: TableRec
     create: { name: record.name, ownerEmail: record.owner, ...data },
     update: data,
   });
-  if (record.hasNewColumns) await recordColumns(tx, record);
+  if (record.hasNewColumns) {
+    await writeColumns(tx, record.name, [...columnsOf(record.schema.fields, record.iceberg.fields, record)]);
+  }
 }
 
-async function recordColumns(tx: Prisma.TransactionClient, record: TableRecord): Promise<void> {
-  const columns = [...columnsOf(record.schema.fields, record.iceberg.fields, record)];
+/** Makes the columns known of a table these, in their order. */
+export async function writeColumns(
+  tx: Prisma.TransactionClient,
+  tableName: string,
+  columns: readonly ColumnRecord[],
+): Promise<void> {
   await tx.dataColumn.deleteMany({
-    where: { tableName: record.name, fieldId: { notIn: columns.map((column) => column.fieldId) } },
+    where: { tableName, fieldId: { notIn: columns.map((column) => column.fieldId) } },
   });
   for (const [ordinal, column] of columns.entries()) {
     const data = { ...column, ordinal };
     await tx.dataColumn.upsert({
-      where: { tableName_fieldId: { tableName: record.name, fieldId: column.fieldId } },
-      create: { tableName: record.name, ...data },
+      where: { tableName_fieldId: { tableName, fieldId: column.fieldId } },
+      create: { tableName, ...data },
       update: data,
     });
   }
 }
 
-interface ColumnRecord {
+export interface ColumnRecord {
   fieldId: number;
   path: string;
   type: string;

@@ -18,8 +18,8 @@ export interface TableCommit {
   updates: readonly TableUpdate[];
 }
 
-/** What is written to our own state with a commit. */
-export type AlongsideCommit = (tx: Prisma.TransactionClient) => Promise<void>;
+/** What is written to our own state with a commit, told of the tables as they are committed, in the order of the commits. */
+export type AlongsideCommit = (tx: Prisma.TransactionClient, entries: readonly TableEntry[]) => Promise<void>;
 
 /** Where the tables of the warehouse are known by name, and where they are committed. */
 export interface TableCatalog {

@@ -11,7 +11,7 @@ import {
 const text = z.record(z.string(), z.string());
 
 // A spec or order that is to be added may leave its ids to the catalog.
-const unboundSpec = z.object({
+export const unboundSpec = z.object({
   'spec-id': z.int().optional(),
   fields: z.array(
     z.looseObject({
@@ -25,7 +25,7 @@ const unboundSpec = z.object({
 });
 export type UnboundPartitionSpec = z.infer<typeof unboundSpec>;
 
-const unboundSortOrder = z.object({
+export const unboundSortOrder = z.object({
   'order-id': z.int().optional(),
   fields: z.array(
     z.looseObject({
@@ -40,7 +40,7 @@ const unboundSortOrder = z.object({
 export type UnboundSortOrder = z.infer<typeof unboundSortOrder>;
 
 // Clients of older versions leave the ids out where there is only one schema.
-const unboundSchema = icebergSchema.extend({ 'schema-id': z.int().default(0) });
+export const unboundSchema = icebergSchema.extend({ 'schema-id': z.int().default(0) });
 
 /**
  * One change of a table's metadata, `TableUpdate` of the REST catalog's OpenAPI: the form in which our own writers,

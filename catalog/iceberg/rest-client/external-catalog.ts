@@ -128,7 +128,9 @@ export class ExternalCatalog implements TableCatalog {
   async commit(commits: readonly TableCommit[], alongside?: AlongsideCommit): Promise<TableEntry[]> {
     const entries = await this.#commitAll(commits.map((commit) => this.#withServersUuid(commit)));
     for (const { name } of commits) this.#stagedUuids.delete(name);
-    if (alongside) await this.#state.$transaction(alongside, { maxWait: 60_000, timeout: 120_000 });
+    if (alongside) {
+      await this.#state.$transaction((tx) => alongside(tx, entries), { maxWait: 60_000, timeout: 120_000 });
+    }
     return entries;
   }
 

@@ -10,5 +10,9 @@ export async function authenticateToken(state: State, token: string, now: Date):
   if (row === null) return null;
   if (row.lastUsedAt === null || now.getTime() - row.lastUsedAt.getTime() > usedAfterMs)
     await state.apiToken.updateMany({ where: { id: row.id }, data: { lastUsedAt: now } });
+  return tokenPrincipal(row);
+}
+
+export function tokenPrincipal(row: { id: string; name: string; role: string }): Principal {
   return { email: `token:${row.name}#${row.id.slice(0, 8)}`, roles: [row.role], kind: 'token' };
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { filePath } from '#catalog/iceberg/location.ts';
-import { icebergRest } from '#catalog/iceberg/rest.ts';
+import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
 import { openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';
+import { restDeps } from './rest-deps.ts';
 import { createWarehouse, schemaOf } from './warehouse.ts';
 
 const schema = schemaOf({ id: 'long' }, ['id']);
@@ -16,10 +17,10 @@ test('the REST catalog lists and loads tables, page by page, and refuses the res
   await sink.close();
   const call = async (path: string, method = 'GET') => {
     const request = new Request(`http://localhost:3000/iceberg/v1/${path}`, { method });
-    const response = await icebergRest(request, {
-      catalog: warehouse.catalog,
-      mayRead: (table) => table !== 'production.fee',
-    });
+    const response = await icebergRest(
+      request,
+      restDeps(warehouse.catalog, { mayRead: (table) => table !== 'production.fee' }),
+    );
     const text = await response.text();
     return { status: response.status, text, body: text === '' ? null : JSON.parse(text) };
   };
@@ -64,18 +65,7 @@ test('the REST catalog lists and loads tables, page by page, and refuses the res
     type: 'ForbiddenException',
   });
 
-  for (const [method, path] of [
-    ['POST', 'namespaces'],
-    ['POST', 'namespaces/production/tables'],
-    ['POST', 'namespaces/production/tables/a'],
-    ['DELETE', 'namespaces/production/tables/a'],
-    ['POST', 'transactions/commit'],
-  ] as const) {
-    expect((await call(path, method)).body.error, path).toMatchObject({
-      code: 405,
-      type: 'UnsupportedOperationException',
-    });
-  }
   expect((await call('namespaces/production/tables/a/metrics', 'POST')).status).toBe(204);
   expect((await call('views')).status).toBe(404);
+  expect((await call('namespaces/production/tables/a', 'PATCH')).status).toBe(405);
 });

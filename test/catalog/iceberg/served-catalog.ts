@@ -1,10 +1,16 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { icebergRest } from '#catalog/iceberg/rest.ts';
+import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
+import { restDeps } from './rest-deps.ts';
+
+export interface ServedCatalog extends AsyncDisposable {
+  uri: string;
+  token: string;
+}
 
 /** The REST catalog alone on a port of its own, open to everybody. */
-export async function serveCatalog(catalog: IcebergCatalog): Promise<AsyncDisposable & { uri: string }> {
+export async function serveCatalog(catalog: IcebergCatalog): Promise<ServedCatalog> {
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -12,9 +18,10 @@ export async function serveCatalog(catalog: IcebergCatalog): Promise<AsyncDispos
       const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
       const request = new Request(`http://localhost${incoming.url}`, {
         method: incoming.method ?? 'GET',
+        headers: incoming.headers as Record<string, string>,
         ...(hasBody ? { body: Buffer.concat(chunks) } : {}),
       });
-      const response = await icebergRest(request, { catalog, mayRead: () => true });
+      const response = await icebergRest(request, restDeps(catalog));
       outgoing.writeHead(response.status, Object.fromEntries(response.headers));
       outgoing.end(Buffer.from(await response.arrayBuffer()));
     });
@@ -24,6 +31,7 @@ export async function serveCatalog(catalog: IcebergCatalog): Promise<AsyncDispos
   });
   return {
     uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/iceberg`,
+    token: 'secret-of-the-test',
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

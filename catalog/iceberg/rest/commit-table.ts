@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { DailiesError } from '../../error.ts';
+import { recordEngineTable } from '../record-engine-table.ts';
+import type { TableCommit, TableEntry } from '../table-catalog.ts';
+import { type TableRequirement, type TableUpdate, tableRequirement, tableUpdate } from '../table-updates.ts';
+import { locateView } from '../views.ts';
+import { owningPipeline, requireHarmless, requireRead, requireUnowned, requireWrite } from './access.ts';
+import { commitResponse, noTable } from './load-table.ts';
+import { requireFree, requireInWarehouse } from './locations.ts';
+import { requireNamespace } from './namespace-routes.ts';
+import type { IcebergRestDeps } from './rest-deps.ts';
+import { badRequest, RestError } from './rest-error.ts';
+import { bodyOf, fullName, type Identifier, identifier, shownName } from './rest-request.ts';
+import { noContent } from './rest-response.ts';
+
+const changes = z.object({ requirements: z.array(tableRequirement), updates: z.array(tableUpdate) });
+
+/** `POST …/tables/{table}`: a commit to one table, which makes it where it is required not to exist. */
+export async function commitTable(deps: IcebergRestDeps, request: Request, target: Identifier): Promise<Response> {
+  requireWrite(deps, 'change tables');
+  const { requirements, updates } = await bodyOf(request, changes);
+  const commit = await checkedCommit(deps, target, requirements, updates);
+  const [entry] = await commitAll(deps, [commit]);
+  if (!entry) throw noTable(target);
+  return commitResponse(entry);
+}
+
+/** `POST /transactions/commit`: several tables, all or none. */
+export async function commitTransaction(deps: IcebergRestDeps, request: Request): Promise<Response> {
+  requireWrite(deps, 'change tables');
+  const body = await bodyOf(request, z.object({ 'table-changes': z.array(changes.extend({ identifier })) }));
+  const tables = body['table-changes'];
+  const names = new Set(tables.map((table) => fullName(table.identifier)));
+  if (names.size < tables.length) throw badRequest('A transaction may name each table once.');
+  const commits: TableCommit[] = [];
+  for (const table of tables) {
+    commits.push(await checkedCommit(deps, table.identifier, table.requirements, table.updates));
+  }
+  await commitAll(deps, commits);
+  return noContent();
+}
+
+/** Commits to a table what the catalog itself has made of a request. */
+export async function commitOne(
+  deps: IcebergRestDeps,
+  target: Identifier,
+  base: TableEntry | null,
+  requirements: readonly TableRequirement[],
+  updates: readonly TableUpdate[],
+): Promise<TableEntry> {
+  const [entry] = await commitAll(deps, [{ name: fullName(target), base, requirements, updates }]).catch(
+    (thrown: unknown) => {
+      // Somebody else made it between the look and the commit.
+      if (base !== null || !(thrown instanceof DailiesError) || thrown.code !== 'commit_conflict') throw thrown;
+      throw new RestError(409, 'AlreadyExistsException', `Table already exists: ${shownName(target)}`, {
+        cause: thrown,
+      });
+    },
+  );
+  if (!entry) throw noTable(target);
+  return entry;
+}
+
+async function checkedCommit(
+  deps: IcebergRestDeps,
+  target: Identifier,
+  requirements: readonly TableRequirement[],
+  updates: readonly TableUpdate[],
+): Promise<TableCommit> {
+  const name = fullName(target);
+  const base = await deps.catalog.load(name);
+  const isCreation = requirements.some((requirement) => requirement.type === 'assert-create');
+  if (base === null) {
+    if (!isCreation) throw noTable(target);
+    await requireNamespace(deps, target.namespace);
+    await requireUnowned(deps, target, 'make it');
+    if ((await locateView(deps.catalog.state, name)) !== null) {
+      throw new RestError(409, 'AlreadyExistsException', `View with same name already exists: ${shownName(target)}`);
+    }
+  } else {
+    if (isCreation) {
+      throw new RestError(409, 'AlreadyExistsException', `Table already exists: ${shownName(target)}`);
+    }
+    await requireRead(deps, name);
+    await requireHarmless(deps, name, updates);
+  }
+  for (const update of updates) await checkLocations(deps, name, update, base);
+  return { name, base, requirements, updates };
+}
+
+async function checkLocations(
+  deps: IcebergRestDeps,
+  name: string,
+  update: TableUpdate,
+  base: TableEntry | null,
+): Promise<void> {
+  switch (update.action) {
+    case 'set-location':
+      if (update.location === base?.metadata.location) return;
+      requireInWarehouse(deps, update.location, 'The table location');
+      await requireFree(deps, update.location, name);
+      return;
+    case 'add-snapshot':
+      requireInWarehouse(deps, update.snapshot['manifest-list'], 'The manifest list');
+      return;
+    case 'set-statistics':
+      requireInWarehouse(deps, update.statistics['statistics-path'], 'The statistics file');
+      return;
+    case 'set-partition-statistics':
+      requireInWarehouse(deps, update['partition-statistics']['statistics-path'], 'The statistics file');
+      return;
+    default:
+  }
+}
+
+/** Commits, and tells the catalog's pages of the tables that engines keep. */
+async function commitAll(deps: IcebergRestDeps, commits: readonly TableCommit[]): Promise<TableEntry[]> {
+  const owners = await Promise.all(commits.map((commit) => owningPipeline(deps, commit.name)));
+  return await deps.catalog.commit(commits, async (tx, entries) => {
+    for (const [index, entry] of entries.entries()) {
+      const commit = commits[index];
+      if (!commit || owners[index] !== null) continue;
+      await recordEngineTable(tx, commit.name, entry, commit.base, deps.who);
+    }
+  });
+}
