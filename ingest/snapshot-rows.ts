@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { fromDuckdb, identifier, literal } from '#catalog/iceberg/duckdb-values.ts';
-import type { Schema } from '#catalog/schemas/schema.ts';
+import { fromDuckdb } from '#catalog/iceberg/duckdb-values.ts';
+import { selectNumbered } from '#catalog/iceberg/numbered-columns.ts';
 import { scratchPath } from '#catalog/scratch.ts';
 import type { SnapshotRows, TableChanges, Transaction } from './event.ts';
 
@@ -18,7 +18,7 @@ export async function* eventsOf(
     await writeFile(path, parquet);
     const convert = schema.fields.map((field) => fromDuckdb(field.type));
     const transactions = [transaction];
-    const result = await connection.stream(selectRows([path], schema));
+    const result = await connection.stream(selectNumbered([path], schema));
     let events: TableChanges['events'] = [];
     for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
       const columns = chunk.getColumns();
@@ -35,10 +35,4 @@ export async function* eventsOf(
     connection.closeSync();
     await rm(path, { force: true });
   }
-}
-
-/** A DuckDB SELECT of the rows of such files, columns named as the schema's fields. */
-export function selectRows(paths: readonly string[], schema: Schema): string {
-  const columns = schema.fields.map((field, index) => `c${index} AS ${identifier(field.name)}`);
-  return `SELECT ${columns.join(', ')} FROM read_parquet([${paths.map(literal).join(', ')}])`;
 }

@@ -207,13 +207,18 @@ export class TableWriter {
     const state = this.#isNew() ? createIcebergSchema(schema) : replaceIcebergSchema(this.#schemaState, schema);
     const change = this.#changeFor(schema, state);
     const files = new OpenFiles(this.#connection, layoutOf(schema, change.metadata), () => this.#newLocation());
-    this.#replacement = new Replacement(schema, state, files);
+    this.#replacement = new Replacement(schema, state, this.#connection, files, () => this.#newLocation());
     if (!this.exists) await makeTableFolders(this.#base.location);
   }
 
   async appendReplacement(row: Row): Promise<void> {
     if (!this.#replacement) throw new DailiesError('internal', `No snapshot of ${this.name} has begun.`);
     await this.#replacement.append(row as readonly Value[]);
+  }
+
+  /** Rows of a Parquet file with columns `c0`, `c1`, …; false where they have to come one by one. */
+  async appendReplacementFile(parquet: Uint8Array, rows: number): Promise<boolean> {
+    return (await this.#replacement?.appendFile(parquet, rows)) ?? false;
   }
 
   /** The replacement is complete: the next commit shows it, and nothing of what was there before. */

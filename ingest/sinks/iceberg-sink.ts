@@ -6,7 +6,7 @@ import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
-import type { ChangeEvent, TableChanges } from '../event.ts';
+import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
 
@@ -108,6 +108,11 @@ export class IcebergSink implements Sink {
       if (isKeyless) await applyKeyless(writer, event);
       else await applyKeyed(writer, event, changes.table);
     }
+  }
+
+  async writeFile({ table, rows, parquet }: SnapshotRows, signal: AbortSignal): Promise<boolean> {
+    const { writer, changes } = await this.#open(table, signal);
+    return !changes && (await writer.appendReplacementFile(parquet, rows));
   }
 
   async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
