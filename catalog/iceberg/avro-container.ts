@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { deflateRawSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
 import avro from 'avsc';
 import { DailiesError } from '../error.ts';
+import { decompressSnappy } from './snappy.ts';
 
 /*
  * Avro object container file (avro.apache.org/docs/1.12.0/specification, Object Container Files):
@@ -12,6 +13,8 @@ import { DailiesError } from '../error.ts';
  * the header as it is.
  */
 const magic = Buffer.from('Obj\x01', 'latin1');
+/** Of files in Iceberg's AES GCM stream format. */
+const encryptedMagic = Buffer.from('AGS1', 'latin1');
 const headerType = avro.Type.forSchema({ type: 'map', values: 'bytes' });
 
 /** Avro longs as bigint in both directions. */
@@ -29,13 +32,16 @@ const longType = avro.types.LongType.__with({
 });
 
 type AvroType = ReturnType<typeof avro.Type.forSchema>;
+type Schema = Parameters<typeof avro.Type.forSchema>[0];
+
+const primitives = new Set(['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string']);
 
 const types = new Map<string, AvroType>();
 
 function typeOf(schemaJson: string): AvroType {
   const known = types.get(schemaJson);
   if (known) return known;
-  const made = avro.Type.forSchema(JSON.parse(schemaJson), {
+  const made = avro.Type.forSchema(plainSchema(JSON.parse(schemaJson)), {
     registry: { long: longType },
     noAnonymousTypes: false,
     omitRecordMethods: true,
@@ -43,6 +49,26 @@ function typeOf(schemaJson: string): AvroType {
   if (types.size > 50) types.clear();
   types.set(schemaJson, made);
   return made;
+}
+
+// avsc takes its registered long by name alone, so `{"type": "long", "logicalType": …}` becomes `"long"`.
+function plainSchema(schema: unknown): Schema {
+  if (Array.isArray(schema)) return schema.map(plainSchema) as Schema;
+  if (typeof schema !== 'object' || schema === null) return schema as Schema;
+  const { type, fields, items, values, ...rest } = schema as Record<string, unknown>;
+  if (typeof type === 'string' && primitives.has(type) && !('name' in rest)) return type as Schema;
+  return {
+    ...rest,
+    ...(type === undefined ? {} : { type: plainSchema(type) }),
+    ...(fields === undefined ? {} : { fields: (fields as unknown[]).map(plainField) }),
+    ...(items === undefined ? {} : { items: plainSchema(items) }),
+    ...(values === undefined ? {} : { values: plainSchema(values) }),
+  } as Schema;
+}
+
+function plainField(field: unknown): unknown {
+  const { type, ...rest } = field as Record<string, unknown>;
+  return { ...rest, type: plainSchema(type) };
 }
 
 /** A whole container file. `header` entries stand beside `avro.schema` and `avro.codec`. Longs are bigint. */
@@ -67,15 +93,22 @@ export function encodeContainer(
   return Buffer.concat(parts);
 }
 
-/** Header and records of a container file, codecs null and deflate. Throws `table_corrupt` naming the location. */
+/**
+ * Header and records of a container file, codecs null, deflate, zstandard and snappy. Throws `table_corrupt` naming the
+ * location, `unsupported` for an encrypted one.
+ */
 export function decodeContainer(bytes: Buffer, location: string): { header: Map<string, string>; records: unknown[] } {
+  if (bytes.subarray(0, 4).equals(encryptedMagic)) {
+    throw new DailiesError('unsupported', `The table is encrypted: ${location} cannot be read here.`);
+  }
   try {
     if (!bytes.subarray(0, 4).equals(magic)) throw new Error('not an Avro file');
     const head = headerType.decode(bytes, 4) as { value?: Record<string, Buffer>; offset: number };
     if (!head.value || head.offset < 0) throw new Error('header is cut off');
     const header = new Map(Object.entries(head.value).map(([key, value]) => [key, value.toString()]));
     const codec = header.get('avro.codec') ?? 'null';
-    if (codec !== 'deflate' && codec !== 'null') throw new Error(`codec ${codec} is not supported`);
+    const unpack = codecs.get(codec);
+    if (!unpack) throw new Error(`codec ${codec} is not supported`);
     const type = typeOf(header.get('avro.schema') ?? '');
     const records: unknown[] = [];
     let offset = head.offset + 16;
@@ -85,7 +118,7 @@ export function decodeContainer(bytes: Buffer, location: string): { header: Map<
       const end = size.offset + size.value;
       if (end + 16 > bytes.length) throw new Error('last block is cut off');
       const raw = bytes.subarray(size.offset, end);
-      const data = codec === 'deflate' ? inflateRawSync(raw) : raw;
+      const data = unpack(raw);
       let at = 0;
       for (let index = 0; index < count.value; index++) {
         const record = type.decode(data, at) as { value: unknown; offset: number };
@@ -102,6 +135,14 @@ export function decodeContainer(bytes: Buffer, location: string): { header: Map<
     });
   }
 }
+
+const codecs = new Map<string, (bytes: Buffer) => Buffer>([
+  ['null', (bytes) => bytes],
+  ['deflate', (bytes) => inflateRawSync(bytes)],
+  ['zstandard', (bytes) => zstdDecompressSync(bytes)],
+  // A checksum follows each block.
+  ['snappy', (bytes) => decompressSnappy(bytes.subarray(0, -4))],
+]);
 
 function encodeLong(value: number): Buffer {
   const bytes: number[] = [];

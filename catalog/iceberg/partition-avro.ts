@@ -1,5 +1,5 @@
 import { DailiesError } from '../error.ts';
-import { type FieldType, typeName, type Value } from '../schemas/schema.ts';
+import { typeName, type Value } from '../schemas/schema.ts';
 import type { PartitionColumn } from './partition-spec.ts';
 import { transformName } from './transforms.ts';
 
@@ -17,7 +17,7 @@ export function partitionAvroSchema(columns: readonly PartitionColumn[]): AvroSc
     name: 'r102',
     fields: columns.map((column) => ({
       name: avroName(column.name),
-      type: ['null', avroType(column.type, named)],
+      type: ['null', avroType(column, named)],
       default: null,
       'field-id': column.fieldId,
     })),
@@ -34,7 +34,7 @@ function avroName(name: string): string {
   return /^\d/.test(text) || text === '' ? `_${text}` : text;
 }
 
-function avroType(type: FieldType, named: Set<string>): AvroSchema {
+function avroType({ type, fieldId }: PartitionColumn, named: Set<string>): AvroSchema {
   switch (type.kind) {
     case 'boolean':
     case 'int':
@@ -56,11 +56,11 @@ function avroType(type: FieldType, named: Set<string>): AvroSchema {
     case 'timestamptz_ns':
       return { type: 'long', logicalType: 'timestamp-nanos', 'adjust-to-utc': type.kind === 'timestamptz_ns' };
     case 'fixed':
-      return namedType(named, { type: 'fixed', name: `fixed_${type.length}`, size: type.length });
+      return namedType(named, fieldId, { type: 'fixed', name: `fixed_${type.length}`, size: type.length });
     case 'uuid':
-      return namedType(named, { type: 'fixed', name: 'uuid_fixed', size: 16, logicalType: 'uuid' });
+      return namedType(named, fieldId, { type: 'fixed', name: 'uuid_fixed', size: 16, logicalType: 'uuid' });
     case 'decimal':
-      return namedType(named, {
+      return namedType(named, fieldId, {
         type: 'fixed',
         name: `decimal_${type.precision}_${type.scale}`,
         size: decimalBytes(type.precision),
@@ -75,11 +75,15 @@ function avroType(type: FieldType, named: Set<string>): AvroSchema {
   }
 }
 
-// Avro defines a named type once; after that its name stands for it.
-function namedType(named: Set<string>, type: { name: string; [attribute: string]: unknown }): AvroSchema {
-  if (named.has(type.name)) return type.name;
+// Avro defines a name once, and some readers do not know a type by its name alone: each field has a type of its own.
+function namedType(
+  named: Set<string>,
+  fieldId: number,
+  type: { name: string; [attribute: string]: unknown },
+): AvroSchema {
+  const name = named.has(type.name) ? `${type.name}_${fieldId}` : type.name;
   named.add(type.name);
-  return type;
+  return { ...type, name };
 }
 
 /** The fewest bytes that hold every decimal of this precision. */
