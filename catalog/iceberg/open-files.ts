@@ -4,10 +4,11 @@ import { DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts
 import type { IcebergSchema } from './iceberg-schema.ts';
 import type { RowPlace } from './key-index.ts';
 import type { DataFile } from './manifest.ts';
-import type { PartitionColumn } from './partition-spec.ts';
+import { type PartitionColumn, partitionColumns } from './partition-spec.ts';
 import { partitionerOf, tupleKey } from './partitioner.ts';
 import { estimateBytes } from './staged-rows.ts';
 import { removeFiles } from './storage.ts';
+import { schemaOf, type TableMetadata } from './table-metadata.ts';
 
 /** What new data files of a table are like. */
 export interface FileLayout {
@@ -16,6 +17,12 @@ export interface FileLayout {
   specId: number;
   /** Fields of the partition spec; none for a table without partitions. */
   partition: readonly PartitionColumn[];
+}
+
+/** What files of the table are like once `metadata` is committed. */
+export function layoutOf(schema: Schema, metadata: TableMetadata): FileLayout {
+  const specId = metadata['default-spec-id'];
+  return { schema, iceberg: schemaOf(metadata), specId, partition: partitionColumns(metadata, specId) };
 }
 
 interface OpenFile {

@@ -4,6 +4,8 @@ import type { ManifestFile } from './manifest-list.ts';
 import { tupleKey } from './partitioner.ts';
 import type { Snapshot } from './table-metadata.ts';
 
+const countedOn: readonly string[] = ['total-data-files', 'total-records', 'total-position-deletes'];
+
 /**
  * What a snapshot's summary tells of its files (iceberg.apache.org/spec, Optional Snapshot Summary Fields): what was added
  * and removed, and the table's totals after it.
@@ -44,7 +46,11 @@ export function snapshotTotals(
     'total-files-size': Math.max(0, before('total-files-size') + plus.bytes - minus.bytes),
   };
   totals['total-position-deletes'] = (totals['total-position-deletes'] ?? 0) - (totals['total-equality-deletes'] ?? 0);
-  const told = [...Object.entries(changed).filter(([, value]) => value > 0), ...Object.entries(totals)];
+  // Zeros are left out, for every snapshot is kept long; not of totals that other writers go on counting from.
+  const told = [
+    ...Object.entries(changed).filter(([, value]) => value > 0),
+    ...Object.entries(totals).filter(([key, value]) => value > 0 || countedOn.includes(key)),
+  ];
   return Object.fromEntries(told.map(([key, value]) => [key, String(value)]));
 }
 

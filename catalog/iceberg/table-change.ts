@@ -3,10 +3,11 @@ import { DailiesError } from '../error.ts';
 import type { Schema } from '../schemas/schema.ts';
 import { applyUpdates } from './apply-updates.ts';
 import { bindPartition, type PartitionDefinition } from './bind-partition.ts';
+import { nestedFields } from './iceberg-schema.ts';
 import { newTableProperties } from './new-table.ts';
 import { type SchemaState, sameIcebergSchema, schemaProperties } from './schema-conversion.ts';
 import type { TableBase } from './snapshot-builder.ts';
-import { type PartitionField, schemaOf, type TableMetadata } from './table-metadata.ts';
+import { type FormatVersion, type PartitionField, schemaOf, type TableMetadata } from './table-metadata.ts';
 import type { TableUpdate } from './table-updates.ts';
 
 /** What the definition asks of a table; null leaves as it is what the table has. */
@@ -58,6 +59,20 @@ export function tableChange(
   );
   if (missing.length > 0) updates.push({ action: 'set-properties', updates: Object.fromEntries(missing) });
   return { updates, metadata: applyUpdates(current, updates, nowMs) };
+}
+
+/** How the table's schema may follow a new one, with what the definition asks of the table. */
+export function evolutionRules(
+  state: SchemaState,
+  current: TableMetadata | null,
+  { formatVersion, partition }: TableDefinition,
+): { formatVersion: FormatVersion; partitionSources: ReadonlySet<number> } {
+  const spec = current?.['partition-specs'].find((each) => each['spec-id'] === current['default-spec-id']);
+  const columns = new Set(partition?.map(({ column }) => column));
+  const sources = partition
+    ? [...nestedFields(state.schema.fields)].filter((field) => columns.has(field.path.join('.'))).map(({ id }) => id)
+    : (spec?.fields ?? []).map((field) => field['source-id']);
+  return { formatVersion: formatVersion ?? current?.['format-version'] ?? 2, partitionSources: new Set(sources) };
 }
 
 function creation(base: TableBase, definition: TableDefinition): TableUpdate[] {

@@ -10,8 +10,7 @@ import type { IcebergSchema } from './iceberg-schema.ts';
 import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
-import { type FileLayout, OpenFiles } from './open-files.ts';
-import { partitionColumns } from './partition-spec.ts';
+import { layoutOf, OpenFiles } from './open-files.ts';
 import { Replacement } from './replacement.ts';
 import { rewriteFiles } from './rewrite-files.ts';
 import {
@@ -27,7 +26,7 @@ import { type BuiltSnapshot, buildSnapshot, type Operation, type TableBase } fro
 import { KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
 import { makeTableFolders, removeFiles } from './storage.ts';
 import type { TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
-import { type TableChange, type TableDefinition, tableChange } from './table-change.ts';
+import { evolutionRules, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
 import { collectGarbage } from './table-garbage.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
@@ -164,7 +163,10 @@ export class TableWriter {
   /** Makes the staged rows and those that follow have this shape. Throws `schema_incompatible` naming the column. */
   async evolve(next: Schema): Promise<void> {
     if (schemasEqual(this.#schema, next)) return;
-    const state = this.#isNew() ? createIcebergSchema(next) : evolveIcebergSchema(this.#schemaState, next);
+    const rules = evolutionRules(this.#schemaState, this.metadata, this.#definition);
+    const state = this.#isNew()
+      ? createIcebergSchema(next, rules)
+      : evolveIcebergSchema(this.#schemaState, next, rules);
     const isSame = sameIcebergSchema(state.schema, this.#schemaState.schema);
     const isKeyKept = String(this.#schema.key) === String(next.key);
     if (isSame && isKeyKept) {
@@ -204,7 +206,11 @@ export class TableWriter {
   /** Rows appended from now on replace the whole table at `endReplacement`; an unfinished replacement is forgotten. */
   async beginReplacement(schema: Schema): Promise<void> {
     await this.#abandonReplacement();
-    const state = this.#isNew() ? createIcebergSchema(schema) : replaceIcebergSchema(this.#schemaState, schema);
+    // All rows are written anew: no column is bound to the partitions that there were.
+    const { formatVersion } = evolutionRules(this.#schemaState, this.metadata, this.#definition);
+    const state = this.#isNew()
+      ? createIcebergSchema(schema, { formatVersion })
+      : replaceIcebergSchema(this.#schemaState, schema, { formatVersion });
     const change = this.#changeFor(schema, state);
     const files = new OpenFiles(this.#connection, layoutOf(schema, change.metadata), () => this.#newLocation());
     this.#replacement = new Replacement(schema, state, this.#connection, files, () => this.#newLocation());
@@ -297,12 +303,7 @@ export class TableWriter {
     const files = { added, removed: this.#files.removed, operation, summary };
     const built = await buildSnapshot(this.#base, change, files, this.#deps.now().getTime());
     return {
-      commit: {
-        name: this.name,
-        base: this.#base.entry,
-        requirements: built.requirements,
-        updates: built.updates,
-      },
+      commit: { name: this.name, base: this.#base.entry, requirements: built.requirements, updates: built.updates },
       built,
       schema: this.#schema,
       iceberg: schemaOf(change.metadata),
@@ -406,12 +407,6 @@ export class TableWriter {
   #newLocation(): string {
     return `${this.#base.location}/data/${randomUUID()}.parquet`;
   }
-}
-
-/** What files of the table are like once `metadata` is committed. */
-function layoutOf(schema: Schema, metadata: TableMetadata): FileLayout {
-  const specId = metadata['default-spec-id'];
-  return { schema, iceberg: schemaOf(metadata), specId, partition: partitionColumns(metadata, specId) };
 }
 
 function stageFor(name: string, schema: Schema, iceberg: IcebergSchema): StagedRows {

@@ -1,14 +1,16 @@
 import { DailiesError } from '#catalog/error.ts';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { type Alongside, commitTables, compactTable } from '#catalog/iceberg/commit.ts';
 import { recordTable } from '#catalog/iceberg/record-table.ts';
+import { lineageNames } from '#catalog/iceberg/row-lineage.ts';
 import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
+import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
+import { partitionOf } from './iceberg-partition.ts';
 
 export interface IcebergSinkDeps {
   /** Name of the pipeline that owns the tables. */
@@ -17,7 +19,7 @@ export interface IcebergSinkDeps {
   owner: string | null;
   /** Tables that flow in, source.schema.table. */
   sourceTables: readonly string[];
-  catalog: IcebergCatalog;
+  catalog: TableCatalog;
   state: State;
   /** Folder of the key indexes. */
   indexDir: string;
@@ -28,6 +30,9 @@ interface IcebergSinkConfig {
   /** namespace.table; `{table}` stands for the source table's name. */
   table: string;
   mode: 'mirror' | 'changes';
+  formatVersion?: 2 | 3 | undefined;
+  /** `month(released)`, `bucket(16, id)`, … */
+  partition: readonly string[];
 }
 
 const positionProperty = 'dailies.position';
@@ -159,7 +164,12 @@ export class IcebergSink implements Sink {
     const known = this.#targets.get(table);
     if (known) return known;
     const { catalog, indexDir, now } = this.#deps;
-    const writer = await TableWriter.open(this.#targetName(table), { catalog, indexDir, now });
+    const { formatVersion = null, partition } = this.#config;
+    const writer = await TableWriter.open(
+      this.#targetName(table),
+      { catalog, indexDir, now },
+      { formatVersion, partition: partitionOf(partition) },
+    );
     const epoch = Number(writer.summaryValue(epochProperty) ?? 0) + 1;
     const target: Target = { epoch, source: table, writer, changes: null, recordedSchemaId: null };
     this.#targets.set(table, target);
@@ -307,10 +317,13 @@ function refuseOtherMode(writer: TableWriter, mode: IcebergSinkConfig['mode']): 
   );
 }
 
+/** DuckDB's name of a row's position, and those of columns in files of moved rows. */
+const reservedNames: readonly string[] = ['file_row_number', ...lineageNames];
+
 /** Engines that take names without their case cannot tell some columns apart, and ours has one name for itself. */
 function refuseNames(table: string, schema: Schema): void {
   const seen = new Map<string, string>();
-  const reserved = schema.fields.find(({ name }) => name.toLowerCase() === 'file_row_number');
+  const reserved = schema.fields.find(({ name }) => reservedNames.includes(name.toLowerCase()));
   if (reserved) {
     throw new DailiesError(
       'schema_incompatible',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Sink, SinkModule } from '../sink.ts';
+import { parsePartition } from './iceberg-partition.ts';
 import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';
 
 const config = z.strictObject({
@@ -12,13 +13,27 @@ const config = z.strictObject({
       examples: ['production.movie', 'production.{table}'],
     }),
   formatVersion: z
-    .literal(2, 'only format version 2 can be written yet')
-    .default(2)
-    .meta({ title: 'Format version', description: 'Version of the Iceberg table format.' }),
-  partition: z.array(z.string()).max(0, 'partitions are not supported yet: leave `partition` out').default([]).meta({
-    title: 'Partition',
-    description: 'Transforms of columns by which the table is partitioned; none if empty.',
-  }),
+    .union([z.literal(2), z.literal(3)], 'is 2 or 3: the Iceberg formats that can be written')
+    .optional()
+    .meta({
+      title: 'Format version',
+      description:
+        'Version of the Iceberg table format: 2 for a new table if left out, and an older table keeps its own. 3 marks deleted rows by deletion vectors and gives rows a lineage; a table cannot go back from it.',
+    }),
+  partition: z
+    .array(
+      z.string().superRefine((text, context) => {
+        const parsed = parsePartition(text);
+        if ('problem' in parsed) context.addIssue({ code: 'custom', message: parsed.problem });
+      }),
+    )
+    .default([])
+    .meta({
+      title: 'Partition',
+      description:
+        'Columns, or transforms of them, by which files are kept apart: year, month, day and hour of a date or time, bucket(number, column), truncate(width, column). None if empty; a change holds for files written from then on.',
+      examples: [['month(released)'], ['territory', 'bucket(16, id)']],
+    }),
   mode: z.enum(['mirror', 'changes']).default('mirror').meta({
     title: 'Mode',
     description:

@@ -1,3 +1,4 @@
+import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, Op, TableChanges } from '#ingest/event.ts';
 import type { PipelinePosition, Sink } from '#ingest/sink.ts';
@@ -7,7 +8,7 @@ import type { TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 export const signal = AbortSignal.timeout(600_000);
 
 export function openSink(
-  warehouse: Pick<TestWarehouse, 'catalog' | 'state' | 'indexDir'>,
+  warehouse: Pick<TestWarehouse, 'state' | 'indexDir'> & { catalog: TableCatalog },
   options: {
     table?: string;
     mode?: 'mirror' | 'changes';
