@@ -17,6 +17,7 @@ export function s3Status(thrown: unknown): number | null {
 
 const wrongCredentials = new Set([
   'InvalidAccessKeyId',
+  'XAdminUserNotFound',
   'SignatureDoesNotMatch',
   'InvalidToken',
   'ExpiredToken',
@@ -69,7 +70,8 @@ export function s3Error(thrown: unknown, location: string, endpoint: string | nu
     const message = `${server} does not let these credentials reach ${location} (${name}): allow them to list the bucket and to get, put and delete its objects.`;
     return error('storage_refused', message);
   }
-  if (name === 'NoSuchKey' || status === 404) return error('not_found', `The file ${location} is gone.`);
+  // Other 404s are of the bucket, the upload or the user: a file is gone only where S3 says just that.
+  if (name === 'NoSuchKey' || name === 'NotFound') return error('not_found', `The file ${location} is gone.`);
   if (full.has(name) || status === 507) {
     return error('disk_full', `The storage that holds ${location} is full (${name}). Free space and resume.`);
   }

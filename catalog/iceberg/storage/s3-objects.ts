@@ -193,8 +193,9 @@ export class S3Objects {
       const { Metadata } = await this.#client.send(new HeadObjectCommand(this.#place(location)));
       return Metadata?.[writeId] === id;
     } catch (thrown) {
-      if (s3Status(thrown) === 404) return false;
-      throw s3Error(thrown, location, this.#settings.endpoint);
+      const error = s3Error(thrown, location, this.#settings.endpoint);
+      if (error.code === 'not_found') return false;
+      throw error;
     }
   }
 
