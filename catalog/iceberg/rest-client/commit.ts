@@ -1,10 +1,10 @@
 import { DailiesError } from '../../error.ts';
 import type { TableCommit, TableEntry } from '../table-catalog.ts';
-import { nameParts } from '../table-name.ts';
 import { isCurrent, outcomeOf } from './commit-outcome.ts';
 import { isPassing, RestRefusal, RestSilence, waitBefore } from './http.ts';
 import { type RestSession, unreachable } from './session.ts';
 import { entryOf } from './table-answer.ts';
+import { commitRequest } from './wire-updates.ts';
 
 export interface CommitDeps {
   session: RestSession;
@@ -27,7 +27,7 @@ export interface CommitDeps {
  */
 export async function commitOne(commit: TableCommit, deps: CommitDeps): Promise<TableEntry> {
   const { patience } = deps.session.options;
-  const body = { ...identifier(commit), requirements: commit.requirements, updates: commit.updates };
+  const body = commitRequest(commit);
   let isInDoubt = false;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -59,13 +59,7 @@ export async function commitTogether(
   deps: CommitDeps,
 ): Promise<TableEntry[] | 'not offered'> {
   const { patience } = deps.session.options;
-  const body = {
-    'table-changes': commits.map((commit) => ({
-      ...identifier(commit),
-      requirements: commit.requirements,
-      updates: commit.updates,
-    })),
-  };
+  const body = { 'table-changes': commits.map(commitRequest) };
   let isInDoubt = false;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -186,12 +180,6 @@ function overtaken(table: string): DailiesError {
   return new DailiesError('commit_unknown', `The commit to ${table} was applied, and another writer came after it.`, {
     details: { table },
   });
-}
-
-function identifier({ name }: TableCommit): { identifier: { namespace: string[]; name: string } } {
-  const namespace = nameParts(name);
-  const table = namespace.pop() ?? '';
-  return { identifier: { namespace, name: table } };
 }
 
 function namesOf(commits: readonly TableCommit[]): string {

@@ -115,7 +115,9 @@ function refusalOf(response: Response, text: string): RestRefusal {
     return new RestRefusal(response.status, iceberg.type ?? '', shorten(iceberg.message ?? ''), retryAfterMs);
   }
   const oauth = oauthErrorBody.safeParse(json).data;
-  const message = oauth ? `${oauth.error} ${oauth.error_description ?? ''}`.trim() : '';
+  // What stands in front of a server, or holds it, says it in a page.
+  const title = /<title>([^<]*)<\/title>/.exec(text)?.[1]?.trim() ?? '';
+  const message = oauth ? `${oauth.error} ${oauth.error_description ?? ''}`.trim() : title;
   return new RestRefusal(response.status, '', shorten(message), retryAfterMs);
 }
 

@@ -6,6 +6,7 @@ import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
 import { fromDuckdb } from '#catalog/iceberg/duckdb-values.ts';
 import { planScan, type ScanTime } from '#catalog/iceberg/scan.ts';
 import { holdLocal } from '#catalog/iceberg/storage.ts';
+import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { Field, FieldType, Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import { createState } from '#test/fixtures/postgres.ts';
@@ -37,7 +38,7 @@ export async function createWarehouse(location?: string): Promise<TestWarehouse>
   };
 }
 
-export async function readTable(catalog: IcebergCatalog, name: string, at?: ScanTime): Promise<Row[]> {
+export async function readTable(catalog: Pick<TableCatalog, 'locate'>, name: string, at?: ScanTime): Promise<Row[]> {
   const location = await catalog.locate(name);
   if (location === null) throw new Error(`no table ${name}`);
   const scan = await planScan(location, at);
