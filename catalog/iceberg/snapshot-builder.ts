@@ -106,7 +106,8 @@ function requirementsOf(base: TableBase, parent: Snapshot | null): TableRequirem
   if (!base.entry) return [{ type: 'assert-create' }];
   const { metadata } = base.entry;
   return [
-    { type: 'assert-table-uuid', uuid: base.uuid },
+    // Another server's catalog may have given a new table an id of its own.
+    { type: 'assert-table-uuid', uuid: metadata['table-uuid'] },
     { type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': parent?.['snapshot-id'] ?? null },
     // The files follow this schema and this spec, and new ids go on from these.
     { type: 'assert-current-schema-id', 'current-schema-id': metadata['current-schema-id'] },
