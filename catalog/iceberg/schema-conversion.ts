@@ -2,6 +2,7 @@ import { DailiesError } from '../error.ts';
 import type { Field, FieldType, Schema } from '../schemas/schema.ts';
 import { decodeDefault } from './default-values.ts';
 import { type IcebergField, type IcebergSchema, type IcebergType, sameIcebergSchema } from './iceberg-schema.ts';
+import { followSchema, nameMappingOf, nameMappingProperty } from './name-mapping.ts';
 
 export {
   createIcebergSchema,
@@ -133,14 +134,16 @@ function primitiveTypeOf(type: string): FieldType | null {
   }
 }
 
-/** Table properties that go with the schema: the key, where identifier fields do not hold it. */
+/** Table properties that go with the schema: the key, where identifier fields do not hold it, and a name mapping that is. */
 export function schemaProperties(
   schema: Schema,
   iceberg: IcebergSchema,
   current: Readonly<Record<string, string>>,
 ): Record<string, string> {
+  const mapping = nameMappingOf(current);
+  const names = mapping ? { [nameMappingProperty]: JSON.stringify(followSchema(mapping, iceberg)) } : {};
   const isIdentified = (iceberg['identifier-field-ids'] ?? []).length > 0;
-  if (schema.key.length > 0 && !isIdentified) return { [keyProperty]: JSON.stringify(schema.key) };
+  if (schema.key.length > 0 && !isIdentified) return { ...names, [keyProperty]: JSON.stringify(schema.key) };
   // A key that is gone, or that identifier fields hold by now.
-  return keyProperty in current ? { [keyProperty]: '[]' } : {};
+  return keyProperty in current ? { ...names, [keyProperty]: '[]' } : names;
 }
