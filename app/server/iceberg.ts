@@ -12,14 +12,14 @@ export async function answerIceberg(deps: ServerDeps, request: Request, caller: 
   if (who === null)
     return icebergError(new DailiesError('unauthenticated', 'Send an API token: set token=… in the client.'), deps);
   requireAccess(who, 'catalog.read', 'see the catalog');
-  const { catalog, environment } = deps;
+  const { catalog, environment, vendor } = deps;
   if (!(catalog instanceof IcebergCatalog)) return elsewhere(environment.catalog?.uri ?? '');
   return icebergRest(request, {
     catalog,
     who,
     mayRead: () => can(who, 'catalog.read'),
-    vendCredentials: async () => [],
-    storageConfig: {},
+    vendCredentials: (location, mayWrite) => vendor.vend(location, mayWrite),
+    storageConfig: vendor.config,
     report: deps.report,
   });
 }

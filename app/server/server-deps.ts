@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SignIn } from '#catalog/access/sign-in.ts';
 import type { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
 import type { Environment } from '#catalog/environment.ts';
+import type { CredentialVendor } from '#catalog/iceberg/storage/credential-vendor.ts';
 import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { ModuleList } from '#catalog/module.ts';
 import type { QueryService } from '#catalog/query/query-service.ts';
@@ -32,6 +33,8 @@ export interface ServerDeps extends ServerOptions {
   signIn: SignIn;
   wrongPasswords: WrongPasswords;
   index: CatalogIndex;
+  /** Clients of `/iceberg` get their access to the files from here. */
+  vendor: CredentialVendor;
   /** Aborted when the server stops. */
   closing: AbortSignal;
 }

@@ -2,6 +2,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { SignIn } from '#catalog/access/sign-in.ts';
 import { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
+import { CredentialVendor } from '#catalog/iceberg/storage/credential-vendor.ts';
 import { CatalogIndex } from '#catalog/search/catalog-index.ts';
 import { createDispatcher } from './dispatch.ts';
 import { listen, listenOnPort } from './listen.ts';
@@ -29,6 +30,11 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
     signIn: new SignIn({ state, secretKey, url: environment.url, now }),
     wrongPasswords: new WrongPasswords(() => now().getTime()),
     index: new CatalogIndex(state, () => now().getTime()),
+    vendor: new CredentialVendor({
+      settings: environment.s3,
+      warehouse: environment.warehouse,
+      nowMs: () => now().getTime(),
+    }),
     closing: closing.signal,
   };
   const dispatch = createDispatcher(deps);
@@ -58,7 +64,7 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
     port: typeof address === 'object' && address !== null ? address.port : environment.port,
     async close() {
       closing.abort();
-      await Promise.all([closeServer(web), closeServer(socket)]);
+      await Promise.all([closeServer(web), closeServer(socket), deps.vendor.close()]);
       await rm(path, { force: true });
     },
   };

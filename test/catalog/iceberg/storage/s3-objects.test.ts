@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { S3Objects } from '#catalog/iceberg/storage/s3-objects.ts';
-import type { S3Settings } from '#catalog/iceberg/storage/s3-settings.ts';
+import { readS3Settings, type S3Settings } from '#catalog/iceberg/storage/s3-settings.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { type S3Server, startVersitygw } from '#test/fixtures/s3.ts';
 import { type Fault, type ProxiedRequest, type S3Proxy, startS3Proxy } from '#test/fixtures/s3-proxy.ts';
@@ -15,7 +15,11 @@ describeWith('versitygw', 'objects of S3', (program) => {
   let folder: string;
   let objects: S3Objects;
   let base: string;
-  const settings = (endpoint: string): S3Settings => ({ endpoint, region: 'us-east-1', attempts: 5, timeoutMs: 1_500 });
+  const settings = (endpoint: string): S3Settings => ({
+    ...readS3Settings({ AWS_ENDPOINT_URL: endpoint }),
+    attempts: 5,
+    timeoutMs: 1_500,
+  });
 
   beforeAll(async () => {
     server = await startVersitygw(program);
