@@ -6,11 +6,14 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { type Field, type FieldType, isNested, type Schema, type Value } from '../schemas/schema.ts';
+import type { Schema, Value } from '../schemas/schema.ts';
 import { encodeBound } from './bounds.ts';
-import { duckdbType, duckdbTypeName, identifier, literal, toDuckdb } from './duckdb-values.ts';
+import { emptyStatistics, type Leaf, type Statistics, statisticsLeaves } from './column-statistics.ts';
+import { duckdbType, duckdbTypeName, fromDuckdb, identifier, literal, toDuckdb } from './duckdb-values.ts';
+import { ExactFileWriter } from './exact-file-writer.ts';
 import { diskError } from './location.ts';
 import { type DataFile, plainFile } from './manifest.ts';
+import { needsExactFile } from './parquet-schema.ts';
 import { newFile } from './storage.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from './table-metadata.ts';
 
@@ -27,10 +30,33 @@ export const maxFileBytes = 128 << 20;
 const chunkRows = 2048;
 let nextTable = 0;
 
-/** Writes one Parquet data file: rows are gathered in DuckDB's memory and written out by `finish`. */
-export class DataFileWriter {
+/** A data file that rows are appended to. After `finish` or `abandon` it is spent. */
+export interface RowFile {
+  /** Rows appended so far: the next row's position in the file. */
+  readonly rows: number;
+  append(row: readonly Value[]): void;
+  /** Writes the file whole; durable but for its folder's entry. Its spec and partition are the caller's to say. */
+  finish(): Promise<DataFile>;
+  /** Forgets the rows and what is written of them. */
+  abandon(): Promise<void>;
+}
+
+/** Begins a data file at a location, written by whom its types need. */
+export async function openDataFile(
+  connection: DuckDBConnection,
+  fileSchema: FileSchema,
+  location: string,
+): Promise<RowFile> {
+  return needsExactFile(fileSchema.schema.fields)
+    ? new ExactFileWriter(fileSchema, location)
+    : await DuckdbFileWriter.open(connection, fileSchema, location);
+}
+
+/** Rows are gathered in DuckDB's memory and written out by `finish`. */
+class DuckdbFileWriter implements RowFile {
   readonly #connection: DuckDBConnection;
   readonly #fileSchema: FileSchema;
+  readonly #location: string;
   readonly #table: string;
   readonly #appender: DuckDBAppender;
   readonly #types: DuckDBType[];
@@ -39,9 +65,16 @@ export class DataFileWriter {
   #buffered = 0;
   #rows = 0;
 
-  private constructor(connection: DuckDBConnection, fileSchema: FileSchema, table: string, appender: DuckDBAppender) {
+  private constructor(
+    connection: DuckDBConnection,
+    fileSchema: FileSchema,
+    location: string,
+    table: string,
+    appender: DuckDBAppender,
+  ) {
     this.#connection = connection;
     this.#fileSchema = fileSchema;
+    this.#location = location;
     this.#table = table;
     this.#appender = appender;
     this.#types = fileSchema.schema.fields.map((field) => duckdbType(field.type));
@@ -49,14 +82,13 @@ export class DataFileWriter {
     this.#columns = this.#types.map(() => []);
   }
 
-  static async open(connection: DuckDBConnection, fileSchema: FileSchema): Promise<DataFileWriter> {
+  static async open(connection: DuckDBConnection, fileSchema: FileSchema, location: string): Promise<DuckdbFileWriter> {
     const table = `rows_${nextTable++}`;
     const columns = fileSchema.schema.fields.map((field) => `${identifier(field.name)} ${duckdbTypeName(field.type)}`);
     await connection.run(`CREATE TEMP TABLE ${table} (${columns.join(', ')})`);
-    return new DataFileWriter(connection, fileSchema, table, await connection.createAppender(table));
+    return new DuckdbFileWriter(connection, fileSchema, location, table, await connection.createAppender(table));
   }
 
-  /** Rows appended so far: the next row's position in the file. */
   get rows(): number {
     return this.#rows;
   }
@@ -73,18 +105,16 @@ export class DataFileWriter {
     if (this.#buffered === chunkRows) this.#flushChunk();
   }
 
-  /** Writes the file and flushes it to disk; its folder is flushed by the caller. The writer is spent. */
-  async finish(location: string): Promise<DataFile> {
+  async finish(): Promise<DataFile> {
     this.#flushChunk();
     this.#appender.closeSync();
     try {
-      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, location);
+      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, this.#location);
     } finally {
       await this.#connection.run(`DROP TABLE ${this.#table}`);
     }
   }
 
-  /** Forgets the rows. The writer is spent. */
   async abandon(): Promise<void> {
     this.#appender.closeSync();
     await this.#connection.run(`DROP TABLE ${this.#table}`);
@@ -107,6 +137,7 @@ export async function copyToFile(
   { schema, iceberg }: FileSchema,
   location: string,
 ): Promise<DataFile> {
+  if (needsExactFile(schema.fields)) return await copyRows(connection, select, { schema, iceberg }, location);
   const target = newFile(location);
   const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
   let row: readonly DuckDBValue[] | undefined;
@@ -127,6 +158,26 @@ export async function copyToFile(
     sizeBytes: Number(sizeBytes),
     ...columnStatistics(statistics ?? null, schema, iceberg, Number(count)),
   };
+}
+
+async function copyRows(
+  connection: DuckDBConnection,
+  select: string,
+  fileSchema: FileSchema,
+  location: string,
+): Promise<DataFile> {
+  const convert = fileSchema.schema.fields.map((field) => fromDuckdb(field.type));
+  const result = await connection.stream(select);
+  const writer = new ExactFileWriter(fileSchema, location);
+  try {
+    for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+      for (const row of chunk.getRows()) writer.append(convert.map((read, index) => read(row[index] ?? null)));
+    }
+    return await writer.finish();
+  } catch (thrown) {
+    await writer.abandon();
+    throw thrown;
+  }
 }
 
 function fieldIdsClause(fields: readonly IcebergField[]): string {
@@ -150,11 +201,6 @@ function fieldIdOf(id: number, type: IcebergType): string {
   }
 }
 
-type Statistics = Pick<
-  DataFile,
-  'columnSizes' | 'valueCounts' | 'nullCounts' | 'nanCounts' | 'lowerBounds' | 'upperBounds'
->;
-
 /** Counts and bounds of the columns outside lists, by field id, from what COPY's RETURN_STATS tells as text. */
 function columnStatistics(
   statistics: DuckDBValue,
@@ -169,15 +215,8 @@ function columnStatistics(
       byPath.set(String(key), new Map(value.entries.map((entry) => [String(entry.key), String(entry.value)])));
     }
   }
-  const result = {
-    columnSizes: new Map<number, number>(),
-    valueCounts: new Map<number, number>(),
-    nullCounts: new Map<number, number>(),
-    nanCounts: new Map<number, number>(),
-    lowerBounds: new Map<number, Uint8Array>(),
-    upperBounds: new Map<number, Uint8Array>(),
-  };
-  for (const leaf of leaves(schema.fields, iceberg.fields, [])) {
+  const result = emptyStatistics();
+  for (const leaf of statisticsLeaves(schema.fields, iceberg.fields)) {
     const facts = byPath.get(leaf.path.map(identifier).join('.'));
     if (!facts) continue;
     setNumber(result.columnSizes, leaf.id, facts.get('column_size_bytes'));
@@ -189,25 +228,6 @@ function columnStatistics(
     setBound(result.upperBounds, leaf, facts.get('max'), 'upper');
   }
   return result;
-}
-
-interface Leaf {
-  id: number;
-  type: FieldType;
-  path: string[];
-}
-
-function* leaves(fields: readonly Field[], iceberg: readonly IcebergField[], prefix: string[]): Generator<Leaf> {
-  for (const [index, field] of fields.entries()) {
-    const twin = iceberg[index];
-    if (!twin) continue;
-    const path = [...prefix, field.name];
-    if (field.type.kind === 'struct' && typeof twin.type === 'object' && twin.type.type === 'struct') {
-      yield* leaves(field.type.fields, twin.type.fields, path);
-    } else if (!isNested(field.type)) {
-      yield { id: twin.id, type: field.type, path };
-    }
-  }
 }
 
 function setNumber(map: Map<number, number>, id: number, text: string | undefined): void {

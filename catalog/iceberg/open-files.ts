@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Schema, Value } from '../schemas/schema.ts';
-import { DataFileWriter, maxFileBytes, maxFileRows } from './data-file-writer.ts';
+import { maxFileBytes, maxFileRows, openDataFile, type RowFile } from './data-file-writer.ts';
 import type { IcebergSchema } from './iceberg-schema.ts';
 import type { RowPlace } from './key-index.ts';
 import type { DataFile } from './manifest.ts';
@@ -26,7 +26,7 @@ export function layoutOf(schema: Schema, metadata: TableMetadata): FileLayout {
 }
 
 interface OpenFile {
-  writer: DataFileWriter;
+  writer: RowFile;
   location: string;
   partition: readonly Value[];
   bytes: number;
@@ -102,8 +102,8 @@ export class OpenFiles {
       const [oldest] = this.#open.keys();
       if (oldest !== undefined) await this.#close(oldest);
     }
-    const writer = await DataFileWriter.open(this.#connection, this.layout);
-    return { writer, location: this.#newLocation(), partition, bytes: 0 };
+    const location = this.#newLocation();
+    return { writer: await openDataFile(this.#connection, this.layout, location), location, partition, bytes: 0 };
   }
 
   async #close(key: string): Promise<void> {
@@ -111,7 +111,7 @@ export class OpenFiles {
     if (!file) return;
     this.#open.delete(key);
     this.#bytes -= file.bytes;
-    const written = await file.writer.finish(file.location);
+    const written = await file.writer.finish();
     this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });
   }
 
