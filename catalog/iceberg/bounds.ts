@@ -1,7 +1,7 @@
 import type { FieldType } from '../schemas/schema.ts';
 
-/** Bounds of texts keep this many code points, as other writers do. */
-const boundCodePoints = 16;
+/** Bounds of texts keep this many code points, those of bytes as many bytes, as other writers do. */
+const boundLength = 16;
 
 /**
  * A column bound in Iceberg's binary form (spec, Appendix D), from the text that DuckDB gives for a file's minimum or
@@ -19,7 +19,9 @@ export function encodeBound(type: FieldType, text: string, side: 'lower' | 'uppe
     case 'long':
     case 'time':
     case 'timestamp':
-    case 'timestamptz': {
+    case 'timestamptz':
+    case 'timestamp_ns':
+    case 'timestamptz_ns': {
       const value = readLong(type.kind, text);
       return value === null ? null : encodeLong(value);
     }
@@ -32,10 +34,9 @@ export function encodeBound(type: FieldType, text: string, side: 'lower' | 'uppe
       return truncateText(text, side);
     case 'uuid':
       return /^[0-9a-f-]{36}$/.test(text) ? Buffer.from(text.replaceAll('-', ''), 'hex') : null;
-    case 'timestamp_ns':
-    case 'timestamptz_ns':
     case 'binary':
     case 'fixed':
+      return /^([0-9a-f]{2})*$/i.test(text) ? truncateBytes(Buffer.from(text, 'hex'), side) : null;
     case 'struct':
     case 'list':
     case 'map':
@@ -59,13 +60,17 @@ function readInteger(text: string): bigint | null {
   return /^-?\d+$/.test(text) ? BigInt(text) : null;
 }
 
-function readLong(kind: 'long' | 'time' | 'timestamp' | 'timestamptz', text: string): bigint | null {
+function readLong(
+  kind: 'long' | 'time' | 'timestamp' | 'timestamptz' | 'timestamp_ns' | 'timestamptz_ns',
+  text: string,
+): bigint | null {
   if (kind === 'long') return readInteger(text);
-  if (kind === 'time') return readTimeOfDay(text);
+  if (kind === 'time') return readTimeOfDay(text, 6);
+  const digits = kind === 'timestamp' || kind === 'timestamptz' ? 6 : 9;
   const match = /^(\d{4}-\d\d-\d\d) ([\d:.]+)(?:\+00)?$/.exec(text);
   const days = match?.[1] === undefined ? null : readDays(match[1]);
-  const time = match?.[2] === undefined ? null : readTimeOfDay(match[2]);
-  return days === null || time === null ? null : days * 86_400_000_000n + time;
+  const time = match?.[2] === undefined ? null : readTimeOfDay(match[2], digits);
+  return days === null || time === null ? null : days * 86_400n * 10n ** BigInt(digits) + time;
 }
 
 function readDays(text: string): bigint | null {
@@ -73,11 +78,13 @@ function readDays(text: string): bigint | null {
   return BigInt(Date.parse(`${text}T00:00:00Z`) / 86_400_000);
 }
 
-function readTimeOfDay(text: string): bigint | null {
-  const match = /^(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?$/.exec(text);
-  if (!match) return null;
+/** In units of the last of so many digits of a second. */
+function readTimeOfDay(text: string, digits: number): bigint | null {
+  const match = /^(\d\d):(\d\d):(\d\d)(?:\.(\d+))?$/.exec(text);
+  const fraction = match?.[4] ?? '';
+  if (!match || fraction.length > digits) return null;
   const seconds = Number(match[1]) * 3600 + Number(match[2]) * 60 + Number(match[3]);
-  return BigInt(seconds) * 1_000_000n + BigInt((match[4] ?? '').padEnd(6, '0'));
+  return BigInt(seconds) * 10n ** BigInt(digits) + BigInt(fraction.padEnd(digits, '0'));
 }
 
 function encodeFloating(kind: 'float' | 'double', text: string, side: 'lower' | 'upper'): Uint8Array | null {
@@ -113,12 +120,26 @@ export function encodeDecimalBytes(value: bigint): Uint8Array {
 
 function truncateText(text: string, side: 'lower' | 'upper'): Uint8Array | null {
   const points = [...text];
-  if (points.length <= boundCodePoints) return Buffer.from(text);
-  const kept = points.slice(0, boundCodePoints);
+  if (points.length <= boundLength) return Buffer.from(text);
+  const kept = points.slice(0, boundLength);
   if (side === 'lower') return Buffer.from(kept.join(''));
   while (kept.length > 0) {
     const next = nextCodePoint(kept.pop() ?? '');
     if (next !== null) return Buffer.from(kept.join('') + next);
+  }
+  return null;
+}
+
+/** Bytes cut to where a bound is cut; the upper one is above all that begin so. Null where none is. */
+export function truncateBytes(bytes: Uint8Array, side: 'lower' | 'upper'): Uint8Array | null {
+  if (bytes.length <= boundLength) return bytes;
+  const kept = Uint8Array.from(bytes.subarray(0, boundLength));
+  if (side === 'lower') return kept;
+  for (let end = kept.length; end > 0; end--) {
+    const last = kept[end - 1] ?? 0;
+    if (last === 0xff) continue;
+    kept[end - 1] = last + 1;
+    return kept.subarray(0, end);
   }
   return null;
 }

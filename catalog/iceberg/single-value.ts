@@ -105,7 +105,7 @@ export function decodeSingleValue(type: FieldType, bytes: Uint8Array): Value {
 export function compareValues(type: FieldType, a: Value, b: Value): number {
   switch (type.kind) {
     case 'string':
-      return Buffer.compare(Buffer.from(a as string), Buffer.from(b as string));
+      return compareTexts(a as string, b as string);
     case 'binary':
     case 'fixed':
       return Buffer.compare(a as Uint8Array, b as Uint8Array);
@@ -120,4 +120,20 @@ export function compareValues(type: FieldType, a: Value, b: Value): number {
     default:
       return Number((a as number) > (b as number)) - Number((a as number) < (b as number));
   }
+}
+
+// As their UTF-8 bytes stand, which is by code points: surrogates come after all other units of UTF-16.
+function compareTexts(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left !== right) return inOrder(left) - inOrder(right);
+  }
+  return a.length - b.length;
+}
+
+function inOrder(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
