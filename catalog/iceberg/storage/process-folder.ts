@@ -39,7 +39,8 @@ function beginOf(pid: number): string {
     // The program's name, in brackets, may itself hold spaces: fields are counted after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
   } catch (thrown) {
-    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return '0';
+    // Without /proc, or of a process that has just ended.
+    if (thrown instanceof Error && 'code' in thrown && ['ENOENT', 'ESRCH'].includes(String(thrown.code))) return '0';
     throw thrown;
   }
 }
