@@ -44,6 +44,10 @@ export const everyType = schemaOf(
     director: person,
     tags: { kind: 'list', element: { kind: 'string' } },
     grid: { kind: 'list', element: { kind: 'list', element: { kind: 'int' } } },
+    digest: { kind: 'fixed', length: 4 },
+    // Not of structs: PyIceberg 0.12 reads a NULL map of those as an empty one.
+    credits: { kind: 'map', key: { kind: 'string' }, value: { kind: 'list', element: { kind: 'string' } } },
+    takings: { kind: 'map', key: { kind: 'date' }, value: { kind: 'decimal', precision: 12, scale: 2 } },
   },
   ['id'],
 );
@@ -69,6 +73,15 @@ export const everyTypeRows: Row[] = [
     ['Ada', 3, [['Writer', 1_500n], null]],
     ['drama', '', null],
     [[1, 2], [], null],
+    Uint8Array.of(0, 1, 254, 255),
+    [
+      ['writer', ['Ada', null]],
+      ['', null],
+    ],
+    [
+      [19_700, 1234n],
+      [-1, null],
+    ],
   ],
   [
     -9_223_372_036_854_775_808n,
@@ -89,6 +102,9 @@ export const everyTypeRows: Row[] = [
     [null, null, []],
     [],
     [],
+    new Uint8Array(4),
+    [],
+    [[2_932_896, -999_999_999_999n]],
   ],
   [
     9_223_372_036_854_775_807n,
@@ -109,6 +125,9 @@ export const everyTypeRows: Row[] = [
     null,
     null,
     null,
+    new Uint8Array(4).fill(255),
+    null,
+    null,
   ],
-  [4n, ...new Array(17).fill(null)] as Row,
+  [4n, ...new Array(20).fill(null)] as Row,
 ];

@@ -41,6 +41,11 @@ function print(type: FieldType, value: Value): unknown {
       return type.fields.map((field, index) => print(field.type, (value as readonly Value[])[index] ?? null));
     case 'list':
       return (value as readonly Value[]).map((item) => print(type.element, item));
+    case 'map':
+      return (value as readonly (readonly Value[])[]).map(([key = null, item = null]) => [
+        print(type.key, key),
+        print(type.value, item),
+      ]);
     case 'float':
     case 'double': {
       if (Number.isNaN(value)) return 'nan';
@@ -49,6 +54,7 @@ function print(type: FieldType, value: Value): unknown {
       return bytes.toString('hex');
     }
     case 'binary':
+    case 'fixed':
       return Buffer.from(value as Uint8Array).toString('hex');
     default:
       return String(value);

@@ -17,8 +17,10 @@ from pyiceberg.types import (
     DateType,
     DecimalType,
     DoubleType,
+    FixedType,
     FloatType,
     ListType,
+    MapType,
     StructType,
     TimestampType,
     TimestamptzType,
@@ -37,6 +39,8 @@ def show(kind, value):
         return [show(field.field_type, value[field.name]) for field in kind.fields]
     if isinstance(kind, ListType):
         return [show(kind.element_type, item) for item in value]
+    if isinstance(kind, MapType):
+        return [[show(kind.key_type, key), show(kind.value_type, item)] for key, item in value]
     if isinstance(kind, DecimalType):
         return str(int(value.scaleb(kind.scale)))
     if isinstance(kind, (FloatType, DoubleType)):
@@ -51,7 +55,7 @@ def show(kind, value):
         return str((value - datetime(1970, 1, 1, tzinfo=timezone.utc)) // MICROSECOND)
     if isinstance(kind, UUIDType):
         return str(value if isinstance(value, UUID) else UUID(bytes=value))
-    if isinstance(kind, BinaryType):
+    if isinstance(kind, (BinaryType, FixedType)):
         return value.hex()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
