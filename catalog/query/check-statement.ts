@@ -1,17 +1,33 @@
+import { parseJson } from '../iceberg/json.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
-import type { Analysis, Place } from './child-protocol.ts';
+import type { Analysis, Place, TableMention } from './child-protocol.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';
+import { isTree, type Tree } from './syntax-tree.ts';
+import { tablePoint } from './table-point.ts';
 
-/** A node of the tree that DuckDB's `json_serialize_sql` gives. */
-type Tree = { readonly [key: string]: unknown };
+/** A place of the statement that reads a table in a way that DuckDB does not know: by a state of it, or its changes. */
+export interface SpecialRead {
+  /** Index into the analysis' tables. */
+  table: number;
+  kind: 'at' | 'changes';
+  /** Where the table's name, or the call, begins: bytes of the statement in UTF-8. */
+  startByte: number;
+  /** The name that the statement gives it, null if none. */
+  alias: string | null;
+}
+
+export interface CheckedStatement extends Pick<Analysis, 'tables'> {
+  specialReads: SpecialRead[];
+}
 
 /**
  * Checks the syntax tree of a statement: one SELECT, calling only allowed functions, reading only `namespace.table` names
- * and its own CTEs. What the check does not know is refused. `sql` is the text the tree was made of; `tree` the answer of
- * `json_serialize_sql` with defaults skipped. Throws `StatementError`.
+ * and its own CTEs, as they are, `AT` another state, or their `changes(…)`. What the check does not know is refused. `sql` is
+ * the text the tree was made of; `tree` the answer of `json_serialize_sql` with defaults skipped; `nowMs` the clock.
+ * Throws `StatementError`.
  */
-export function checkStatement(sql: string, tree: string): Omit<Analysis, 'parameters'> {
-  const answer = JSON.parse(tree) as Tree;
+export function checkStatement(sql: string, tree: string, nowMs: number): CheckedStatement {
+  const answer = parseJson(tree) as Tree;
   if (answer.error === true) throw refusedByParser(sql, answer);
   const statements = answer.statements as Tree[];
   const [statement] = statements;
@@ -22,9 +38,9 @@ export function checkStatement(sql: string, tree: string): Omit<Analysis, 'param
       'Only one statement can run at a time: remove what follows the first semicolon.',
     );
   }
-  const walk = new StatementWalk(sql);
+  const walk = new StatementWalk(sql, nowMs);
   walk.visit(statement, new Set());
-  return { tables: [...walk.tables.values()] };
+  return { tables: [...walk.tables.values()], specialReads: walk.specialReads };
 }
 
 function refusedByParser(sql: string, answer: Tree): StatementError {
@@ -57,11 +73,14 @@ const expressionClasses = new Set(
 );
 
 class StatementWalk {
-  readonly tables = new Map<string, Analysis['tables'][number]>();
+  readonly tables = new Map<string, TableMention>();
+  readonly specialReads: SpecialRead[] = [];
   readonly #sql: string;
+  readonly #nowMs: number;
 
-  constructor(sql: string) {
+  constructor(sql: string, nowMs: number) {
     this.#sql = sql;
+    this.#nowMs = nowMs;
   }
 
   /** `ctes` are the names, in lower case, of the common table expressions that are in scope. */
@@ -87,6 +106,7 @@ class StatementWalk {
       // Only the second part of a recursion sees itself: in the first its name is whatever else has that name.
       if (key === 'right' && tree.type === 'RECURSIVE_CTE_NODE') this.visit(child, withOwnName(tree, inScope));
       else if (key === 'function' && tree.type === 'TABLE_FUNCTION') this.#visitTableFunction(child as Tree, inScope);
+      else if (key === 'at_clause') continue;
       else this.visit(child, inScope);
     }
   }
@@ -117,20 +137,6 @@ class StatementWalk {
   #checkTable(tree: Tree, ctes: ReadonlySet<string>): void {
     const at = this.#placeOf(tree);
     const table = String(tree.table_name);
-    if (tree.at_clause !== undefined) {
-      throw new StatementError(
-        'sql_refused',
-        'AT is not available here: choose the time of the whole query with "as of".',
-        at,
-      );
-    }
-    if (tree.catalog_name !== undefined) {
-      throw new StatementError(
-        'sql_invalid',
-        `There is no table "${tree.catalog_name}.${tree.schema_name}.${table}": a table's name is namespace.table.`,
-        at,
-      );
-    }
     if (tree.schema_name === undefined) {
       if (ctes.has(table.toLowerCase())) return;
       throw looksLikeFile(table)
@@ -145,19 +151,62 @@ class StatementWalk {
             at,
           );
     }
-    const namespace = String(tree.schema_name);
-    const key = JSON.stringify([namespace, table].map((part) => part.toLowerCase()));
-    if (!this.tables.has(key)) this.tables.set(key, { namespace, table, at });
+    const schema = String(tree.schema_name);
+    const levels = tree.catalog_name === undefined ? [schema] : [String(tree.catalog_name), schema];
+    const clause = tree.at_clause;
+    if (!isTree(clause)) {
+      this.#addTable({ levels, table, at, read: { kind: 'now' } });
+      return;
+    }
+    const unit = clause.unit === 'VERSION' ? 'version' : 'timestamp';
+    const point = tablePoint(clause.expr, unit, this.#nowMs, at);
+    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point } }, 'at');
+  }
+
+  /** `changes('namespace.table', from [, to])`, of constants and parameters. */
+  #checkChanges(tree: Tree, call: Tree): void {
+    const at = this.#placeOf(tree);
+    const [name, from, to, ...others] = Array.isArray(call.children) ? (call.children as unknown[]) : [];
+    const text = isTree(name) && name.type === 'VALUE_CONSTANT' && isTree(name.value) ? name.value.value : null;
+    const path = typeof text === 'string' ? nameParts(text) : null;
+    const table = path?.pop();
+    if (path === null || table === undefined || path.length === 0 || from === undefined || others.length > 0) {
+      const example = "changes('production.movie', '2026-03-01', '2026-03-02')";
+      throw new StatementError(
+        'sql_invalid',
+        `Write ${example}: a table, from when, and until when (now if left out).`,
+        at,
+      );
+    }
+    if (tree.with_ordinality !== undefined) throw this.#unknown(tree, 'WITH_ORDINALITY');
+    const point = (expression: unknown) => tablePoint(expression, 'any', this.#nowMs, at);
+    const read = { kind: 'changes', from: point(from), to: to === undefined ? null : point(to) } as const;
+    this.#addSpecial(tree, { levels: path, table, at, read }, 'changes');
+  }
+
+  #addTable(mention: TableMention): number {
+    const { levels, table, read } = mention;
+    const key = JSON.stringify([levels.map(lowerCase), lowerCase(table), read]);
+    if (!this.tables.has(key)) this.tables.set(key, mention);
+    return [...this.tables.keys()].indexOf(key);
+  }
+
+  #addSpecial(tree: Tree, mention: TableMention, kind: SpecialRead['kind']): void {
+    if (typeof tree.query_location !== 'number') throw this.#unknown(tree, kind);
+    const alias = typeof tree.alias === 'string' ? tree.alias : null;
+    this.specialReads.push({ table: this.#addTable(mention), kind, startByte: tree.query_location, alias });
   }
 
   #checkTableFunction(tree: Tree): void {
     const call = tree.function;
     if (!isTree(call) || typeof call.function_name !== 'string') throw this.#unknown(tree, 'TABLE_FUNCTION');
-    this.#checkFunction(tree, call.function_name, allowedTableFunctions);
+    if (isChanges(call)) this.#checkChanges(tree, call);
+    else this.#checkFunction(tree, call.function_name, allowedTableFunctions);
   }
 
   /** The call itself has been checked against the table functions; what it is called with is like any expression. */
   #visitTableFunction(call: Tree, ctes: ReadonlySet<string>): void {
+    if (isChanges(call)) return;
     for (const [key, child] of Object.entries(call)) if (key !== 'function_name') this.visit(child, ctes);
   }
 
@@ -203,8 +252,19 @@ function isConstant(tree: Tree): boolean {
   return typeof tree.is_null === 'boolean' && isTree(tree.type) && tree.class === undefined;
 }
 
-function isTree(value: unknown): value is Tree {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function isChanges(call: Tree): boolean {
+  return lowerCase(String(call.function_name)) === 'changes';
+}
+
+function lowerCase(text: string): string {
+  return text.toLowerCase();
+}
+
+/** The parts of a dotted name, `production.movie` or `"a.b".movie`; null for what is none. */
+function nameParts(text: string): string[] | null {
+  const parts = text.match(/"(?:[^"]|"")*"|[^".]+/g) ?? [];
+  if (parts.join('.') !== text) return null;
+  return parts.map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part));
 }
 
 function looksLikeFile(name: string): boolean {

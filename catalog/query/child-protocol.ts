@@ -1,5 +1,6 @@
 import type { FieldType } from '../schemas/schema.ts';
 import type { BoundParameter } from './parameters.ts';
+import type { TablePoint } from './table-point.ts';
 
 /**
  * What server and query child say to each other over the IPC channel, all of it plain JSON.
@@ -19,8 +20,8 @@ export interface RunRequest {
   kind: 'run';
   sql: string;
   parameters: BoundParameter[];
-  /** The tables that the statement names, each as a view over its files. */
-  views: { namespace: string; table: string; sql: string }[];
+  /** The SELECT of each table of the analysis, in its order, over the table's files. */
+  tables: string[];
   /** Absolute paths: all that DuckDB may open. */
   files: string[];
   /** Absolute path of an existing folder: parts of the result and temporary files go there and nowhere else. */
@@ -39,11 +40,27 @@ export type FromChild =
 
 /** What a statement asks for, found without executing any of it. */
 export interface Analysis {
-  /** Tables as the text writes them, each once, with the place of the first mention. */
-  tables: { namespace: string; table: string; at: Place | null }[];
+  /** Tables as the text writes them, each once for each way in which it is read. */
+  tables: TableMention[];
   /** Names of `:name` parameters, in order of first mention. */
   parameters: string[];
 }
+
+/** A table that a statement names, and how it reads it. */
+export interface TableMention {
+  /** Levels of the namespace as the text writes them: one or two. */
+  levels: string[];
+  table: string;
+  /** The place of the first mention. */
+  at: Place | null;
+  read: TableRead;
+}
+
+/** As it is, or as of the whole query; as of a state of its own; what changed from one state to another, null for the last. */
+export type TableRead =
+  | { kind: 'now' }
+  | { kind: 'at'; point: TablePoint }
+  | { kind: 'changes'; from: TablePoint; to: TablePoint | null };
 
 /** Where in the text, both from 1; a column counts characters. */
 export interface Place {

@@ -1,7 +1,7 @@
 import { DailiesError } from '../error.ts';
 import type { QueryChild } from './child-pool.ts';
 import { StatementError } from './query-problem.ts';
-import { lookUpTables, type TableNames } from './table-lookup.ts';
+import { lookUpTables, mentionNames, type TableNames } from './table-lookup.ts';
 
 const longestMs = 20_000;
 
@@ -27,10 +27,10 @@ export async function describeIn(
   try {
     const { tables, parameters } = await child.analyse(sql);
     if (mayLackTables) {
-      return { reads: tables.map(({ namespace, table }) => `${namespace}.${table}`), parameters };
+      return { reads: [...new Set(tables.map((mention) => mentionNames(mention)[0]))], parameters };
     }
     const found = await lookUpTables(catalog, tables);
-    return { reads: found.map((table) => table.name), parameters };
+    return { reads: [...new Set(found.map((table) => table.name))], parameters };
   } catch (thrown) {
     if (!(thrown instanceof StatementError)) throw thrown;
     const { code, message, ...place } = thrown.problem;

@@ -53,7 +53,8 @@ const patterns: readonly [TokenKind, RegExp][] = [
   ['mark', /:[A-Za-z_]\w*/y],
 ];
 
-function nextToken(sql: string, index: number): { kind: TokenKind; length: number } {
+/** The token at `index`; texts, quoted names and comments are one each. */
+export function nextToken(sql: string, index: number): { kind: TokenKind; length: number } {
   if (sql.startsWith('/*', index)) return { kind: 'space', length: commentLength(sql, index) };
   if (/[eE]/.test(sql[index] ?? '') && sql[index + 1] === "'")
     return { kind: 'operand', length: escapedTextLength(sql, index) };

@@ -9,9 +9,10 @@ import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/no
 import { identifier, literal } from '../iceberg/duckdb-values.ts';
 import { watchParent } from '../state/watch-parent.ts';
 import { bindAll } from './bind-parameters.ts';
-import { checkStatement } from './check-statement.ts';
+import { type CheckedStatement, checkStatement } from './check-statement.ts';
 import type { Analysis, FromChild, RunRequest, ToChild } from './child-protocol.ts';
 import { markParameters } from './parameter-marks.ts';
+import { placeReads, type ViewName } from './place-reads.ts';
 import { describeDuckdbError, StatementError } from './query-problem.ts';
 import { SpoolWriter } from './spool-writer.ts';
 import { watchMemory } from './watch-memory.ts';
@@ -54,17 +55,24 @@ export interface ChildSettings {
 async function answer(message: ToChild): Promise<void> {
   const hidden = message.kind === 'run' ? [...message.files, message.resultDir] : [];
   try {
-    if (message.kind === 'analyse') send({ kind: 'analysed', analysis: await analyse(message.sql) });
-    else await run(message);
+    if (message.kind === 'analyse') {
+      const { tables, parameters } = await analyse(message.sql);
+      send({ kind: 'analysed', analysis: { tables, parameters } });
+    } else await run(message);
   } catch (thrown) {
     send({ kind: 'failed', error: describeDuckdbError(thrown, message.sql, hidden) });
   }
 }
 
-async function analyse(sql: string): Promise<Analysis> {
+interface Checked extends Analysis, CheckedStatement {
+  /** With parameters as DuckDB writes them. */
+  marked: string;
+}
+
+async function analyse(sql: string): Promise<Checked> {
   const marked = markParameters(sql);
-  const { tables } = checkStatement(marked.sql, await serialize(connection, marked.sql));
-  return { tables, parameters: marked.names };
+  const checked = checkStatement(marked.sql, await serialize(connection, marked.sql), Date.now());
+  return { ...checked, parameters: marked.names, marked: marked.sql };
 }
 
 /** Parses only: the text is a value here, nothing of it runs. */
@@ -78,10 +86,11 @@ async function serialize(parser: DuckDBConnection, sql: string): Promise<string>
 
 async function run(request: RunRequest): Promise<void> {
   // Checked again here, so that nothing runs that this very process has not checked.
-  const { tables } = await analyse(request.sql);
-  if (tables.length > request.views.length) throw new Error('A table of the statement has no view.');
-  await lock(request);
-  const statement = await connection.prepare(markParameters(request.sql).sql);
+  const { tables, specialReads, marked } = await analyse(request.sql);
+  if (tables.length !== request.tables.length) throw new Error('A table of the statement has no view.');
+  const placed = placeReads(marked, tables, specialReads);
+  await lock(request, placed.views);
+  const statement = await connection.prepare(placed.sql);
   if (statement.statementType !== StatementType.SELECT) {
     throw new StatementError('sql_refused', 'Only a SELECT can run here.');
   }
@@ -96,7 +105,7 @@ async function run(request: RunRequest): Promise<void> {
 }
 
 /** Defines the tables, then gives up every other right of this DuckDB for good. */
-async function lock(request: RunRequest): Promise<void> {
+async function lock(request: RunRequest, views: readonly ViewName[]): Promise<void> {
   const temp = path.join(request.resultDir, 'temp');
   await fs.mkdir(temp, { recursive: true });
   process.chdir(temp);
@@ -105,9 +114,13 @@ async function lock(request: RunRequest): Promise<void> {
   await connection.run(`SET home_directory = ${literal(temp)}`);
   await connection.run(`SET allowed_paths = [${request.files.map(literal).join(', ')}]`);
   await connection.run('SET enable_external_access = false');
-  for (const view of request.views) {
-    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(view.namespace)}`);
-    await connection.run(`CREATE VIEW ${identifier(view.namespace)}.${identifier(view.table)} AS ${view.sql}`);
+  for (const [index, view] of views.entries()) {
+    if (view.database !== null) {
+      await connection.run(`ATTACH IF NOT EXISTS ':memory:' AS ${identifier(view.database)}`);
+    }
+    const schema = [view.database, view.schema].flatMap((name) => (name === null ? [] : identifier(name))).join('.');
+    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    await connection.run(`CREATE VIEW ${schema}.${identifier(view.name)} AS ${request.tables[index]}`);
   }
   await connection.run('SET lock_configuration = true');
 }

@@ -1,53 +1,121 @@
 import { DailiesError, toDailiesError } from '../error.ts';
+import { planChanges } from '../iceberg/changes.ts';
 import { planScan, type TableScan } from '../iceberg/scan.ts';
+import { readTableMetadata, type TableMetadata } from '../iceberg/table-metadata.ts';
+import type { ScanTime } from '../iceberg/time-travel.ts';
 import { nearestName } from '../services/nearest-name.ts';
-import type { Analysis, RunRequest } from './child-protocol.ts';
+import type { Analysis, Place, RunRequest } from './child-protocol.ts';
 import type { BoundParameter } from './parameters.ts';
 import { StatementError } from './query-problem.ts';
 import { type FoundTable, lookUpTables, type TableNames } from './table-lookup.ts';
+import { type PointUnit, parseTime, pointOfValue, type TablePoint } from './table-point.ts';
 
-/** How a table is read, now or as it was at a time. */
+/** How a table is read, now or as it was. */
 export type PlanTable = (
   metadataLocation: string,
-  at?: { timeMs: number },
+  at?: ScanTime,
 ) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations'>>>;
 
-export interface QueryPlan extends Pick<RunRequest, 'views' | 'files'> {
+export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
   /** What must be held (`holdLocal`) for `files` to be there while they are read. */
   locations: string[];
-  /** The snapshot that is read of each table that has one, by name, ids as text. */
+  /** The snapshot that is read of each table that has one, by name, ids as text; of changes both, `1..2`. */
   snapshots: Record<string, string>;
 }
 
+/** What the statement is read with: the state that the whole query asks for, null for now, and its parameters. */
+export interface PlanContext {
+  asOf: ScanTime | null;
+  parameters: readonly BoundParameter[];
+  plan?: PlanTable | undefined;
+}
+
 /** Finds every table of the statement and plans how it is read. Throws `StatementError`, and what planning throws with the table's name. */
-export async function planTables(
-  catalog: TableNames,
-  analysis: Analysis,
-  asOf: Date | null,
-  plan: PlanTable = planScan,
-): Promise<QueryPlan> {
+export async function planTables(catalog: TableNames, analysis: Analysis, context: PlanContext): Promise<QueryPlan> {
   const tables = await lookUpTables(catalog, analysis.tables);
-  const at = asOf === null ? undefined : { timeMs: asOf.getTime() };
-  const whole: QueryPlan = { views: [], files: [], locations: [], snapshots: {} };
+  const whole: QueryPlan = { tables: [], files: [], locations: [], snapshots: {} };
   for (const table of tables) {
-    const scan = await planTable(table, at, plan);
-    whole.files.push(...scan.files);
-    whole.locations.push(...(scan.locations ?? []));
-    whole.views.push({ namespace: table.mention.namespace, table: table.mention.table, sql: scan.sql });
-    if (scan.snapshotId !== null) whole.snapshots[table.name] = String(scan.snapshotId);
+    const read = await planRead(table, context);
+    whole.files.push(...read.files);
+    whole.locations.push(...(read.locations ?? []));
+    whole.tables.push(read.sql);
+    if (read.snapshot !== null) whole.snapshots[freeName(whole.snapshots, table)] = read.snapshot;
   }
   return whole;
 }
 
-async function planTable(table: FoundTable, at: { timeMs: number } | undefined, plan: PlanTable) {
+interface PlannedRead {
+  sql: string;
+  files: string[];
+  locations?: string[];
+  snapshot: string | null;
+}
+
+async function planRead(table: FoundTable, context: PlanContext): Promise<PlannedRead> {
+  const { read, at } = table.mention;
+  const time = (point: TablePoint) => (metadata: TableMetadata) => scanTime(point, context.parameters, metadata, at);
   try {
-    return await plan(table.metadataLocation, at);
+    if (read.kind === 'changes') {
+      const { from, to } = read;
+      const scan = await planChanges(table.metadataLocation, time(from), to === null ? null : time(to));
+      return { ...scan, snapshot: `${scan.fromSnapshotId ?? ''}..${scan.toSnapshotId ?? ''}` };
+    }
+    const asOf = read.kind === 'at' ? time(read.point)(await readTableMetadata(table.metadataLocation)) : context.asOf;
+    const scan = await (context.plan ?? planScan)(table.metadataLocation, asOf ?? undefined);
+    return { ...scan, snapshot: scan.snapshotId === null ? null : String(scan.snapshotId) };
   } catch (thrown) {
+    if (thrown instanceof StatementError) throw thrown;
     const { code, message, details } = toDailiesError(thrown);
     throw new DailiesError(code, `${table.name} cannot be read: ${message}`, {
       cause: thrown,
       details: { ...details, table: table.name },
     });
+  }
+}
+
+/** The state that a point names in this table. */
+function scanTime(
+  point: TablePoint,
+  parameters: readonly BoundParameter[],
+  metadata: TableMetadata,
+  at: Place | null,
+): ScanTime {
+  switch (point.kind) {
+    case 'snapshot':
+      return { snapshotId: BigInt(point.id) };
+    case 'name':
+      return { ref: point.name };
+    case 'time':
+      return { timeMs: point.timeMs };
+    case 'text': {
+      const timeMs = Object.hasOwn(metadata.refs, point.text) ? null : parseTime(point.text);
+      return timeMs === null ? { ref: point.text } : { timeMs };
+    }
+    case 'parameter':
+      return scanTime(parameterPoint(point, parameters, at), parameters, metadata, at);
+  }
+}
+
+function parameterPoint(
+  { name, unit }: { name: string; unit: PointUnit },
+  parameters: readonly BoundParameter[],
+  at: Place | null,
+): TablePoint {
+  const bound = parameters.find((parameter) => parameter.name.toLowerCase() === name.toLowerCase());
+  const text = bound?.value ?? null;
+  const isTime = bound?.type === 'timestamp' || bound?.type === 'date';
+  const value = bound?.type === 'integer' && text !== null ? BigInt(text) : text;
+  const point = value === null ? null : pointOfValue(value, isTime && unit === 'any' ? 'timestamp' : unit);
+  if (point !== null) return point;
+  throw new StatementError('sql_invalid', `Parameter :${name} does not name a state of the table.`, at);
+}
+
+/** A statement may read a table in several ways: the first has the table's name, others say how. */
+function freeName(taken: Readonly<Record<string, string>>, { name, mention }: FoundTable): string {
+  const own = mention.read.kind === 'changes' ? `changes of ${name}` : name;
+  for (let count = 1; ; count++) {
+    const candidate = count === 1 ? own : `${own} (${count})`;
+    if (!Object.hasOwn(taken, candidate)) return candidate;
   }
 }
 

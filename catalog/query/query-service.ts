@@ -291,13 +291,13 @@ export class QueryService {
     const child = await this.#pool.acquire();
     query.child = child;
     if (query.stop !== null) return;
-    const { views, files, locations } = await this.#prepare(query, child);
+    const { tables, files, locations } = await this.#prepare(query, child);
     using _held = await holdLocal(locations);
     const { sql, parameters } = query;
     const { tempBytes, resultBytes } = this.#limits;
     const resultDir = this.#store.pathOf(query.id);
     await child.run(
-      { kind: 'run', sql, parameters, views, files, resultDir, tempBytes, resultBytes },
+      { kind: 'run', sql, parameters, tables, files, resultDir, tempBytes, resultBytes },
       {
         columns: (columns) => {
           query.columns = columns;
@@ -313,7 +313,11 @@ export class QueryService {
     try {
       const analysis = await child.analyse(query.sql);
       requireParameters(analysis.parameters, query.parameters);
-      const plan = await planTables(this.#deps.catalog, analysis, query.asOf, this.#deps.plan);
+      const plan = await planTables(this.#deps.catalog, analysis, {
+        asOf: query.asOf === null ? null : { timeMs: query.asOf.getTime() },
+        parameters: query.parameters,
+        plan: this.#deps.plan,
+      });
       query.snapshots = plan.snapshots;
       return plan;
     } catch (thrown) {

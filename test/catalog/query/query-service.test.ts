@@ -14,7 +14,7 @@ beforeAll(async () => {
   queries = await openQueries({
     'production.movie': `SELECT i AS id, 'film ' || i AS title, CASE WHEN i % 2 = 0 THEN 'shooting' ELSE 'draft' END AS status,
       DATE '2026-01-01' + i::INTEGER AS released, TIMESTAMPTZ '2026-01-01 00:00:00Z' + to_hours(i) AS updated FROM range(10) t(i)`,
-    'Näme space.ta"b.le': `SELECT 1 AS "c ö'l"`,
+    'Näme space."ta""b.le"': `SELECT 1 AS "c ö'l"`,
     'big.numbers':
       "SELECT i AS id, 'title ' || i AS title, (i * 1.5)::DECIMAL(18, 2) AS price FROM range(1000000) t(i)",
   });

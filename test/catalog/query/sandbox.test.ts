@@ -386,7 +386,7 @@ describe('the process', () => {
       kind: 'run',
       sql: busy,
       parameters: [],
-      views: [],
+      tables: [],
       files: [],
       resultDir: fs.mkdtempSync(path.join(queries.dir, 'orphan-')),
       tempBytes: 1e9,

@@ -1,0 +1,27 @@
+import type { FieldType, Schema } from '../schemas/schema.ts';
+import { duckdbTypeName, literal } from './duckdb-values.ts';
+
+/** `read_parquet(…)` that matches columns by field id: names and types are the schema's, absent columns NULL. */
+export function readParquet(
+  paths: readonly string[],
+  schema: Schema,
+  ids: readonly number[],
+  options: readonly string[] = [],
+): string {
+  const entries = schema.fields.map((field, index) => mapEntry(ids[index] ?? 0, field.name, field.type, 'NULL'));
+  return `read_parquet(${[pathList(paths), ...options, `schema = MAP {${entries.join(', ')}}`].join(', ')})`;
+}
+
+/** One column of `read_parquet`'s schema. `absent` is the SQL of what files without the column hold. */
+export function mapEntry(id: number, name: string, type: FieldType, absent: string): string {
+  return `${id}: {name: ${literal(name)}, type: ${literal(duckdbTypeName(type))}, default_value: ${absent}}`;
+}
+
+export function pathList(paths: readonly string[]): string {
+  return `[${paths.map(literal).join(', ')}]`;
+}
+
+/** A list of bytes as bits, of a multiple of 8. */
+export function bitsLiteral(bytes: Uint8Array): string {
+  return `from_base64('${Buffer.from(bytes).toString('base64')}')::BIT`;
+}
