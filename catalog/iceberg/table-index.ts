@@ -4,7 +4,7 @@ import type { IndexStand, KeyIndex, RowPlace } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import type { PositionSet } from './position-set.ts';
-import { currentSnapshot, snapshotById, type TableMetadata } from './table-metadata.ts';
+import { ancestors, currentSnapshot, type TableMetadata } from './table-metadata.ts';
 import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
 
 /** The table that the index is of, as the commit in hand sees it. */
@@ -187,7 +187,9 @@ export class TableIndex {
 
   /** Brings stored entries from an older snapshot to the current one; false if that cannot be done. */
   async #replay(table: IndexedTable, stand: IndexStand, current: bigint): Promise<boolean> {
-    const old = stand.snapshotId === null || !table.metadata ? null : snapshotById(table.metadata, stand.snapshotId);
+    // Only forward: what a rollback has taken back is no longer told by the files that are there.
+    const line = table.metadata ? [...ancestors(table.metadata)] : [];
+    const old = line.find((snapshot) => snapshot['snapshot-id'] === stand.snapshotId);
     if (!old) return false;
     const before = new Map((await readLiveFiles(old)).files.map((file) => [file.data.file.location, file]));
     for (const location of before.keys()) if (!table.files.has(location)) return false;

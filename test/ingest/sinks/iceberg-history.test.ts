@@ -53,6 +53,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose-index' as const) }) },
 );
 
+const options = fc.record({
+  formatVersion: fc.constantFrom(2 as const, 3 as const),
+  partition: fc.constantFrom([], ['bucket(3, id)'], ['truncate(1, plot)', 'size']),
+});
+
 /** Rows by name, so that schema changes need no rewriting of the model. */
 type ModelRow = Record<string, Value>;
 
@@ -104,18 +109,20 @@ class Model {
 
 class History {
   readonly #warehouse: TestWarehouse;
+  readonly #options: { formatVersion: 2 | 3; partition: string[] };
   #sink: Sink;
   #model = new Model();
   #committed = new Model();
   #offset = 0;
 
-  constructor(warehouse: TestWarehouse) {
+  constructor(warehouse: TestWarehouse, options: { formatVersion: 2 | 3; partition: string[] }) {
     this.#warehouse = warehouse;
+    this.#options = options;
     this.#sink = this.#open();
   }
 
   #open(): Sink {
-    return openSink(this.#warehouse, { sourceTables: [table, keyless] });
+    return openSink(this.#warehouse, { sourceTables: [table, keyless], ...this.#options });
   }
 
   async begin(): Promise<void> {
@@ -279,9 +286,9 @@ function withoutExtras(values: ModelRow, columns: number): ModelRow {
 test('any history of changes, crashes, schema changes and snapshots leaves the table equal to its model', async () => {
   const seed = Number(process.env.DAILIES_SEED ?? Math.floor(Math.random() * 2 ** 31));
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 70 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 70 }), options, async (steps, made) => {
       await using warehouse = await createWarehouse();
-      const history = new History(warehouse);
+      const history = new History(warehouse, made);
       await history.begin();
       for (const each of steps) await history.take(each);
       await history.end();
