@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { readEnvironment } from '#catalog/environment.ts';
+import { MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
+import { MaintenanceRunner } from '#catalog/iceberg/maintenance/maintenance-runner.ts';
 import { openCatalog } from '#catalog/iceberg/open-catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
@@ -24,17 +26,20 @@ await runPart('worker', async ({ stateUrl, report }) => {
   const log = new EmbeddedLog({ path: path.join(home, 'log') });
   const now = () => new Date();
   const resolve = <T>(spec: T) => resolveSecrets({ state, secretKey }, spec);
+  const tables = new MaintainedTables();
   const worker = await startWorker({
     state,
     databaseUrl: stateUrl,
     log,
     modules: { sources, processors, sinks },
-    sinkDeps: { catalog, state, indexDir: path.join(home, 'index'), now },
+    sinkDeps: { catalog, state, indexDir: path.join(home, 'index'), now, maintained: tables },
     resolveSecrets: resolve,
     commitEveryMs: environment.commitEveryMs,
     now,
     report,
   });
+  const maintenance = new MaintenanceRunner({ catalog, state, tables, now, report });
+  maintenance.start();
   const queries = new QueryService({ state, catalog, resultsDir: path.join(home, 'results'), limits: { warm: 1 } });
   const reports = await startReports({
     state,
@@ -50,6 +55,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
   });
   return {
     close: async () => {
+      await maintenance.close();
       await Promise.all([reports.close(), worker.close()]);
       await queries.close();
       await log.close();

@@ -5,6 +5,7 @@ import type { State } from '../state/state.ts';
 import { applyUpdates } from './apply-updates.ts';
 import { checkRequirements } from './check-requirements.ts';
 import { filePath, fileUri } from './location.ts';
+import { expireOldMetadata } from './maintenance/old-metadata.ts';
 import { writeMetadataFile } from './metadata-file.ts';
 import { NameLocks } from './name-locks.ts';
 import { makeNamespaces } from './namespaces.ts';
@@ -152,7 +153,10 @@ export class IcebergCatalog implements TableCatalog {
         async (tx) => {
           try {
             // In one order, so that two commits of the same tables wait for each other and do not deadlock.
-            for (const step of steps.toSorted((a, b) => (a.name < b.name ? -1 : 1))) await swapPointer(tx, step);
+            for (const step of steps.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+              await swapPointer(tx, step);
+              if (step.before) await expireOldMetadata(tx, step.before, step.after, this.#now());
+            }
             await alongside?.(
               tx,
               steps.map((step) => step.after),

@@ -37,14 +37,6 @@ export async function commitTables(
   return commits.map(({ prepared }) => prepared);
 }
 
-/** Compacts a table if it is worth it; readers see the same rows before and after. */
-export async function compactTable(catalog: TableCatalog, writer: TableWriter, alongside: Alongside): Promise<boolean> {
-  const prepared = await writer.prepareCompaction();
-  if (!prepared) return false;
-  await commitPrepared(catalog, [{ writer, prepared }], alongside);
-  return true;
-}
-
 /** Commits what writers have prepared, and lets them take over what came of it. Throws as `commitTables`. */
 export async function commitPrepared(
   catalog: TableCatalog,

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { PositionMap } from './position-map.ts';
 
 /**
  * LMDB maps its file into memory and trusts it: a damaged page ends the process. So the header is looked at first, and a
@@ -19,6 +20,13 @@ export interface RowPlace {
 /** One entry to write: its bytes as latin1 text, and the row's place; null removes it. */
 type IndexChanges = ReadonlyMap<string, RowPlace | null>;
 
+/** Rows that a rewrite has put from one file into another. */
+export interface FileMove {
+  from: string;
+  to: string;
+  map: PositionMap;
+}
+
 /** What the index stands for: equal stands hold equal entries. */
 export interface IndexStand {
   /** The snapshot whose rows are indexed; null while a commit that has outgrown memory is on its way into the index. */
@@ -33,7 +41,10 @@ export interface IndexStand {
  * are a row's hash followed by its place, so that equal rows stand side by side.
  *
  *   entries: key → file id (4 bytes), position (4 bytes)     files: id → location
- *   meta: stand                                              garbage: location → when it may be deleted
+ *   meta: stand                                              moves: id of a rewritten file → id of its new file, map
+ *
+ * A rewrite of files moves many rows at once: their entries stay as they are, and a place in a rewritten file is read as
+ * the one that its row has now, until `follow` has rewritten the entries and `endMoves` forgets the move.
  */
 export class KeyIndex {
   readonly #root: RootDatabase<unknown, string>;
@@ -41,7 +52,10 @@ export class KeyIndex {
   readonly #files: Database<string, number>;
   // The snapshot id as text: 64 bits do not survive as a number.
   readonly #meta: Database<{ snapshotId: string | null; shape: string }, string>;
-  readonly #garbage: Database<number, string>;
+  readonly #moves: Database<Buffer, number>;
+  readonly #moved = new Map<number, { to: number; map: PositionMap }>();
+  /** The stored bytes of places that `findAll` gave and that a move gave another form. */
+  readonly #stored = new WeakMap<RowPlace, Buffer>();
   readonly #locations = new Map<number, string>();
   readonly #ids = new Map<string, number>();
   readonly #directory: string;
@@ -55,8 +69,12 @@ export class KeyIndex {
     this.#entries = this.#root.openDB({ name: 'entries', keyEncoding: 'binary', encoding: 'binary' });
     this.#files = this.#root.openDB({ name: 'files', encoding: 'string' });
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
-    this.#garbage = this.#root.openDB({ name: 'garbage', encoding: 'msgpack' });
+    this.#moves = this.#root.openDB({ name: 'moves', encoding: 'binary' });
     for (const { key, value } of this.#files.getRange()) this.#remember(key, value);
+    for (const { key, value } of this.#moves.getRange()) {
+      this.#moved.set(key, { to: value.readUInt32LE(0), map: PositionMap.decode(value.subarray(4)) });
+      this.#nextId = Math.max(this.#nextId, key + 1);
+    }
   }
 
   /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
@@ -98,14 +116,16 @@ export class KeyIndex {
     const places: RowPlace[] = [];
     for (const key of this.#entries.getKeys({ start, end })) {
       const place = this.#readPlace(key, start.length);
-      if (place) places.push(place);
+      if (!place) continue;
+      places.push(place);
+      if (this.#moved.size > 0) this.#stored.set(place, Buffer.from(key.subarray(start.length)));
     }
     return places;
   }
 
   /** The entry of one row of a table without a key. */
   rowEntry(hash: string, place: RowPlace): string {
-    return hash + this.#placeBytes(place).toString('latin1');
+    return hash + (this.#stored.get(place) ?? this.#placeBytes(place)).toString('latin1');
   }
 
   /** Says that the entries stand for nothing until `apply` gives the next stand. On disk when resolved. */
@@ -119,10 +139,16 @@ export class KeyIndex {
     this.#root.transactionSync(() => this.#put(changes));
   }
 
-  /** Writes entries and the stand they lead to, in one transaction. */
-  async apply(changes: IndexChanges, stand: IndexStand, goneFiles: Iterable<string>): Promise<void> {
+  /** Writes entries and the stand they lead to, with the moves that come with it, in one transaction. */
+  async apply(
+    changes: IndexChanges,
+    stand: IndexStand,
+    goneFiles: Iterable<string>,
+    moves: readonly FileMove[] = [],
+  ): Promise<void> {
     await this.#root.transaction(() => {
       this.#put(changes);
+      for (const { from, to, map } of moves) this.#move(from, this.#idOf(to), map);
       for (const location of goneFiles) this.#forget(location);
       void this.#meta.put('stand', { ...stand, snapshotId: stand.snapshotId?.toString() ?? null });
     });
@@ -133,27 +159,41 @@ export class KeyIndex {
     await this.markUnfinished(shape);
     await this.#entries.clearAsync();
     await this.#files.clearAsync();
+    await this.#moves.clearAsync();
+    this.#moved.clear();
     this.#locations.clear();
     this.#ids.clear();
   }
 
-  /** Remembers files that nothing refers to any more, to be deleted from `dueMs` on. */
-  async addGarbage(paths: Iterable<string>, dueMs: number): Promise<void> {
-    await this.#root.transaction(() => {
-      for (const path of paths) void this.#garbage.put(path, dueMs);
+  /** Locations of files that rows were moved to, whose entries still tell the rows' old places. */
+  movedTo(): string[] {
+    const ids = new Set([...this.#moved.values()].map(({ to }) => to));
+    return [...ids].flatMap((id) => this.#locations.get(id) ?? []);
+  }
+
+  /** Rewrites the entries of rows that stand at these places, where they still tell an old one. One short transaction. */
+  follow(rows: readonly { key: string; place: RowPlace }[], isKeyless: boolean): void {
+    this.#root.transactionSync(() => {
+      for (const { key, place } of rows) {
+        const bytes = Buffer.from(key, 'latin1');
+        if (isKeyless) this.#followHash(bytes, place);
+        else {
+          const stored = this.#entries.getBinaryFast(bytes);
+          if (stored && this.#isMovedTo(stored, 0, place)) void this.#entries.put(bytes, this.#placeBytes(place));
+        }
+      }
     });
   }
 
-  /** Files that may be deleted by now. */
-  dueGarbage(nowMs: number): string[] {
-    const due: string[] = [];
-    for (const { key, value } of this.#garbage.getRange()) if (value <= nowMs) due.push(key);
-    return due;
-  }
-
-  async removeGarbage(paths: Iterable<string>): Promise<void> {
+  /** All entries of rows moved to this file tell their new places. */
+  async endMoves(to: string): Promise<void> {
+    const id = this.#ids.get(to);
+    const ended = [...this.#moved].filter(([, move]) => move.to === id).map(([from]) => from);
     await this.#root.transaction(() => {
-      for (const path of paths) void this.#garbage.remove(path);
+      for (const from of ended) {
+        void this.#moves.remove(from);
+        this.#moved.delete(from);
+      }
     });
   }
 
@@ -178,8 +218,42 @@ export class KeyIndex {
   }
 
   #readPlace(bytes: Buffer, offset: number): RowPlace | null {
-    const location = this.#locations.get(bytes.readUInt32BE(offset));
-    return location === undefined ? null : { location, position: bytes.readUInt32BE(offset + 4) };
+    let id = bytes.readUInt32BE(offset);
+    let position = bytes.readUInt32BE(offset + 4);
+    for (let move = this.#moved.get(id); move; move = this.#moved.get(id)) {
+      const moved = move.map.get(position);
+      if (moved === null) return null;
+      id = move.to;
+      position = moved;
+    }
+    const location = this.#locations.get(id);
+    return location === undefined ? null : { location, position };
+  }
+
+  #isMovedTo(bytes: Buffer, offset: number, place: RowPlace): boolean {
+    if (!this.#moved.has(bytes.readUInt32BE(offset))) return false;
+    const now = this.#readPlace(bytes, offset);
+    return now?.location === place.location && now.position === place.position;
+  }
+
+  #followHash(hash: Buffer, place: RowPlace): void {
+    const end = Buffer.concat([hash, Buffer.alloc(9, 0xff)]);
+    for (const key of [...this.#entries.getKeys({ start: hash, end })]) {
+      if (!this.#isMovedTo(key, hash.length, place)) continue;
+      const value = this.#entries.get(key);
+      void this.#entries.remove(key);
+      if (value) void this.#entries.put(Buffer.concat([hash, this.#placeBytes(place)]), value);
+    }
+  }
+
+  #move(from: string, to: number, map: PositionMap): void {
+    const id = this.#ids.get(from);
+    // No entry tells a place in this file.
+    if (id === undefined) return;
+    const target = Buffer.alloc(4);
+    target.writeUInt32LE(to, 0);
+    this.#moved.set(id, { to, map });
+    void this.#moves.put(id, Buffer.concat([target, map.encode()]));
   }
 
   #idOf(location: string): number {

@@ -1,63 +1,86 @@
 import { DuckDBBitValue, type DuckDBConnection } from '@duckdb/node-api';
+import { DailiesError } from '../error.ts';
 import { copyToFile } from './data-file-writer.ts';
 import { identifier } from './duckdb-values.ts';
 import type { DataFile, ManifestEntry } from './manifest.ts';
 import type { FileLayout } from './open-files.ts';
-import { tupleKey } from './partitioner.ts';
+import { PositionMap } from './position-map.ts';
 import type { PositionSet } from './position-set.ts';
+import { readParquet } from './read-parquet.ts';
 import { lineageColumns, withLineage } from './row-lineage.ts';
-import { readParquet } from './scan.ts';
 import { fieldIds } from './schema-conversion.ts';
-import { holdLocal } from './storage.ts';
-import type { WorkingFile, WorkingFiles } from './working-files.ts';
+import { holdLocal, removeFiles } from './storage.ts';
 
 let nextMask = 0;
 
+/** A committed data file that is to be rewritten. */
+export interface RewriteSource {
+  entry: ManifestEntry;
+  /** Its deleted rows when the rewrite was planned: they are left out. Null for none. */
+  deleted: PositionSet | null;
+}
+
+/** A rewrite that nobody but its planner knows of yet. */
+export interface RewritePlan {
+  /** All of one partition, in the order their rows shall have. */
+  sources: readonly RewriteSource[];
+  layout: FileLayout;
+  /** Rows keep their ids and sequence numbers (format 3). */
+  keepsLineage: boolean;
+  location: string;
+}
+
+/** A rewrite whose file is written. */
+export interface Rewrite {
+  plan: RewritePlan;
+  /** Null where no row was left. */
+  file: DataFile | null;
+  /** Where the rows of each source stand in `file`. */
+  moves: readonly { from: string; map: PositionMap }[];
+}
+
 /**
- * Writes the live rows of committed data files anew, in their order: one file for each partition that they are of, which
- * stays with the spec that it had. With `keepsLineage` each row keeps its id and sequence number (format 3).
+ * Writes the live rows of data files anew as one file, in their order; it stays with the partition spec that they have.
+ * Reads nothing but the plan, so that it may run beside the table's writer; durable when resolved.
  */
-export async function rewriteFiles(
-  connection: DuckDBConnection,
-  files: WorkingFiles,
-  chosen: readonly WorkingFile[],
-  layout: FileLayout,
-  keepsLineage: boolean,
-  newLocation: () => string,
-): Promise<DataFile[]> {
+export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePlan): Promise<Rewrite> {
+  const { sources, layout, keepsLineage, location } = plan;
   const target = keepsLineage ? withLineage(layout) : layout;
-  const groups = Map.groupBy(chosen, ({ file }) => `${file.specId} ${tupleKey(file.partition)}`);
-  const written: DataFile[] = [];
-  for (const group of groups.values()) {
-    const { specId, partition } = group[0]?.file ?? layout;
-    using held = await holdLocal(group.map(({ file }) => file.location));
-    const masks = `masks_${nextMask++}`;
-    await connection.run(`CREATE TEMP TABLE ${masks} (file INTEGER, mask BIT)`);
-    try {
-      const branches: string[] = [];
-      for (const [index, working] of group.entries()) {
-        const { entry } = working;
-        if (!entry) continue;
-        const hasDeletes = working.deletes.length > 0;
-        if (hasDeletes) await putMask(connection, masks, index, await files.positionsOf(working), working);
-        branches.push(
-          select(
-            entry,
-            held.paths[index] ?? '',
-            target,
-            layout,
-            keepsLineage,
-            hasDeletes ? `${masks} WHERE file = ${index}` : null,
-          ),
-        );
-      }
-      const file = await copyToFile(connection, branches.join(' UNION ALL '), target, newLocation());
-      written.push({ ...file, specId, partition: partition as DataFile['partition'] });
-    } finally {
-      await connection.run(`DROP TABLE ${masks}`);
+  const first = sources[0]?.entry.file;
+  if (!first) return { plan, file: null, moves: [] };
+  using held = await holdLocal(sources.map(({ entry }) => entry.file.location));
+  const masks = `masks_${nextMask++}`;
+  await connection.run(`CREATE TEMP TABLE ${masks} (file INTEGER, mask BIT)`);
+  try {
+    const branches: string[] = [];
+    for (const [index, { entry, deleted }] of sources.entries()) {
+      if (deleted) await putMask(connection, masks, index, deleted, entry.file);
+      const mask = deleted ? `${masks} WHERE file = ${index}` : null;
+      branches.push(select(entry, held.paths[index] ?? '', target, layout, keepsLineage, mask));
     }
+    const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location);
+    const moves = movesOf(sources);
+    const rows = moves.reduce((sum, { map }) => sum + map.kept, 0);
+    if (rows !== file.recordCount) {
+      await removeFiles([location]);
+      const message = `A rewrite of ${sources.length} files was to have ${rows} rows and has ${file.recordCount}; it was given up.`;
+      throw new DailiesError('table_corrupt', message, { details: { files: sources.length, rows } });
+    }
+    if (rows > 0) return { plan, file: { ...file, specId: first.specId, partition: first.partition }, moves };
+    await removeFiles([location]);
+    return { plan, file: null, moves };
+  } finally {
+    await connection.run(`DROP TABLE ${masks}`);
   }
-  return written;
+}
+
+function movesOf(sources: readonly RewriteSource[]): Rewrite['moves'] {
+  let base = 0;
+  return sources.map(({ entry: { file }, deleted }) => {
+    const map = PositionMap.of(base, file.recordCount, deleted?.toArray() ?? []);
+    base += map.kept;
+    return { from: file.location, map };
+  });
 }
 
 function select(
@@ -80,7 +103,7 @@ async function putMask(
   table: string,
   index: number,
   deleted: PositionSet,
-  { file }: WorkingFile,
+  file: DataFile,
 ): Promise<void> {
   // DuckDB's BIT: how many bits of the first byte are unused, then the bits, the first one highest.
   const bytes = new Uint8Array(1 + Math.max(1, Math.ceil(file.recordCount / 8)));

@@ -6,7 +6,6 @@ import { snapshotTotals } from './snapshot-summary.ts';
 import { syncTableFolders, writeBytes } from './storage.ts';
 import type { TableEntry } from './table-catalog.ts';
 import type { TableChange } from './table-change.ts';
-import { expiryUpdates } from './table-garbage.ts';
 import { currentSnapshot, type Snapshot, type TableMetadata } from './table-metadata.ts';
 import type { TableRequirement, TableUpdate } from './table-updates.ts';
 
@@ -96,7 +95,6 @@ export async function buildSnapshot(
       ...change.updates,
       { action: 'add-snapshot', snapshot },
       { action: 'set-snapshot-ref', 'ref-name': 'main', type: 'branch', 'snapshot-id': id },
-      ...expiryUpdates(metadata, snapshot),
     ],
     written: [...writer.written, listLocation],
   };

@@ -1,8 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Row, Schema } from '../schemas/schema.ts';
 import { keyEncoder, rowHasher } from './key-encoding.ts';
-import type { IndexStand, KeyIndex, RowPlace } from './key-index.ts';
+import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
+import type { PositionMap } from './position-map.ts';
 import type { PositionSet } from './position-set.ts';
 import { ancestors, currentSnapshot, type TableMetadata } from './table-metadata.ts';
 import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
@@ -17,6 +19,8 @@ interface IndexedTable extends ReadSchema {
 /** Changes beyond this many go into the index before their commit, which a crash then makes worthless. */
 const maxOverlay = 200_000;
 const writeRows = 20_000;
+/** Entries rewritten at once, in some milliseconds. */
+const followRows = 2_000;
 
 /**
  * The key index within a commit: the stored entries under an overlay of the commit's own changes, which are stored after
@@ -39,6 +43,8 @@ export class TableIndex {
   /** True while the stored entries are ahead of the table. */
   #isUnfinished = false;
   #isKeyless = false;
+  /** Files that the commit in hand puts in place of others. */
+  #moves: readonly FileMove[] = [];
 
   constructor(store: KeyIndex) {
     this.store = store;
@@ -113,6 +119,7 @@ export class TableIndex {
 
   /** Nothing that was noted holds any more: the index is looked at anew before its next use. */
   forget(): void {
+    this.#moves = [];
     this.#overlay.clear();
     this.#overlayByHash.clear();
     this.#isUsed = false;
@@ -132,27 +139,44 @@ export class TableIndex {
   async settle(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
     if (this.#isUsed) {
       if (this.#ignoresStored) await this.#beginUnfinished();
-      await this.store.apply(this.#overlay, { snapshotId, shape: this.#shape }, goneFiles);
+      await this.store.apply(this.#overlay, { snapshotId, shape: this.#shape }, goneFiles, this.#moves);
     }
     this.forget();
     this.#isUnfinished = false;
     this.store.markProven();
   }
 
-  /** Follows rows that compaction has put into `file`, not committed yet. A stale index stays stale. */
-  async moveRows(table: IndexedTable, file: DataFile): Promise<void> {
+  /** Follows rows that a rewrite has put into the file at `to`, not committed yet. A stale index stays stale. */
+  moveFiles(table: IndexedTable, to: string, moves: readonly { from: string; map: PositionMap }[]): void {
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
-    const stand = this.store.stand;
-    const current = snapshotIdOf(table);
+    const { stand } = this.store;
+    const current = table.metadata ? currentSnapshot(table.metadata)?.['snapshot-id'] : null;
     if (stand?.shape !== this.#shape || stand.snapshotId !== current) return;
     this.#isUsed = true;
-    const working = table.files.all().find((candidate) => candidate.file === file);
-    if (!working) return;
-    await this.#scanKeys(table, working, async (keys) => {
-      for (const { key, place } of keys) this.note(key, place, null);
-      await this.spill();
-    });
+    this.#moves = moves.map(({ from, map }) => ({ from, to, map }));
+  }
+
+  /** Files that rows were moved to, whose entries still tell the rows' old places. */
+  movedTo(): string[] {
+    return this.store.movedTo();
+  }
+
+  /** Makes the entries of the rows of one such file tell their new places; in short steps, beside commits. */
+  async followMoves(table: IndexedTable, location: string, signal: AbortSignal): Promise<void> {
+    const file = table.files.get(location);
+    const isKeyless = table.schema.key.length === 0;
+    // An index of another shape, or one that is behind, is made anew before its next use.
+    if (file && this.store.stand?.shape === shapeOf(table)) {
+      await scanKeys(table, isKeyless, file, async (keys) => {
+        for (let start = 0; start < keys.length; start += followRows) {
+          signal.throwIfAborted();
+          this.store.follow(keys.slice(start, start + followRows), isKeyless);
+          await setImmediate();
+        }
+      });
+    }
+    await this.store.endMoves(location);
   }
 
   async close(): Promise<void> {
@@ -178,7 +202,7 @@ export class TableIndex {
       this.store.write(batch);
       batch = new Map();
     };
-    await this.#scanKeys(table, file, (keys) => {
+    await scanKeys(table, this.#isKeyless, file, (keys) => {
       for (const { key, place } of keys) batch.set(this.#isKeyless ? this.store.rowEntry(key, place) : key, place);
       if (batch.size >= writeRows) write();
     });
@@ -214,8 +238,9 @@ export class TableIndex {
   // Removes the entries of deleted rows unless they have moved on; files added later are stored afterwards.
   async #removeDeleted(table: IndexedTable, file: WorkingFile): Promise<void> {
     const deleted = await table.files.positionsOf(file);
-    await this.#scanKeys(
+    await scanKeys(
       table,
+      this.#isKeyless,
       file,
       (keys) => {
         const removals = new Map<string, null>();
@@ -230,30 +255,6 @@ export class TableIndex {
         this.store.write(removals);
       },
       deleted,
-    );
-  }
-
-  async #scanKeys(
-    table: IndexedTable,
-    file: WorkingFile,
-    visit: (keys: { key: string; place: RowPlace }[]) => void | Promise<void>,
-    only?: PositionSet,
-  ): Promise<void> {
-    const columns = this.#isKeyless ? { schema: table.schema, ids: table.ids } : keyColumns(table);
-    const encode: (row: Row) => Buffer = this.#isKeyless
-      ? rowHasher(columns.schema, columns.ids)
-      : keyEncoder(columns.schema);
-    await table.files.scan(
-      file,
-      columns,
-      (rows) =>
-        visit(
-          rows.map(({ row, position }) => ({
-            key: encode(row).toString('latin1'),
-            place: { location: file.file.location, position },
-          })),
-        ),
-      only,
     );
   }
 }
@@ -287,4 +288,27 @@ function shapeOf({ schema, ids }: ReadSchema): string {
 function encodingOf(kind: string): string {
   if (kind === 'int' || kind === 'long') return 'integer';
   return kind === 'float' || kind === 'double' ? 'floating' : kind;
+}
+
+async function scanKeys(
+  table: IndexedTable,
+  isKeyless: boolean,
+  file: WorkingFile,
+  visit: (keys: { key: string; place: RowPlace }[]) => void | Promise<void>,
+  only?: PositionSet,
+): Promise<void> {
+  const columns = isKeyless ? { schema: table.schema, ids: table.ids } : keyColumns(table);
+  const encode: (row: Row) => Buffer = isKeyless ? rowHasher(columns.schema, columns.ids) : keyEncoder(columns.schema);
+  await table.files.scan(
+    file,
+    columns,
+    (rows) =>
+      visit(
+        rows.map(({ row, position }) => ({
+          key: encode(row).toString('latin1'),
+          place: { location: file.file.location, position },
+        })),
+      ),
+    only,
+  );
 }

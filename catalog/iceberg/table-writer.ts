@@ -11,8 +11,9 @@ import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import { layoutOf, OpenFiles } from './open-files.ts';
+import { PositionSet } from './position-set.ts';
 import { Replacement } from './replacement.ts';
-import { rewriteFiles } from './rewrite-files.ts';
+import type { Rewrite, RewritePlan, RewriteSource } from './rewrite-files.ts';
 import {
   createIcebergSchema,
   evolveIcebergSchema,
@@ -27,10 +28,10 @@ import { KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './sta
 import { makeTableFolders, removeFiles } from './storage.ts';
 import type { TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
 import { evolutionRules, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
-import { collectGarbage } from './table-garbage.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
-import { WorkingFiles } from './working-files.ts';
+import { maintenanceSettings } from './table-properties.ts';
+import { type WorkingFile, WorkingFiles } from './working-files.ts';
 
 interface TableWriterDeps {
   catalog: TableCatalog;
@@ -75,6 +76,8 @@ export class TableWriter {
   #replacement: Replacement | null = null;
   /** What the commit in hand changes beside files; null until it is asked for. */
   #change: TableChange | null = null;
+  /** Of data files that were, or will be, written since the last commit. */
+  readonly #locations = new Set<string>();
   #isChanged = false;
   #isReplaced = false;
 
@@ -132,6 +135,11 @@ export class TableWriter {
     return this.#schema;
   }
 
+  /** The last commit; null for a table that does not exist yet. */
+  get entry(): TableEntry | null {
+    return this.#base.entry;
+  }
+
   /** As of the last commit; null for a table that does not exist yet. */
   get metadata(): TableMetadata | null {
     return this.#base.entry?.metadata ?? null;
@@ -154,6 +162,11 @@ export class TableWriter {
   /** True if a commit would change more than the summary. */
   get hasChanges(): boolean {
     return this.#isChanged || this.#staged.size > 0;
+  }
+
+  /** Locations of files that a commit under way will refer to: a large replacement may be under way for days. */
+  get stagedLocations(): ReadonlySet<string> {
+    return this.#locations;
   }
 
   get isReplacing(): boolean {
@@ -255,34 +268,85 @@ export class TableWriter {
 
   /** Takes over what was committed, and brings the index after it. */
   async settle({ built }: PreparedCommit, entry: TableEntry): Promise<void> {
-    const before = this.#base.entry?.metadata ?? null;
     const goneFiles = [...this.#files.removed];
     this.#base = { ...this.#base, location: entry.metadata.location, entry, manifests: built.manifests };
     this.#files.settle([...built.added, ...built.numbered]);
     this.#change = null;
     this.#isChanged = false;
     this.#isReplaced = false;
+    if (!this.isReplacing) this.#locations.clear();
     await this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
-    await collectGarbage(this.#index.store, before, entry.metadata, this.#deps.now().getTime());
     failpoint('after-index-update');
   }
 
   /**
-   * Rewrites many small files, or one with many deletes, as one, if it is worth it: a commit of its own that changes no
-   * row. Null if there is nothing to do. Followed by the catalog's commit and `settle` like any other.
+   * Chooses committed files that are worth being rewritten as one; null for none. The rewrite may run beside this writer,
+   * which goes on. Only where nothing is staged.
    */
-  async prepareCompaction(): Promise<PreparedCommit | null> {
-    const chosen = compactionOf(this.#files.all());
+  async planRewrite(): Promise<RewritePlan | null> {
+    const { metadata } = this;
+    if (!metadata) return null;
+    const { settings } = maintenanceSettings(metadata.properties);
+    const chosen = compactionOf(this.#files.all(), settings);
     if (chosen.length === 0) return null;
-    const layout = layoutOf(this.#schema, this.#changed().metadata);
-    const isThird = this.#changed().metadata['format-version'] >= 3;
-    const files = await rewriteFiles(this.#connection, this.#files, chosen, layout, isThird, () => this.#newLocation());
-    for (const old of chosen) this.#files.remove(old);
-    for (const file of files) this.#files.add(file);
-    for (const file of files) await this.#index.moveRows(this.#indexTable(), file);
-    const kept = this.metadata ? (currentSnapshot(this.metadata)?.summary ?? {}) : {};
+    const sources: RewriteSource[] = [];
+    for (const working of chosen) {
+      if (!working.entry) continue;
+      const deleted = working.deletes.length > 0 ? await this.#files.positionsOf(working) : null;
+      sources.push({ entry: working.entry, deleted: deleted?.clone() ?? null });
+    }
+    const layout = layoutOf(this.#schema, metadata);
+    return { sources, layout, keepsLineage: metadata['format-version'] >= 3, location: this.#newLocation() };
+  }
+
+  /**
+   * Puts a rewrite in place of its files: rows deleted since it was planned are deleted in the new file, too. A commit of
+   * its own that changes no row, short whatever the size of the rewrite; followed by the catalog's commit and `settle`
+   * like any other. Null where the table has gone on without these files: then nothing is changed. Only where nothing is
+   * staged.
+   */
+  async prepareRewritten({ plan, file, moves }: Rewrite): Promise<PreparedCommit | null> {
+    const { metadata } = this;
+    if (!metadata || metadata['format-version'] >= 3 !== plan.keepsLineage) return null;
+    const deleted = new PositionSet(file?.recordCount ?? 0);
+    const present: WorkingFile[] = [];
+    for (const { from, map } of moves) {
+      const working = this.#files.get(from);
+      // A file leaves the table only when all of its rows are gone.
+      const positions = working ? await this.#files.positionsOf(working) : null;
+      if (working) present.push(working);
+      for (let position = 0; position < map.rowCount; position++) {
+        const moved = positions === null || positions.has(position) ? map.get(position) : null;
+        if (moved !== null) deleted.add(moved);
+      }
+    }
+    if (present.length === 0) return null;
+    for (const working of present) this.#files.remove(working);
+    const added: DataFile[] = [];
+    if (file && deleted.size < file.recordCount) {
+      this.#files.add(file, deleted);
+      this.#index.moveFiles(this.#indexTable(), file.location, moves);
+      added.push(file, ...(await writeDeletes(this.#files, metadata)));
+    } else if (file) await removeFiles([file.location]);
+    const kept = currentSnapshot(metadata)?.summary ?? {};
     const ours = Object.entries(kept).filter(([key]) => key.startsWith('dailies.'));
-    return await this.#build(files, 'replace', Object.fromEntries(ours));
+    return await this.#build(added, 'replace', Object.fromEntries(ours));
+  }
+
+  /** Where rows were moved by rewrites, the index still tells their old places: rewrites its entries, in short steps. */
+  async followMoves(signal: AbortSignal): Promise<void> {
+    const { metadata } = this;
+    if (!metadata) return;
+    const connection = await connectDuckdb();
+    try {
+      for (const location of this.#index.movedTo()) {
+        const data = this.#files.get(location)?.entry;
+        const files = new WorkingFiles(connection, data ? [{ data, deletes: [] }] : []);
+        await this.#index.followMoves({ ...this.#indexTable(), files }, location, signal);
+      }
+    } finally {
+      connection.closeSync();
+    }
   }
 
   /** Removes what a refused commit wrote. Only where it is certain that it was refused. */
@@ -405,7 +469,9 @@ export class TableWriter {
   }
 
   #newLocation(): string {
-    return `${this.#base.location}/data/${randomUUID()}.parquet`;
+    const location = `${this.#base.location}/data/${randomUUID()}.parquet`;
+    this.#locations.add(location);
+    return location;
   }
 }
 

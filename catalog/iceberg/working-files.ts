@@ -8,7 +8,7 @@ import type { LiveFile } from './live-files.ts';
 import type { DataFile, ManifestEntry } from './manifest.ts';
 import { isOnlyOf, readPositionDeletes } from './position-deletes.ts';
 import type { PositionSet } from './position-set.ts';
-import { readParquet } from './scan.ts';
+import { readParquet } from './read-parquet.ts';
 import { holdLocal } from './storage.ts';
 
 /** A data file of the table as the commit in hand will leave it. */
@@ -61,8 +61,19 @@ export class WorkingFiles {
     return this.#files.has(location);
   }
 
-  add(file: DataFile): void {
-    this.#files.set(file.location, { file, entry: null, deletes: [], positions: null, isTouched: false });
+  get(location: string): WorkingFile | null {
+    return this.#files.get(location) ?? null;
+  }
+
+  /** A file of the commit in hand; `deleted` are those of its rows that are deleted all the same. */
+  add(file: DataFile, deleted: PositionSet | null = null): void {
+    this.#files.set(file.location, {
+      file,
+      entry: null,
+      deletes: [],
+      positions: deleted,
+      isTouched: deleted !== null && deleted.size > 0,
+    });
   }
 
   /** Takes all files out of the table. Returns the locations of those that were never committed. */

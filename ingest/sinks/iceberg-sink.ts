@@ -1,5 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
-import { type Alongside, commitTables, compactTable } from '#catalog/iceberg/commit.ts';
+import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
+import type { MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
+import type { Turns } from '#catalog/iceberg/maintenance/turns.ts';
 import { recordTable } from '#catalog/iceberg/record-table.ts';
 import { lineageNames } from '#catalog/iceberg/row-lineage.ts';
 import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
@@ -24,6 +26,8 @@ export interface IcebergSinkDeps {
   /** Folder of the key indexes. */
   indexDir: string;
   now: () => Date;
+  /** Where tables are made known to maintenance; none: they are not maintained. */
+  maintained?: MaintainedTables;
 }
 
 interface IcebergSinkConfig {
@@ -52,6 +56,7 @@ interface Target {
   changes: ChangeLog | null;
   /** Schema id whose columns the catalog's pages have; null before this sink's first commit. */
   recordedSchemaId: number | null;
+  maintained: MaintainedTable;
 }
 
 /**
@@ -60,11 +65,11 @@ interface Target {
  */
 export class IcebergSink implements Sink {
   readonly #config: IcebergSinkConfig;
-  readonly #deps: IcebergSinkDeps;
+  readonly #deps: IcebergSinkDeps & { turns: Turns };
   readonly #targets = new Map<string, Target>();
   readonly #changeCounter: ChangeCounter = { last: 0n };
 
-  constructor(config: IcebergSinkConfig, deps: IcebergSinkDeps) {
+  constructor(config: IcebergSinkConfig, deps: IcebergSinkDeps & { turns: Turns }) {
     this.#config = config;
     this.#deps = deps;
     this.#refuseSharedTargets();
@@ -149,14 +154,13 @@ export class IcebergSink implements Sink {
       rows: prepared[index]?.rows ?? 0n,
       snapshotId: prepared[index]?.built.snapshot['snapshot-id'] ?? null,
     }));
-    for (const writer of writers) await compactTable(catalog, writer, this.#record(null, false));
     return commits;
   }
 
   async close(): Promise<void> {
     const targets = [...this.#targets.values()];
     this.#targets.clear();
-    for (const { writer } of targets) await writer.close();
+    for (const target of targets) await this.#close(target);
   }
 
   async #open(table: string, signal: AbortSignal): Promise<Target> {
@@ -171,8 +175,15 @@ export class IcebergSink implements Sink {
       { formatVersion, partition: partitionOf(partition) },
     );
     const epoch = Number(writer.summaryValue(epochProperty) ?? 0) + 1;
-    const target: Target = { epoch, source: table, writer, changes: null, recordedSchemaId: null };
+    const maintained: MaintainedTable = {
+      name: writer.name,
+      writer,
+      inTurn: (work, turn) => this.#deps.turns.between(() => isAtRest(target), work, turn),
+      commit: (prepared) => commitPrepared(catalog, [{ writer, prepared }], this.#record(null, false)),
+    };
+    const target: Target = { epoch, source: table, writer, changes: null, recordedSchemaId: null, maintained };
     this.#targets.set(table, target);
+    this.#deps.maintained?.add(maintained);
     refuseOtherMode(writer, this.#config.mode);
     if (this.#config.mode === 'changes') {
       const last = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
@@ -185,7 +196,12 @@ export class IcebergSink implements Sink {
   /** Voids what is staged for the table: it is opened anew when it is next needed. */
   async #forget(target: Target): Promise<void> {
     this.#targets.delete(target.source);
-    await target.writer.close();
+    await this.#close(target);
+  }
+
+  async #close({ writer, maintained }: Target): Promise<void> {
+    await this.#deps.maintained?.remove(maintained);
+    await writer.close();
   }
 
   #record(freshAsOf: Date | null, hasNewRows: boolean): Alongside {
@@ -234,6 +250,11 @@ export class IcebergSink implements Sink {
       sources.set(target, table);
     }
   }
+}
+
+/** Nothing of the table is staged, nor on its way. */
+function isAtRest({ writer, changes }: Target): boolean {
+  return !writer.hasChanges && !writer.isReplacing && !changes?.isSnapshotOpen;
 }
 
 async function appendSnapshotRows(writer: TableWriter, changes: TableChanges): Promise<void> {

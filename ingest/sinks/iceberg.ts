@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { Turns } from '#catalog/iceberg/maintenance/turns.ts';
 import type { Sink, SinkModule } from '../sink.ts';
 import { parsePartition } from './iceberg-partition.ts';
 import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';
+import { inTurns } from './in-turns.ts';
 
 const config = z.strictObject({
   table: z
@@ -49,5 +51,8 @@ export const icebergSink: SinkModule<typeof config, IcebergSinkDeps> = {
   summary:
     'Keeps a table of the warehouse equal to its source, or appends every change; any Iceberg engine can read it.',
   config,
-  open: (options, deps): Sink => new IcebergSink(options, deps),
+  open: (options, deps): Sink => {
+    const turns = new Turns();
+    return inTurns(new IcebergSink(options, { ...deps, turns }), turns);
+  },
 };

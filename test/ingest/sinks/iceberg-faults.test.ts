@@ -7,7 +7,7 @@ import { planScan } from '#catalog/iceberg/scan.ts';
 import { currentSnapshot } from '#catalog/iceberg/table-metadata.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
-import { createWarehouse, readTable, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
+import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { changesOf, openSink, position, signal, snapshot } from './sink-driver.ts';
 
 const table = 'production.public.movie';
@@ -217,45 +217,6 @@ describe('torn files', () => {
       message: expect.stringContaining(copy),
     });
     expect(await torn((text) => text.replace(list, 'file:///nowhere.avro'))).toMatchObject({ code: 'table_corrupt' });
-  });
-});
-
-describe('endless small commits', () => {
-  test('keep files, snapshots and metadata bounded, and files of running queries in place', async () => {
-    await using warehouse = await createWarehouse();
-    // Ahead of the catalog's own clock, which a snapshot never falls behind.
-    let nowMs = Date.now();
-    const sink = openSink(warehouse, { now: () => new Date(nowMs) });
-    await snapshot(sink, movie, films(50));
-    await sink.commit(position(1), signal);
-    const early = await planScan((await warehouse.catalog.locate(name)) ?? '');
-    const model = new Map(films(50).map((row) => [row[0], row]));
-    for (let round = 0; round < 240; round++) {
-      nowMs += 20_000;
-      const id = BigInt(round % 60);
-      const row: Row = [id, `Round ${round}`, 'x'];
-      model.set(id, row);
-      await sink.write(changesOf(movie, [{ op: 'u', after: row }]), signal);
-      await sink.commit(position(round + 2), signal);
-      // Expired after 15 minutes, but on disk for 10 more.
-      if (round === 60)
-        expect((await readdir(join(filePath(`file://${early.files[0]}`), '..'))).length).toBeGreaterThan(60);
-    }
-    expect(await sink.writtenUpTo(table, signal)).toEqual(position(241));
-    await sink.close();
-    expect(sorted(await readTable(warehouse.catalog, name))).toEqual(sorted([...model.values()]));
-    const entry = await warehouse.catalog.load(name);
-    const folder = filePath(entry?.metadata.location ?? '');
-    expect(entry?.metadata.snapshots.length).toBeLessThanOrEqual(101);
-    const scan = await planScan(entry?.metadataLocation ?? '');
-    expect(scan.files.length).toBeLessThan(70);
-    expect(await readdir(`${folder}/data`)).not.toContain(early.files[0]?.split('/').at(-1));
-    expect((await readdir(`${folder}/data`)).length).toBeLessThan(400);
-    expect((await readdir(`${folder}/metadata`)).length).toBeLessThan(700);
-    // Everything that the kept snapshots need is still there.
-    for (const kept of entry?.metadata.snapshots ?? []) {
-      await warehouse.read(name, { snapshotId: kept['snapshot-id'] });
-    }
   });
 });
 

@@ -1,3 +1,4 @@
+import type { MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, Op, TableChanges } from '#ingest/event.ts';
@@ -17,6 +18,7 @@ export function openSink(
     pipeline?: string;
     formatVersion?: 2 | 3;
     partition?: readonly string[];
+    maintained?: MaintainedTables;
   } = {},
 ): Sink {
   const { table = 'production.{table}', mode, formatVersion, partition } = options;
@@ -28,6 +30,7 @@ export function openSink(
     state: warehouse.state,
     indexDir: warehouse.indexDir,
     now: options.now ?? (() => new Date()),
+    ...(options.maintained ? { maintained: options.maintained } : {}),
   });
 }
 

@@ -1,0 +1,45 @@
+import { DailiesError } from '../../error.ts';
+import { findOrphans } from '../orphans.ts';
+import { removeFiles } from '../storage.ts';
+import { maintenanceSettings } from '../table-properties.ts';
+import type { ExpiryDeps } from './expire-table.ts';
+
+/** What one search for orphans did. */
+export interface OrphansResult {
+  removed: number;
+  removedBytes: number;
+  /** Files below the table's location that were looked at. */
+  files: number;
+}
+
+/**
+ * Removes files below the table's location that nothing refers to, older than the table's setting. `held` are files of
+ * commits under way in this process. Throws as `findOrphans`.
+ */
+export async function removeOrphans(
+  deps: ExpiryDeps,
+  name: string,
+  held: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<OrphansResult> {
+  const { catalog, state, now } = deps;
+  const entry = await catalog.load(name);
+  if (!entry) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
+  const { settings } = maintenanceSettings(entry.metadata.properties);
+  const others: string[] = [];
+  for (const other of await catalog.list()) {
+    const location = other === name ? null : await catalog.locate(other);
+    if (location !== null) others.push(location);
+  }
+  const beforeMs = now().getTime() - settings.orphanAgeMs;
+  const { orphans, files } = await findOrphans(entry, beforeMs, held, others, signal);
+  // A commit that came while the files were listed refers to older ones only if they were there before it.
+  const locations = orphans.map((file) => file.location);
+  for (let start = 0; start < locations.length; start += 500) {
+    signal.throwIfAborted();
+    const some = locations.slice(start, start + 500);
+    await removeFiles(some);
+    await state.expiredFile.deleteMany({ where: { location: { in: some } } });
+  }
+  return { removed: locations.length, removedBytes: orphans.reduce((sum, file) => sum + file.sizeBytes, 0), files };
+}
