@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Failpoint } from '#catalog/failpoint.ts';
 import { openS3 } from '#catalog/iceberg/storage/open-storage.ts';
 import { readS3Settings } from '#catalog/iceberg/storage/s3-settings.ts';
@@ -74,11 +74,31 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
     expect(await setup.end('SIGTERM')).toBe('0');
   }, 600_000);
 
+  test('that cannot be reached for a while is told of, and goes on by itself', async () => {
+    setup.start();
+    await setup.hasStarted();
+    proxy.choose = () => 'down';
+    load.start();
+    await load.transactions(20);
+    await load.pause();
+    await vi.waitFor(
+      async () => {
+        const pipeline = await setup.test.state.pipeline.findUnique({ where: { name: 'all' } });
+        expect(pipeline?.lastError).toMatchObject({ code: 'storage_unreachable' });
+      },
+      { timeout: 240_000, interval: 150 },
+    );
+    proxy.choose = () => null;
+    await allEqual();
+    expect(setup.lines.join('')).not.toContain(server.secretAccessKey);
+    expect(await setup.end('SIGTERM')).toBe('0');
+  }, 600_000);
+
   test('loses and doubles nothing while the storage throttles, fails and breaks connections, nor when killed then', async () => {
     const seed = Number(process.env.DAILIES_SEED ?? Math.floor(Math.random() * 1e9));
     console.info(`DAILIES_SEED=${seed}`);
     const random = new Random(seed);
-    proxy.choose = () => (random.chance(0.1) ? random.pick(faults) : null);
+    proxy.choose = () => (random.chance(0.06) ? random.pick(faults) : null);
     for (const transactions of [40, 60]) {
       setup.start();
       await setup.hasStarted();

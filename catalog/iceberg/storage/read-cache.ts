@@ -22,7 +22,7 @@ interface Held {
   ready: Promise<void>;
 }
 
-const fetchesAtOnce = 8;
+const fetchesAtOnce = 16;
 
 /**
  * Copies of files that never change, on this machine's disk.

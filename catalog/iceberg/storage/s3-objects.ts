@@ -15,7 +15,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { DailiesError } from '../../error.ts';
 import { diskError } from '../location.ts';
-import { inParallel } from './in-parallel.ts';
+import { Gate, inParallel } from './in-parallel.ts';
 import { openS3Client } from './s3-client.ts';
 import { isOutcomeUnknown, s3Error, s3Status } from './s3-error.ts';
 import { s3Place } from './s3-location.ts';
@@ -25,6 +25,8 @@ import type { StoredFile } from './storage.ts';
 /** Files beyond this size go up, and come down, in parts of it. */
 const partBytes = 8 << 20;
 const partsAtOnce = 3;
+/** Most parts that downloads of the whole process have in memory. */
+const downloadsAtOnce = 16;
 /** Most that one request may delete. */
 const deletesAtOnce = 1_000;
 /** How often an answer whose bytes broke off is asked for again. */
@@ -40,6 +42,7 @@ const writeId = 'dailies-write';
 export class S3Objects {
   readonly #client: S3Client;
   readonly #settings: S3Settings;
+  readonly #downloads = new Gate(downloadsAtOnce);
 
   constructor(settings: S3Settings) {
     this.#settings = settings;
@@ -60,16 +63,18 @@ export class S3Objects {
   async download(location: string, path: string): Promise<number> {
     const handle = await open(path, 'wx');
     try {
-      const first = await this.#get(location, { offset: 0, length: partBytes });
-      await handle.write(first.bytes, 0, first.bytes.length, 0);
+      const part = (offset: number) =>
+        this.#downloads.run(async () => {
+          const { bytes, sizeBytes } = await this.#get(location, { offset, length: partBytes });
+          await handle.write(bytes, 0, bytes.length, offset);
+          return sizeBytes;
+        });
+      const sizeBytes = await part(0);
       const offsets: number[] = [];
-      for (let offset = first.bytes.length; offset < first.sizeBytes; offset += partBytes) offsets.push(offset);
-      await inParallel(offsets, partsAtOnce, async (offset) => {
-        const { bytes } = await this.#get(location, { offset, length: partBytes });
-        await handle.write(bytes, 0, bytes.length, offset);
-      });
+      for (let offset = partBytes; offset < sizeBytes; offset += partBytes) offsets.push(offset);
+      await inParallel(offsets, partsAtOnce, part);
       await handle.datasync();
-      return first.sizeBytes;
+      return sizeBytes;
     } catch (thrown) {
       throw diskError(thrown, path);
     } finally {
