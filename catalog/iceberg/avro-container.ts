@@ -41,7 +41,7 @@ const types = new Map<string, AvroType>();
 function typeOf(schemaJson: string): AvroType {
   const known = types.get(schemaJson);
   if (known) return known;
-  const made = avro.Type.forSchema(plainSchema(JSON.parse(schemaJson)), {
+  const made = avro.Type.forSchema(plainSchema(JSON.parse(schemaJson), new Set()), {
     registry: { long: longType },
     noAnonymousTypes: false,
     omitRecordMethods: true,
@@ -51,24 +51,28 @@ function typeOf(schemaJson: string): AvroType {
   return made;
 }
 
-// avsc takes its registered long by name alone, so `{"type": "long", "logicalType": …}` becomes `"long"`.
-function plainSchema(schema: unknown): Schema {
-  if (Array.isArray(schema)) return schema.map(plainSchema) as Schema;
+// avsc takes its registered long by name alone, so `{"type": "long", "logicalType": …}` becomes `"long"`. Some writers
+// define a fixed type of one name twice: the second is without a name then.
+function plainSchema(schema: unknown, named: Set<unknown>): Schema {
+  if (Array.isArray(schema)) return schema.map((option) => plainSchema(option, named)) as Schema;
   if (typeof schema !== 'object' || schema === null) return schema as Schema;
-  const { type, fields, items, values, ...rest } = schema as Record<string, unknown>;
-  if (typeof type === 'string' && primitives.has(type) && !('name' in rest)) return type as Schema;
+  const { type, fields, items, values, name, ...rest } = schema as Record<string, unknown>;
+  if (typeof type === 'string' && primitives.has(type) && name === undefined) return type as Schema;
+  const isNamed = name !== undefined && !(type === 'fixed' && named.has(name));
+  named.add(name);
   return {
     ...rest,
-    ...(type === undefined ? {} : { type: plainSchema(type) }),
-    ...(fields === undefined ? {} : { fields: (fields as unknown[]).map(plainField) }),
-    ...(items === undefined ? {} : { items: plainSchema(items) }),
-    ...(values === undefined ? {} : { values: plainSchema(values) }),
+    ...(isNamed ? { name } : {}),
+    ...(type === undefined ? {} : { type: plainSchema(type, named) }),
+    ...(fields === undefined ? {} : { fields: (fields as unknown[]).map((field) => plainField(field, named)) }),
+    ...(items === undefined ? {} : { items: plainSchema(items, named) }),
+    ...(values === undefined ? {} : { values: plainSchema(values, named) }),
   } as Schema;
 }
 
-function plainField(field: unknown): unknown {
+function plainField(field: unknown, named: Set<unknown>): unknown {
   const { type, ...rest } = field as Record<string, unknown>;
-  return { ...rest, type: plainSchema(type) };
+  return { ...rest, type: plainSchema(type, named) };
 }
 
 /** A whole container file. `header` entries stand beside `avro.schema` and `avro.codec`. Longs are bigint. */
