@@ -1,6 +1,6 @@
 import { DailiesError } from '../../error.ts';
 import { findOrphans } from '../orphans.ts';
-import { removeFiles } from '../storage.ts';
+import { removeFiles, removeUnfinished } from '../storage.ts';
 import { maintenanceSettings } from '../table-properties.ts';
 import type { ExpiryDeps } from './expire-table.ts';
 
@@ -41,5 +41,6 @@ export async function removeOrphans(
     await removeFiles(some);
     await state.expiredFile.deleteMany({ where: { location: { in: some } } });
   }
+  await removeUnfinished(entry.metadata.location, beforeMs);
   return { removed: locations.length, removedBytes: orphans.reduce((sum, file) => sum + file.sizeBytes, 0), files };
 }
