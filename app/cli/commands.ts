@@ -66,6 +66,7 @@ interface StatusDocument {
   sources: Record<string, Part>;
   pipelines: Record<string, Part>;
   sinks: Record<string, Part>;
+  catalog?: { uri: string; commitsTogether: boolean };
 }
 
 export async function status(client: Client, flags: { json?: boolean }, print: Print): Promise<void> {
@@ -75,6 +76,10 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
     return;
   }
   print(document.url);
+  if (document.catalog !== undefined) {
+    const way = document.catalog.commitsTogether ? '' : ', which commits each table alone';
+    print(`tables are in the catalog at ${document.catalog.uri}${way}`);
+  }
   for (const kind of ['sources', 'pipelines', 'sinks'] as const) {
     const rows = Object.entries(document[kind]).map(([name, part]) => [
       name,

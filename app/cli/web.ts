@@ -2,6 +2,7 @@ import path from 'node:path';
 import next from 'next';
 import { readEnvironment } from '#catalog/environment.ts';
 import { openCatalog } from '#catalog/iceberg/open-catalog.ts';
+import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
@@ -18,6 +19,8 @@ await runPart('web', async ({ stateUrl, report }) => {
   const state = openState(stateUrl);
   const warehouse = await openWarehouse(environment);
   const catalog = openCatalog(environment, state);
+  // What it offers is told in the status; while it does not answer, whoever needs it is told so.
+  if (catalog instanceof ExternalCatalog) catalog.connect().catch((thrown: Error) => report(thrown.message));
   const queries = new QueryService({ state, catalog, resultsDir: path.join(environment.home, 'results') });
   const isDemo = process.env.DAILIES_DEMO === '1';
   const pages = next({ dev: false, dir: root, hostname: environment.host, port: environment.port, quiet: true });

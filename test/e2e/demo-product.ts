@@ -17,18 +17,18 @@ export class CommandLine implements AsyncDisposable {
   #serving: ChildProcess | null = null;
   #output = '';
 
-  private constructor(home: string, port: number) {
+  private constructor(home: string, port: number, more: Record<string, string>) {
     this.home = home;
     this.url = `http://localhost:${port}`;
     const { DAILIES_URL: _url, DAILIES_TOKEN: _token, DATABASE_URL: _database, ...env } = process.env;
-    this.#env = { ...env, DAILIES_HOME: home, DAILIES_PORT: String(port) };
+    this.#env = { ...env, DAILIES_HOME: home, DAILIES_PORT: String(port), ...more };
   }
 
-  /** On a fresh home; `port` is a free one if left out. */
-  static async create(port?: number): Promise<CommandLine> {
+  /** On a fresh home, with `more` in its environment; `port` is a free one if left out. */
+  static async create(port?: number, more: Record<string, string> = {}): Promise<CommandLine> {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), 'dailies-e2e-'));
     fs.chmodSync(home, 0o755);
-    return new CommandLine(path.join(home, 'home'), port ?? (await freePort()));
+    return new CommandLine(path.join(home, 'home'), port ?? (await freePort()), more);
   }
 
   /** Starts `dailies up` or `demo` and resolves when it says that it is ready. Rejects with what it said if it ends before. */
@@ -128,6 +128,7 @@ export interface StatusDocument {
     { state: string; rows: number; lag: { seconds: number; bytes: number }; lastError: unknown }
   >;
   sinks: Record<string, { state: string; rows: number; lag: { seconds: number; bytes: number }; lastError: unknown }>;
+  catalog?: { uri: string; commitsTogether: boolean };
   studio: {
     databases: { production: string; deals: string };
     edge: string;

@@ -1,3 +1,4 @@
+import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { getStatus } from '#catalog/services/status/get.ts';
 import { json } from '../http-message.ts';
 import { openSource } from '../open-source.ts';
@@ -16,6 +17,10 @@ export const statusRoutes: readonly Route[] = [
           ...scope,
           url: deps.environment.url,
           now: deps.now,
+          catalog:
+            deps.catalog instanceof ExternalCatalog
+              ? { uri: deps.catalog.uri, commitsTogether: deps.catalog.isAtomic }
+              : null,
           openSource: (name) => openSource(deps, name),
           // The studio's databases come with their passwords: for admins alone.
           studio: async () => (scope.who.roles.includes('admin') ? readStudio(deps) : null),

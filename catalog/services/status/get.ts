@@ -14,7 +14,15 @@ export interface Status {
   pipelines: Record<string, Flow>;
   /** By `<pipeline>/<kind>/<target>`. */
   sinks: Record<string, Flow>;
+  /** Where another server's catalog is used. */
+  catalog?: ExternalCatalogStatus;
   studio?: unknown;
+}
+
+export interface ExternalCatalogStatus {
+  uri: string;
+  /** False: the tables of one pipeline are committed one after the other, and may be seen apart for a moment. */
+  commitsTogether: boolean;
 }
 
 export interface Flow {
@@ -38,6 +46,8 @@ export interface StatusDeps extends Scope {
   now: () => Date;
   /** Throws where the source cannot be opened: its lag is then null. */
   openSource(name: string): Promise<AskedSource>;
+  /** null where tables are in our own catalog. */
+  catalog: ExternalCatalogStatus | null;
   /** The sample studio's addresses, null where there is none. */
   studio(): Promise<unknown | null>;
 }
@@ -69,7 +79,11 @@ export async function getStatus(deps: StatusDeps, signal: AbortSignal): Promise<
       const status = await readStatus(deps, heads);
       if (isCovered(status) || deps.now().getTime() >= deadline || signal.aborted) {
         const studio = await deps.studio();
-        return studio === null ? status : { ...status, studio };
+        return {
+          ...status,
+          ...(deps.catalog === null ? {} : { catalog: deps.catalog }),
+          ...(studio === null ? {} : { studio }),
+        };
       }
       await new Promise((resolve) => setTimeout(resolve, pollMs));
     }

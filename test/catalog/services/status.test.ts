@@ -65,6 +65,7 @@ describe('the status document', () => {
     deps = {
       state,
       who: system,
+      catalog: null,
       url: 'http://localhost:3000',
       // Each look at the clock is a second later, so that waiting ends without waiting.
       now: () => new Date(now.getTime() + 1000 * ticks++),
