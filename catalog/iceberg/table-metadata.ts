@@ -4,6 +4,7 @@ import { DailiesError } from '../error.ts';
 import { ByteCache } from './byte-cache.ts';
 import { type IcebergSchema, icebergSchema } from './iceberg-schema.ts';
 import { parseJson, printJson } from './json.ts';
+import { cutMetadata } from './metadata-text.ts';
 import { downgradeMetadata, upgradeMetadata } from './metadata-versions.ts';
 import { readBytes } from './storage.ts';
 
@@ -90,6 +91,8 @@ export type PartitionStatisticsFile = z.infer<typeof partitionStatisticsFile>;
 export const encryptedKey = z.looseObject({ 'key-id': z.string(), 'encrypted-key-metadata': z.string() });
 export type EncryptedKey = z.infer<typeof encryptedKey>;
 
+const logEntry = z.object({ 'timestamp-ms': z.int(), 'snapshot-id': int64 });
+
 /** Table Metadata of the specification, in the shape of format 2 and 3. Unknown optional fields are kept. */
 const tableMetadata = z.looseObject({
   'format-version': z.union([z.literal(1), z.literal(2), z.literal(3)]),
@@ -106,7 +109,7 @@ const tableMetadata = z.looseObject({
   properties: z.record(z.string(), z.string()).default({}),
   'current-snapshot-id': int64.nullish(),
   snapshots: z.array(snapshotRecord).default([]),
-  'snapshot-log': z.array(z.object({ 'timestamp-ms': z.int(), 'snapshot-id': int64 })).default([]),
+  'snapshot-log': z.array(logEntry).default([]),
   'metadata-log': z.array(z.object({ 'timestamp-ms': z.int(), 'metadata-file': z.string() })).default([]),
   'sort-orders': z.array(sortOrder).default([]),
   'default-sort-order-id': z.int().default(0),
@@ -121,6 +124,9 @@ export type TableMetadata = z.infer<typeof tableMetadata>;
 export type FormatVersion = TableMetadata['format-version'];
 
 const cache = new ByteCache<TableMetadata>(32 << 20);
+
+// Snapshots and log entries never change: each is printed once, however often the metadata is written.
+const printed = new WeakMap<object, string>();
 
 /** What a packed metadata file may unpack to. */
 const maxMetadataBytes = 1 << 30;
@@ -161,12 +167,16 @@ function decodeMetadataFile(bytes: Buffer, location: string): string {
   }
 }
 
-/** What to write as a metadata file, and how its name ends: gzip where `write.metadata.compression-codec` asks for it. */
+/** Beyond this many characters metadata is packed by itself: a table of many snapshots writes it anew with each commit. */
+const packedLength = 64 << 10;
+
+/** What to write as a metadata file, and how its name ends: gzip as `write.metadata.compression-codec` says, else where it is long. */
 export function encodeMetadataFile(metadata: TableMetadata): { bytes: Buffer; suffix: string; textLength: number } {
   const text = printTableMetadata(metadata);
-  const isPacked = metadata.properties['write.metadata.compression-codec']?.toLowerCase() === 'gzip';
+  const codec = metadata.properties['write.metadata.compression-codec']?.toLowerCase();
+  const isPacked = codec === undefined ? text.length > packedLength : codec === 'gzip';
   return {
-    bytes: isPacked ? gzipSync(text) : Buffer.from(text),
+    bytes: isPacked ? gzipSync(text, { level: 1 }) : Buffer.from(text),
     suffix: isPacked ? '.gz.metadata.json' : '.metadata.json',
     textLength: text.length,
   };
@@ -177,29 +187,72 @@ export function encodeMetadataFile(metadata: TableMetadata): { bytes: Buffer; su
  * later formats.
  */
 export function parseTableMetadata(text: string, location: string): TableMetadata {
-  let json: unknown;
+  const cut = cutMetadata(text);
+  const json = parseText(cut?.rest ?? text, location);
+  // Format 1 is upgraded as a whole.
+  if (!cut || !isAtLeast(json, 2)) return checkTableMetadata(cut ? parseText(text, location) : json, location);
+  const metadata = validMetadata(json, location);
+  metadata.snapshots = cut.snapshots.map((each) => shared(each, 'snapshots', location));
+  metadata['snapshot-log'] = cut.log.map((each) => shared(each, 'snapshot-log', location));
+  checkMetadata(metadata, location);
+  return metadata;
+}
+
+function parseText(text: string, location: string): unknown {
   try {
-    json = parseJson(text);
+    return parseJson(text);
   } catch (thrown) {
     throw new DailiesError('table_corrupt', `The table's metadata file ${location} is not whole JSON.`, {
       cause: thrown,
     });
   }
-  return checkTableMetadata(json, location);
+}
+
+function isAtLeast(json: unknown, version: number): boolean {
+  const found = typeof json === 'object' && json !== null && 'format-version' in json ? json['format-version'] : null;
+  return typeof found === 'number' && found >= version;
+}
+
+const elements = { snapshots: snapshotRecord, 'snapshot-log': logEntry };
+type Elements = { [List in keyof typeof elements]: z.infer<(typeof elements)[List]> };
+
+/** By their text: snapshots and log entries are the same from one metadata file to the next. */
+const known = new ByteCache<object>(48 << 20);
+
+function shared<List extends keyof Elements>(text: string, list: List, location: string): Elements[List] {
+  const found = known.get(text);
+  if (found) return found as Elements[List];
+  const parsed = elements[list].safeParse(parseText(text, location));
+  if (!parsed.success) throw invalid(parsed.error, list, location);
+  // A copy: a part of the file's text would keep all of it in memory.
+  const key = Buffer.from(text).toString();
+  known.set(key, parsed.data, key.length * 3 + 200);
+  printed.set(parsed.data, key);
+  return parsed.data as Elements[List];
+}
+
+function invalid(error: z.ZodError, path: string, location: string): DailiesError {
+  const issue = error.issues[0];
+  const place = [path, ...(issue?.path ?? [])].filter((part) => part !== '').join('.');
+  return new DailiesError(
+    'table_corrupt',
+    `${location} is not a valid table metadata file: ${place} ${issue?.message}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** The same for metadata that is parsed as JSON already (`parseJson`), as other catalogs hand it over; `location` names it in errors. */
 export function checkTableMetadata(json: unknown, location: string): TableMetadata {
+  const metadata = validMetadata(json, location);
+  checkMetadata(metadata, location);
+  return metadata;
+}
+
+function validMetadata(json: unknown, location: string): TableMetadata {
   const parsed = tableMetadata.safeParse(upgradeMetadata(json, location));
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new DailiesError(
-      'table_corrupt',
-      `${location} is not a valid table metadata file: ${issue?.path.join('.')} ${issue?.message}`,
-      { cause: parsed.error },
-    );
-  }
-  checkMetadata(parsed.data, location);
+  if (!parsed.success) throw invalid(parsed.error, '', location);
   return parsed.data;
 }
 
@@ -221,9 +274,6 @@ function checkMetadata(metadata: TableMetadata, location: string): void {
     if (!snapshots.has(ref['snapshot-id'])) throw lacks(`snapshot ${ref['snapshot-id']} of its ${ref.type} "${name}"`);
   }
 }
-
-// Snapshots and log entries never change: each is printed once, however often the metadata is written.
-const printed = new WeakMap<object, string>();
 
 export function printTableMetadata(metadata: TableMetadata): string {
   const { snapshots, 'snapshot-log': log, ...rest } = metadata;
