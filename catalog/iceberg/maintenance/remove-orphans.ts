@@ -32,8 +32,11 @@ export async function removeOrphans(
     if (location !== null) others.push(location);
   }
   const beforeMs = now().getTime() - settings.orphanAgeMs;
-  const { orphans, files } = await findOrphans(entry, beforeMs, held, others, signal);
-  // A commit that came while the files were listed refers to older ones only if they were there before it.
+  const search = await findOrphans(entry, beforeMs, held, others, signal);
+  // Metadata files of another server's tables are its own to keep or remove.
+  const orphans = search.orphans.filter(
+    ({ location }) => catalog.kind === 'own' || !location.endsWith('.metadata.json'),
+  );
   const locations = orphans.map((file) => file.location);
   for (let start = 0; start < locations.length; start += 500) {
     signal.throwIfAborted();
@@ -42,5 +45,7 @@ export async function removeOrphans(
     await state.expiredFile.deleteMany({ where: { location: { in: some } } });
   }
   await removeUnfinished(entry.metadata.location, beforeMs);
-  return { removed: locations.length, removedBytes: orphans.reduce((sum, file) => sum + file.sizeBytes, 0), files };
+  await removeUnfinished(entry.metadata.location, beforeMs);
+  const removedBytes = orphans.reduce((sum, file) => sum + file.sizeBytes, 0);
+  return { removed: locations.length, removedBytes, files: search.files };
 }
