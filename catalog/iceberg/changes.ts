@@ -1,9 +1,11 @@
 import type { Schema } from '../schemas/schema.ts';
-import { isDeleted, readDeletionVectors } from './delete-masks.ts';
+import { isDeleted } from './delete-masks.ts';
 import { duckdbTypeName, identifier } from './duckdb-values.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
-import { liveRowsSql, rowsSql, type ScanTarget, scanLocations } from './scan.ts';
-import { scanColumns } from './scan-columns.ts';
+import type { ManifestEntry } from './manifest.ts';
+import { liveRowsSql, rowsSql, scanLocations } from './scan.ts';
+import { type ScanColumn, scanColumns } from './scan-columns.ts';
+import { type ScanTarget, scanTarget } from './scan-target.ts';
 import { localPath } from './storage.ts';
 import {
   ancestors,
@@ -67,10 +69,9 @@ export async function planChanges(
     ...right,
     ...kept.flatMap((pair) => Object.values(pair)),
   ]);
-  const target: ScanTarget = { columns, vectors: new Map() };
   const events: string[] = [];
   for (const [index, stretch] of compared.entries()) {
-    for (const [order, rows] of await eventsOf(stretch, target)) {
+    for (const [order, rows] of await eventsOf(stretch, metadata, columns)) {
       events.push(`SELECT ${index * 2 + order} AS event, item FROM (${rows})`);
     }
   }
@@ -132,36 +133,52 @@ async function compare({ start, end }: Stretch): Promise<Comparison> {
     const same = ends.get(file.data.file.location);
     ends.delete(file.data.file.location);
     if (!same) comparison.left.push(file);
-    else if (deletesOf(file) !== deletesOf(same)) comparison.kept.push({ before: file, after: same });
+    else if (namesOf(file.equalityDeletes) !== namesOf(same.equalityDeletes)) {
+      // Which rows those delete is not known without reading the file: all of it, what stays cancels out.
+      comparison.left.push(file);
+      comparison.right.push(same);
+    } else if (namesOf(file.deletes) !== namesOf(same.deletes)) comparison.kept.push({ before: file, after: same });
   }
   comparison.right.push(...ends.values());
   return comparison;
 }
 
-function deletesOf(file: ScannedFile): string {
-  const names = [...file.deletes, ...file.equalityDeletes].map(({ file }) => `${file.location} ${file.contentOffset}`);
-  return names.sort().join('\n');
+function namesOf(deletes: readonly ManifestEntry[]): string {
+  return deletes
+    .map(({ file }) => `${file.location} ${file.contentOffset}`)
+    .sort()
+    .join('\n');
 }
 
 /** SELECTs of the rows that are gone (0) and of those that have come (1). */
-async function eventsOf({ left, right, kept }: Comparison, { columns }: ScanTarget): Promise<[0 | 1, string][]> {
+async function eventsOf(
+  { left, right, kept }: Comparison,
+  metadata: TableMetadata,
+  columns: readonly ScanColumn[],
+): Promise<[0 | 1, string][]> {
   const [was, is] = await Promise.all([
-    readDeletionVectors([...left, ...kept.map(({ before }) => before)]),
-    readDeletionVectors([...right, ...kept.map(({ after }) => after)]),
+    itemTarget(metadata, columns, [...left, ...kept.map(({ before }) => before)]),
+    itemTarget(metadata, columns, [...right, ...kept.map(({ after }) => after)]),
   ]);
   const events: [0 | 1, string][] = [];
-  if (left.length > 0) events.push([0, liveRowsSql({ columns, vectors: was, isItem: true }, left)]);
-  if (right.length > 0) events.push([1, liveRowsSql({ columns, vectors: is, isItem: true }, right)]);
+  if (left.length > 0) events.push([0, liveRowsSql(was, left)]);
+  if (right.length > 0) events.push([1, liveRowsSql(is, right)]);
   for (const { before, after } of kept) {
-    const wasDeleted = isDeleted(before, was, 'data.r') ?? 'false';
-    const nowDeleted = isDeleted(after, is, 'data.r') ?? 'false';
-    const target = { columns, vectors: is, isItem: true };
-    events.push([0, rowsSql(target, [after], `NOT (${wasDeleted}) AND (${nowDeleted})`)]);
+    const wasDeleted = isDeleted(before, was.vectors, 'data.r') ?? 'false';
+    const nowDeleted = isDeleted(after, is.vectors, 'data.r') ?? 'false';
+    events.push([0, rowsSql(is, [after], `NOT (${wasDeleted}) AND (${nowDeleted})`)]);
     // Deletes are taken back by a rollback only.
-    if (before.deletes.length > 0)
-      events.push([1, rowsSql(target, [after], `(${wasDeleted}) AND NOT (${nowDeleted})`)]);
+    if (before.deletes.length > 0) events.push([1, rowsSql(is, [after], `(${wasDeleted}) AND NOT (${nowDeleted})`)]);
   }
   return events;
+}
+
+async function itemTarget(
+  metadata: TableMetadata,
+  columns: readonly ScanColumn[],
+  files: readonly ScannedFile[],
+): Promise<ScanTarget> {
+  return { ...(await scanTarget(metadata, columns, files)), isItem: true };
 }
 
 /** Of a key, the first event tells whether the row was there and the last whether it is. */

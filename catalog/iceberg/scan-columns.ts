@@ -32,7 +32,12 @@ export function innerName({ id }: Pick<ScanColumn, 'id'>): string {
 
 /** What files hold that were written before the column was there, as the text that DuckDB casts: its initial default (format 3). */
 export function absentText({ type, initialDefault }: Field): string {
-  return initialDefault === undefined || initialDefault === null ? 'NULL' : literal(castText(type, initialDefault));
+  return initialDefault === undefined || initialDefault === null ? 'NULL' : constantText(type, initialDefault);
+}
+
+/** The SQL text that DuckDB casts to this value of the type. */
+export function constantText(type: FieldType, value: Value): string {
+  return literal(castText(type, value));
 }
 
 function castText(type: FieldType, value: Value): string {

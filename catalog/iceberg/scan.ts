@@ -1,16 +1,12 @@
 import type { Schema } from '../schemas/schema.ts';
-import {
-  type DeletionVectors,
-  isDeleted,
-  isUnmasked,
-  masksJoin,
-  parquetLocation,
-  readDeletionVectors,
-} from './delete-masks.ts';
+import { isDeleted, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
+import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
+import type { DataFile } from './manifest.ts';
 import { mapEntry, pathList } from './read-parquet.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
+import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
 import { localPath } from './storage.ts';
 import { currentSnapshot, liveRows, readTableMetadata, schemaOf } from './table-metadata.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
@@ -44,7 +40,7 @@ export async function planScan(metadataLocation: string, at?: ScanTime): Promise
   const files = snapshot ? (await readScannedFiles(snapshot)).files : [];
   const locations = scanLocations(files);
   return {
-    sql: liveRowsSql({ columns, vectors: await readDeletionVectors(files) }, files),
+    sql: liveRowsSql(await scanTarget(metadata, columns, files), files),
     locations,
     files: locations.map(localPath),
     schema,
@@ -52,14 +48,6 @@ export async function planScan(metadataLocation: string, at?: ScanTime): Promise
     snapshotTimeMs: snapshot?.['timestamp-ms'] ?? null,
     rows: liveRows(snapshot),
   };
-}
-
-/** What the rows of files are read as. */
-export interface ScanTarget {
-  columns: readonly ScanColumn[];
-  vectors: DeletionVectors;
-  /** Each row as one struct `item`, in place of its columns. */
-  isItem?: boolean;
 }
 
 /** Files with few rows are read together and joined to their masks; larger ones each by itself, which is cheaper a row. */
@@ -70,23 +58,35 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
   const clean: ScannedFile[] = [];
   const joined: ScannedFile[] = [];
   const branches: string[] = [];
-  for (const file of files) {
-    if (file.deletes.length === 0) clean.push(file);
-    else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
-    else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'r')})`));
+  // Files with equality deletes carry their number of the file for the join, and so are read together.
+  for (const group of Map.groupBy(files, (file) => file.equalityDeletes.length > 0).values()) {
+    for (const file of group) {
+      if (file.deletes.length === 0) clean.push(file);
+      else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
+      else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'data.r')})`));
+    }
+    if (joined.length > 0) {
+      const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
+      branches.unshift(rowsSql(target, joined.splice(0), isUnmasked('data.r'), join));
+    }
+    if (clean.length > 0) branches.unshift(rowsSql(target, clean.splice(0)));
   }
-  if (joined.length > 0) {
-    const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
-    branches.unshift(rowsSql(target, joined, isUnmasked('data.r'), join));
-  }
-  if (clean.length > 0) branches.unshift(rowsSql(target, clean));
-  return branches.length === 0 ? noRowsSql(target.columns) : branches.join(' UNION ALL ');
+  return branches.length === 0 ? noRowsSql(target) : branches.join(' UNION ALL ');
 }
 
-/** A SELECT of those rows of the files for which a condition holds; `data.r` is a row's number, `data.f` its file's index. */
+/**
+ * A SELECT of those rows of the files that no equality delete deletes and for which a condition holds; `data.r` is a row's
+ * number in its file, `data.f` the file's index.
+ */
 export function rowsSql(target: ScanTarget, files: readonly ScannedFile[], where?: string, join = ''): string {
-  const source = `(${relationSql(target, files, where !== undefined)}) AS data`;
-  return `SELECT ${selectList(target)} FROM ${source} ${join}${where === undefined ? '' : ` WHERE ${where}`}`;
+  const relation = (columns: readonly ScanColumn[], read: readonly DataFile[]) =>
+    relationSql(target.projections, columns, read, true);
+  const hasEquality = files.some((file) => file.equalityDeletes.length > 0);
+  const equality = hasEquality ? equalityJoins(target.keys, files, relation) : '';
+  const columns = hasEquality ? [...target.columns, ...keyColumns(target.keys, target.columns)] : target.columns;
+  const read = files.map(({ data }) => data.file);
+  const source = relationSql(target.projections, columns, read, hasEquality || where !== undefined);
+  return `SELECT ${selectList(target)} FROM (${source}) AS data ${join} ${equality}${where === undefined ? '' : ` WHERE ${where}`}`;
 }
 
 function selectList({ columns, isItem }: ScanTarget): string {
@@ -96,17 +96,43 @@ function selectList({ columns, isItem }: ScanTarget): string {
   return columns.map((column) => `data.${innerName(column)} AS ${identifier(column.field.name)}`).join(', ');
 }
 
-function relationSql(target: ScanTarget, files: readonly ScannedFile[], needsPlace: boolean): string {
-  const names = target.columns.map(innerName);
-  if (needsPlace) names.push('file_row_number AS r', 'file_index::BIGINT AS f');
-  const entries = target.columns.map((column) =>
-    mapEntry(column.id, innerName(column), column.field.type, absentText(column.field)),
-  );
-  const paths = files.map((file) => localPath(parquetLocation(file.data.file)));
-  return `SELECT ${names.join(', ')} FROM read_parquet(${pathList(paths)}, schema = MAP {${entries.join(', ')}})`;
+/** Files as columns of their inner names, right by field id; with each row's number `r` in its file, and the file's index `f`. */
+function relationSql(
+  projections: FileProjections,
+  columns: readonly ScanColumn[],
+  files: readonly DataFile[],
+  needsPlace: boolean,
+): string {
+  const groups = Map.groupBy(files.keys(), (index) => {
+    const file = files[index];
+    return (file ? projections(file, columns) : null)?.join(', ') ?? null;
+  });
+  return [...groups]
+    .map(([projection, indexes]) => {
+      const paths = indexes.flatMap((index) => {
+        const file = files[index];
+        return file ? localPath(parquetLocation(file)) : [];
+      });
+      const place = `, file_row_number AS r, ${indexSql(indexes, files.length)} AS f`;
+      const list = (projection ?? columns.map(innerName).join(', ')) + (needsPlace ? place : '');
+      const schema = projection === null ? `, ${schemaOption(columns)}` : '';
+      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false${schema})`;
+    })
+    .join(' UNION ALL ');
 }
 
-export function noRowsSql(columns: readonly ScanColumn[]): string {
+function indexSql(indexes: readonly number[], count: number): string {
+  return indexes.length === count ? 'file_index::BIGINT' : `[${indexes.join(', ')}][file_index::BIGINT + 1]::BIGINT`;
+}
+
+function schemaOption(columns: readonly ScanColumn[]): string {
+  const entries = columns.map((column) =>
+    mapEntry(column.id, innerName(column), column.field.type, absentText(column.field)),
+  );
+  return `schema = MAP {${entries.join(', ')}}`;
+}
+
+function noRowsSql({ columns }: ScanTarget): string {
   const list = columns.map(({ field }) => `CAST(NULL AS ${duckdbTypeName(field.type)}) AS ${identifier(field.name)}`);
   return `SELECT ${list.join(', ')} WHERE false`;
 }
