@@ -14,7 +14,7 @@ export function checkRequirements(
   for (const requirement of requirements) {
     const failure = base === null ? failureWithout(requirement) : failureOf(base, requirement);
     if (failure !== null) {
-      throw new DailiesError('commit_conflict', `Requirement failed: ${failure}`, {
+      throw new DailiesError('commit_conflict', `Requirement failed: ${failure}. Cannot commit to ${name}.`, {
         details: { table: name, requirement: requirement.type },
       });
     }

@@ -98,13 +98,11 @@ export function removeSnapshots(draft: MetadataDraft, ids: readonly bigint[]): v
   if (last >= 0) metadata['snapshot-log'] = metadata['snapshot-log'].slice(last + 1);
 }
 
-/** Removes a branch or tag; without `main` the table is empty. */
+/** Removes a branch or tag; without `main` the table is empty, though its log still tells what it showed before. */
 export function removeRef({ metadata }: MetadataDraft, name: string): void {
   const { [name]: _removed, ...refs } = metadata.refs;
   metadata.refs = refs;
-  if (name !== 'main') return;
-  metadata['current-snapshot-id'] = null;
-  metadata['snapshot-log'] = [];
+  if (name === 'main') metadata['current-snapshot-id'] = null;
 }
 
 function stale(message: string): DailiesError {

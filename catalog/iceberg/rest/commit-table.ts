@@ -6,7 +6,7 @@ import { type TableRequirement, type TableUpdate, tableRequirement, tableUpdate 
 import { locateView } from '../views.ts';
 import { owningPipeline, requireHarmless, requireRead, requireUnowned, requireWrite } from './access.ts';
 import { commitResponse, noTable } from './load-table.ts';
-import { requireFree, requireInWarehouse } from './locations.ts';
+import { allowedLocation, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { badRequest, RestError } from './rest-error.ts';
@@ -78,38 +78,36 @@ async function checkedCommit(
       throw new RestError(409, 'AlreadyExistsException', `View with same name already exists: ${shownName(target)}`);
     }
   } else {
-    if (isCreation) {
-      throw new RestError(409, 'AlreadyExistsException', `Table already exists: ${shownName(target)}`);
-    }
+    if (isCreation) throw new RestError(409, 'CommitFailedException', 'Requirement failed: table already exists');
     await requireRead(deps, name);
     await requireHarmless(deps, name, updates);
   }
-  for (const update of updates) await checkLocations(deps, name, update, base);
-  return { name, base, requirements, updates };
+  const allowed = await Promise.all(updates.map((update) => withAllowedLocations(deps, name, update, base)));
+  return { name, base, requirements, updates: allowed.flat() };
 }
 
-async function checkLocations(
+/**
+ * The update, if it moves the table to nowhere it may not be: then it stays where it is. Files that snapshots name may be
+ * anywhere; whether they are read is for the reader to say.
+ */
+async function withAllowedLocations(
   deps: IcebergRestDeps,
   name: string,
   update: TableUpdate,
   base: TableEntry | null,
-): Promise<void> {
+): Promise<TableUpdate[]> {
   switch (update.action) {
-    case 'set-location':
-      if (update.location === base?.metadata.location) return;
-      requireInWarehouse(deps, update.location, 'The table location');
-      await requireFree(deps, update.location, name);
-      return;
-    case 'add-snapshot':
-      requireInWarehouse(deps, update.snapshot['manifest-list'], 'The manifest list');
-      return;
-    case 'set-statistics':
-      requireInWarehouse(deps, update.statistics['statistics-path'], 'The statistics file');
-      return;
-    case 'set-partition-statistics':
-      requireInWarehouse(deps, update['partition-statistics']['statistics-path'], 'The statistics file');
-      return;
+    case 'set-location': {
+      if (base === null) {
+        requireInWarehouse(deps, update.location, 'The table location');
+        await requireFree(deps, update.location, name);
+        return [update];
+      }
+      const location = await allowedLocation(deps, update.location, base.metadata.location, name);
+      return location === base.metadata.location ? [] : [{ ...update, location }];
+    }
     default:
+      return [update];
   }
 }
 

@@ -9,6 +9,7 @@ import { locateView } from '../views.ts';
 import { requireUnowned, requireWrite } from './access.ts';
 import { commitOne } from './commit-table.ts';
 import { tableResponse } from './load-table.ts';
+import { allowedLocation } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { badRequest, RestError } from './rest-error.ts';
@@ -16,7 +17,6 @@ import { bodyOf, fullName, type Identifier, identifier, shownName } from './rest
 
 const creation = z.object({
   name: identifier.shape.name,
-  // The table has a folder of its own in the warehouse, whatever a client asks for.
   location: z.string().nullish(),
   schema: unboundSchema,
   'partition-spec': unboundSpec.nullish(),
@@ -89,7 +89,10 @@ async function creationUpdates(deps: IcebergRestDeps, name: string, body: Creati
     { action: 'set-default-spec', 'spec-id': -1 },
     { action: 'add-sort-order', 'sort-order': { fields: (order?.fields ?? []).map(renumber) } },
     { action: 'set-default-sort-order', 'sort-order-id': -1 },
-    { action: 'set-location', location: await deps.catalog.newTableLocation(name, uuid) },
+    {
+      action: 'set-location',
+      location: await allowedLocation(deps, body.location, await deps.catalog.newTableLocation(name, uuid), name),
+    },
     {
       action: 'set-properties',
       updates: Object.fromEntries(properties.filter(([key]) => !reserved.has(key))),

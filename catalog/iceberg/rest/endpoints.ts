@@ -26,6 +26,7 @@ const endpoints = [
   'HEAD /v1/{prefix}/namespaces/{namespace}/views/{view}',
   'POST /v1/{prefix}/namespaces/{namespace}/views/{view}',
   'DELETE /v1/{prefix}/namespaces/{namespace}/views/{view}',
+  'POST /v1/{prefix}/namespaces/{namespace}/register-view',
   'POST /v1/{prefix}/views/rename',
 ];
 

@@ -15,7 +15,7 @@ import { RestError, restErrorOf } from './rest-error.ts';
 import { fullName, pathLevels, pathName } from './rest-request.ts';
 import { noContent } from './rest-response.ts';
 import { dropTable, listEntries, registerTable, rename } from './table-routes.ts';
-import { commitView, createView, deleteView, loadView, viewExists } from './view-routes.ts';
+import { commitView, createView, deleteView, loadView, registerView, viewExists } from './view-routes.ts';
 
 /**
  * Answers one request of the Iceberg REST catalog (its OpenAPI) mounted anywhere: the path is taken from `/v1/` on. Who
@@ -105,6 +105,8 @@ function inNamespace(
       return { POST: () => updateProperties(deps, request, namespace) };
     case 'register':
       return { POST: () => registerTable(deps, request, namespace) };
+    case 'register-view':
+      return { POST: () => registerView(deps, request, namespace) };
     case 'tables':
       return {
         GET: () => listEntries(deps, url, 'table', namespace),

@@ -1,5 +1,4 @@
-import { posix } from 'node:path';
-import { filePath } from '../location.ts';
+import { isBelow, plainLocation } from '../location-root.ts';
 import { joinName } from '../table-name.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { badRequest } from './rest-error.ts';
@@ -16,29 +15,38 @@ export function requireInWarehouse(deps: IcebergRestDeps, location: string, what
 }
 
 export function isInWarehouse(deps: IcebergRestDeps, location: string): boolean {
-  const root = plain(deps.catalog.warehouseLocation);
-  const path = plain(location);
-  return root !== null && path?.startsWith(`${root}/`) === true;
+  return isBelow(deps.catalog.warehouseLocation, location);
 }
 
-/** Throws 400 where another table than `name` has its metadata at or below the location. */
+/**
+ * Where a table or view is to be: where a client asks for, if that is in the warehouse and nobody else's, else `own`.
+ * Clients are told of the location that it got.
+ */
+export async function allowedLocation(
+  deps: IcebergRestDeps,
+  asked: string | null | undefined,
+  own: string,
+  name: string,
+): Promise<string> {
+  const location = asked?.replace(/\/+$/, '') ?? '';
+  return isInWarehouse(deps, location) && !(await isShared(deps, location, name)) ? location : own;
+}
+
+/** Throws 400 where another table or view than `name` is at, above or below the location. */
 export async function requireFree(deps: IcebergRestDeps, location: string, name: string): Promise<void> {
   if (!(await isShared(deps, location, name))) return;
   throw badRequest(`The location ${location} belongs to another table.`);
 }
 
-/** Whether another table or view than `name` has its metadata at or below the location. */
+/** Whether another table or view than `name` has its metadata at, above or below the location. */
 export async function isShared(deps: IcebergRestDeps, location: string, name: string): Promise<boolean> {
-  const where = { metadataLocation: { startsWith: `${location.replace(/\/+$/, '')}/` } };
-  const { state } = deps.catalog;
-  const rows = [...(await state.icebergTable.findMany({ where })), ...(await state.icebergView.findMany({ where }))];
+  const folder = `${plainLocation(location)}/`;
+  const rows = await deps.catalog.state.$queryRaw<{ namespaceName: string; name: string }[]>`
+    SELECT "namespaceName", "name" FROM (
+      SELECT "namespaceName", "name", regexp_replace("metadataLocation", '^file:/+', '/') AS location FROM "IcebergTable"
+      UNION ALL
+      SELECT "namespaceName", "name", regexp_replace("metadataLocation", '^file:/+', '/') FROM "IcebergView"
+    ) AS entry
+    WHERE starts_with(location, ${folder}) OR starts_with(${folder}, regexp_replace(location, '/metadata/[^/]*$', '/'))`;
   return rows.some((row) => `${row.namespaceName}.${joinName([row.name])}` !== name);
-}
-
-/** A location in the one form in which it is compared; null for one that steps upwards or is no location at all. */
-function plain(location: string): string | null {
-  if (location.split('/').includes('..')) return null;
-  if (/^s3[an]?:\/\//.test(location)) return location.replace(/^s3[an]?:/, 's3:').replace(/\/+$/, '');
-  if (!/^(file:)?\//.test(location)) return null;
-  return posix.normalize(filePath(location)).replace(/\/+$/, '');
 }

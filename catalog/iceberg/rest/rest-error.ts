@@ -27,7 +27,8 @@ export function forbidden(message: string): RestError {
 
 /** What other parts of the product throw, as the protocol says it; what is not listed is a fault of the server. */
 const known: Partial<Record<ErrorCode, readonly [status: number, type: string]>> = {
-  invalid: [400, 'BadRequestException'],
+  // Clients throw this one again as what it is.
+  invalid: [400, 'IllegalArgumentException'],
   unsupported: [400, 'BadRequestException'],
   unauthenticated: [401, 'NotAuthorizedException'],
   forbidden: [403, 'ForbiddenException'],
@@ -45,6 +46,12 @@ const known: Partial<Record<ErrorCode, readonly [status: number, type: string]>>
 export function restErrorOf(thrown: unknown): RestError | null {
   if (thrown instanceof RestError) return thrown;
   if (!(thrown instanceof DailiesError) || thrown.code === 'internal') return null;
+  if (thrown.code === 'table_corrupt' && thrown.cause instanceof DailiesError && thrown.cause.code === 'not_found') {
+    const { location } = thrown.cause.details;
+    return new RestError(404, 'NotFoundException', `Failed to open input stream for file: ${location}`, {
+      cause: thrown,
+    });
+  }
   const [status, type] = known[thrown.code] ?? [500, 'InternalServerError'];
   return new RestError(status, type, thrown.message, { cause: thrown });
 }

@@ -9,12 +9,13 @@ import {
   emptyView,
   readViewMetadata,
   type ViewMetadata,
+  type ViewUpdate,
   viewUpdate,
   viewVersion,
 } from '../view-metadata.ts';
 import { addView, dropView, locateView, moveView } from '../views.ts';
 import { requireWrite } from './access.ts';
-import { requireFree, requireInWarehouse } from './locations.ts';
+import { allowedLocation, isInWarehouse, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';
@@ -23,7 +24,6 @@ import { jsonResponse, noContent } from './rest-response.ts';
 
 const creation = z.object({
   name: identifier.shape.name,
-  // As for tables, a view has a folder of its own in the warehouse.
   location: z.string().nullish(),
   schema: unboundSchema,
   'view-version': viewVersion,
@@ -44,7 +44,7 @@ export async function createView(
   await requireViewNameFree(deps, target);
   const uuid = randomUUID();
   const metadata = applyViewUpdates(
-    emptyView(uuid, await deps.catalog.newTableLocation(name, uuid)),
+    emptyView(uuid, await allowedLocation(deps, body.location, await deps.catalog.newTableLocation(name, uuid), name)),
     [
       { action: 'add-schema', schema: body.schema },
       { action: 'set-properties', updates: body.properties },
@@ -53,7 +53,7 @@ export async function createView(
     ],
     Date.now(),
   );
-  const metadataLocation = await writeViewMetadata(metadata, 0);
+  const metadataLocation = await writeViewMetadata(deps, metadata, 0);
   await addView(deps.catalog.state, { name, uuid, metadataLocation }).catch(async (thrown: unknown) => {
     await removeFiles([metadataLocation]);
     if (thrown instanceof DailiesError && thrown.code === 'conflict') await requireViewNameFree(deps, target);
@@ -102,13 +102,18 @@ export async function commitView(deps: IcebergRestDeps, request: Request, target
       `Requirement failed: view UUID does not match: expected ${requirement.uuid} != ${base['view-uuid']}`,
     );
   }
+  const allowed: ViewUpdate[] = [];
   for (const update of updates) {
-    if (update.action !== 'set-location' || update.location === base.location) continue;
-    requireInWarehouse(deps, update.location, 'The view location');
-    await requireFree(deps, update.location, fullName(target));
+    if (update.action !== 'set-location') allowed.push(update);
+    // A view stays where it is rather than go where it may not.
+    else
+      allowed.push({
+        ...update,
+        location: await allowedLocation(deps, update.location, base.location, fullName(target)),
+      });
   }
-  const metadata = applyViewUpdates(base, updates, Date.now());
-  const next = await writeViewMetadata(metadata, versionOf(location) + 1);
+  const metadata = applyViewUpdates(base, allowed, Date.now());
+  const next = await writeViewMetadata(deps, metadata, versionOf(location) + 1);
   await moveView(deps.catalog.state, fullName(target), location, next).catch(async (thrown: unknown) => {
     await removeFiles([next]);
     throw thrown;
@@ -123,18 +128,42 @@ export async function deleteView(deps: IcebergRestDeps, target: Identifier): Pro
   return noContent();
 }
 
+const registration = z.object({ name: identifier.shape.name, 'metadata-location': z.string().min(1) });
+
+/** `POST …/register-view`: a view whose metadata file is in the warehouse already. */
+export async function registerView(
+  deps: IcebergRestDeps,
+  request: Request,
+  namespace: readonly string[],
+): Promise<Response> {
+  requireWrite(deps, 'register views');
+  const body = await bodyOf(request, registration);
+  const target = { namespace, name: body.name };
+  const metadataLocation = body['metadata-location'];
+  await requireNamespace(deps, namespace);
+  await requireViewNameFree(deps, target);
+  requireInWarehouse(deps, metadataLocation, 'The metadata file');
+  const metadata = await readViewMetadata(metadataLocation);
+  requireInWarehouse(deps, metadata.location, 'The view location');
+  await requireFree(deps, metadata.location, fullName(target));
+  await addView(deps.catalog.state, { name: fullName(target), uuid: metadata['view-uuid'], metadataLocation });
+  return viewResponse(metadataLocation, metadata);
+}
+
 async function requireView(deps: IcebergRestDeps, target: Identifier): Promise<string> {
   const location = await locateView(deps.catalog.state, fullName(target));
   if (location === null) throw noView(target);
   return location;
 }
 
-async function writeViewMetadata(metadata: ViewMetadata, version: number): Promise<string> {
+async function writeViewMetadata(deps: IcebergRestDeps, metadata: ViewMetadata, version: number): Promise<string> {
   const file = `${String(version).padStart(5, '0')}-${randomUUID()}.metadata.json`;
-  const location = `${metadata.location}/metadata/${file}`;
-  await makeTableFolders(metadata.location);
+  const asked = metadata.properties['write.metadata.path']?.replace(/\/+$/, '') ?? '';
+  const folder = isInWarehouse(deps, asked) ? asked : metadata.location;
+  const location = `${folder}/metadata/${file}`;
+  await makeTableFolders(folder);
   await writeBytes(location, printJson(metadata));
-  await syncTableFolders(metadata.location);
+  await syncTableFolders(folder);
   return location;
 }
 

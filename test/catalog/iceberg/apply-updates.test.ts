@@ -319,7 +319,9 @@ test('requirements hold of the table as it is, or the commit is a conflict that 
       return 'holds';
     } catch (thrown) {
       expect(thrown).toMatchObject({ code: 'commit_conflict' });
-      return thrown instanceof Error ? thrown.message.replace('Requirement failed: ', '') : '';
+      return thrown instanceof Error
+        ? thrown.message.replace(/^Requirement failed: (.*)\. Cannot commit to ns\.t\.$/, '$1')
+        : '';
     }
   };
   const cases: [TableRequirement, string, (TableMetadata | null)?][] = [
