@@ -90,6 +90,7 @@ function forget(environment: Environment): void {
   }
   const kept = [
     'cache',
+    'compiled',
     'exports',
     'index',
     'log',

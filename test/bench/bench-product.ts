@@ -81,7 +81,14 @@ export async function startBenchProduct(): Promise<BenchProduct> {
     source,
     startWorker: async () => {
       await applied();
-      const env: NodeJS.ProcessEnv = { ...process.env, DAILIES_HOME: home, DAILIES_STATE_URL: stateUrl };
+      // As under `up`, whose later starts find the code compiled.
+      const compiled = path.join(os.tmpdir(), 'dailies-bench-compiled');
+      const env: NodeJS.ProcessEnv = {
+        ...process.env,
+        NODE_COMPILE_CACHE: compiled,
+        DAILIES_HOME: home,
+        DAILIES_STATE_URL: stateUrl,
+      };
       worker = fork(path.resolve(import.meta.dirname, '../../app/cli/worker.ts'), [], {
         env,
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
