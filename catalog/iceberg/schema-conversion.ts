@@ -1,16 +1,8 @@
 import { DailiesError } from '../error.ts';
 import type { Field, FieldType, Schema } from '../schemas/schema.ts';
 import { decodeDefault } from './default-values.ts';
-import { type IcebergField, type IcebergSchema, type IcebergType, sameIcebergSchema } from './iceberg-schema.ts';
+import type { IcebergField, IcebergSchema, IcebergType } from './iceberg-schema.ts';
 import { followSchema, nameMappingOf, nameMappingProperty } from './name-mapping.ts';
-
-export {
-  createIcebergSchema,
-  evolveIcebergSchema,
-  replaceIcebergSchema,
-  type SchemaState,
-} from './schema-evolution.ts';
-export { sameIcebergSchema };
 
 /** Table property that names the key's columns (a JSON array) where Iceberg's identifier fields cannot. */
 const keyProperty = 'dailies.key';

@@ -6,7 +6,7 @@ import { type Row, type Schema, schemasEqual, type Value } from '../schemas/sche
 import { compactionOf } from './compaction.ts';
 import { writeDeletes } from './delete-writer.ts';
 import { connectDuckdb } from './duckdb-engine.ts';
-import type { IcebergSchema } from './iceberg-schema.ts';
+import { type IcebergSchema, sameIcebergSchema } from './iceberg-schema.ts';
 import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
@@ -14,15 +14,14 @@ import { layoutOf, OpenFiles } from './open-files.ts';
 import { PositionSet } from './position-set.ts';
 import { Replacement } from './replacement.ts';
 import type { Rewrite, RewritePlan, RewriteSource } from './rewrite-files.ts';
+import { fieldIds, fromIcebergSchema } from './schema-conversion.ts';
 import {
   createIcebergSchema,
   evolveIcebergSchema,
-  fieldIds,
-  fromIcebergSchema,
+  type Rename,
   replaceIcebergSchema,
   type SchemaState,
-  sameIcebergSchema,
-} from './schema-conversion.ts';
+} from './schema-evolution.ts';
 import { type BuiltSnapshot, buildSnapshot, type Operation, type TableBase } from './snapshot-builder.ts';
 import { KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
 import { makeTableFolders, removeFiles } from './storage.ts';
@@ -173,10 +172,13 @@ export class TableWriter {
     return this.#replacement !== null;
   }
 
-  /** Makes the staged rows and those that follow have this shape. Throws `schema_incompatible` naming the column. */
-  async evolve(next: Schema): Promise<void> {
-    if (schemasEqual(this.#schema, next)) return;
-    const rules = evolutionRules(this.#schemaState, this.metadata, this.#definition);
+  /**
+   * Makes the staged rows and those that follow have this shape. A column keeps what it holds under a new name where
+   * `renames` tells so; without, it is a new column. Throws `schema_incompatible` naming the column.
+   */
+  async evolve(next: Schema, renames: readonly Rename[] = []): Promise<void> {
+    if (renames.length === 0 && schemasEqual(this.#schema, next)) return;
+    const rules = { ...evolutionRules(this.#schemaState, this.metadata, this.#definition), renames };
     const state = this.#isNew()
       ? createIcebergSchema(next, rules)
       : evolveIcebergSchema(this.#schemaState, next, rules);
@@ -188,7 +190,8 @@ export class TableWriter {
       return;
     }
     const previous = this.#schema;
-    if (!isKeyKept || this.#index.isUsed) await this.#flush();
+    // Staged rows follow by the names of their columns.
+    if (!isKeyKept || renames.length > 0 || this.#index.isUsed) await this.#flush();
     await this.#closeFiles();
     this.#index.forget();
     this.#setSchema(next, state);
