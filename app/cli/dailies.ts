@@ -6,6 +6,7 @@ import { toDailiesError } from '#catalog/error.ts';
 import { isoInstant } from '#catalog/query/iso-instant.ts';
 import { type Client, connect } from './client.ts';
 import * as commands from './commands.ts';
+import { maintain } from './maintain.ts';
 import { serve } from './serve.ts';
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);
@@ -79,6 +80,12 @@ program
     process.once('SIGINT', () => stop.abort());
     return onProduct((client) => commands.query(client, sql, flags, print, stop.signal))();
   });
+
+program
+  .command('maintain <table>')
+  .description('Rewrites small files of a table, lets old states go and removes orphans now; waits for the end.')
+  .option('--json', 'one JSON document')
+  .action((table: string, flags: { json?: boolean }) => onProduct((client) => maintain(client, table, flags, print))());
 
 const report = program.command('report').description('Reports.');
 report

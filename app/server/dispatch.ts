@@ -18,6 +18,7 @@ import { secretRoutes } from './routes/secrets.ts';
 import { signInRoutes } from './routes/sign-in.ts';
 import { sourceRoutes } from './routes/sources.ts';
 import { statusRoutes } from './routes/status.ts';
+import { tableRoutes } from './routes/tables.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import type { ServerDeps } from './server-deps.ts';
 import { answerTrpc } from './trpc-endpoint.ts';
@@ -30,6 +31,7 @@ const routes: readonly Route[] = [
   ...queryRoutes,
   ...definitionRoutes,
   ...statusRoutes,
+  ...tableRoutes,
   ...pipelineRoutes,
   ...reportRoutes,
   ...sourceRoutes,

@@ -17,6 +17,7 @@ import { TableAccess } from '../../components/table-access.tsx';
 import { TableColumns } from '../../components/table-columns.tsx';
 import { TableHistory } from '../../components/table-history.tsx';
 import { TableLineage } from '../../components/table-lineage.tsx';
+import { TableMaintenance } from '../../components/table-maintenance.tsx';
 import { TableSample } from '../../components/table-sample.tsx';
 import { quotedTable } from '../../components/table-tree.tsx';
 import { TableUses } from '../../components/table-uses.tsx';
@@ -103,6 +104,7 @@ export default function TablePage() {
           { id: 'uses', label: 'Queries & reports', panel: <TableUses table={data} /> },
           { id: 'lineage', label: 'Lineage', panel: <TableLineage name={name} /> },
           { id: 'history', label: 'History', panel: <TableHistory name={name} /> },
+          { id: 'maintenance', label: 'Maintenance', panel: <TableMaintenance name={name} /> },
           { id: 'access', label: 'Access', panel: <TableAccess table={data} /> },
         ]}
       />

@@ -4,6 +4,7 @@ import { tableLineage } from '#catalog/lineage/table-lineage.ts';
 import { getTable } from '#catalog/services/table/get.ts';
 import { tableHistory } from '#catalog/services/table/history.ts';
 import { listTables } from '#catalog/services/table/list.ts';
+import { requestMaintenance, tableMaintenance } from '#catalog/services/table/maintenance.ts';
 import { sampleTable } from '#catalog/services/table/sample.ts';
 import { searchTables } from '#catalog/services/table/search.ts';
 import { procedure, router } from './init.ts';
@@ -26,5 +27,7 @@ export const tablesRouter = router({
     .query(({ ctx: { scope }, input, signal }) =>
       sampleTable(scope, input.name, 100, signal ?? new AbortController().signal),
     ),
+  maintenance: procedure.input(named).query(({ ctx: { scope }, input }) => tableMaintenance(scope, input.name)),
+  maintain: procedure.input(named).mutation(({ ctx: { scope }, input }) => requestMaintenance(scope, input.name)),
   history: procedure.input(named).query(({ ctx: { scope }, input }) => tableHistory(scope, input.name)),
 });
