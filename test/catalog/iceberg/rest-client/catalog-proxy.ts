@@ -21,6 +21,8 @@ export type Fate =
   | 'cut before'
   /** The server does as asked; what stands in front of it answers with this status. */
   | { after: number }
+  /** Goes to this path of the server. */
+  | { to: string }
   /** Answered in the server's place, which never sees the request. */
   | { status: number; json: unknown };
 
@@ -52,7 +54,7 @@ export async function startCatalogProxy(target: string): Promise<CatalogProxy> {
       return;
     }
     const etag = headers['if-none-match'];
-    const from = await fetch(target + url, {
+    const from = await fetch(target + (typeof fate === 'object' && 'to' in fate ? fate.to : url), {
       method,
       headers: { 'content-type': 'application/json', ...(etag === undefined ? {} : { 'if-none-match': etag }) },
       ...(method === 'POST' ? { body } : {}),
@@ -62,7 +64,7 @@ export async function startCatalogProxy(target: string): Promise<CatalogProxy> {
       request.socket.destroy();
       return;
     }
-    if (typeof fate === 'object') {
+    if (typeof fate === 'object' && 'after' in fate) {
       response.writeHead(fate.after, { 'content-type': 'text/html' });
       response.end('<h1>the gateway lost its patience</h1>');
       return;

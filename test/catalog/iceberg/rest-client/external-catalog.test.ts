@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { parseJson, printJson } from '#catalog/iceberg/json.ts';
 import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { RestSession } from '#catalog/iceberg/rest-client/session.ts';
 import type { RestCatalogAuth } from '#catalog/iceberg/rest-client/settings.ts';
@@ -142,5 +143,200 @@ describeWith('rest-kit', "another server's catalog", () => {
     expect(await read('talent')).toEqual(sorted([[1n, 'Alpha 3']]));
     expect(await snapshots('movie')).toBe(3);
     expect(await snapshots('talent')).toBe(2);
+  });
+
+  test('a commit whose fate cannot be told leaves its files, and is found when the server is back', async () => {
+    let sink = openTo(open());
+    await land(sink, [[1n, 'Alpha']], 1);
+    let isApplied = false;
+    proxy.decide = ({ method }) => {
+      if (isApplied) return { status: 503, json: {} };
+      isApplied = method === 'POST';
+      return isApplied ? 'cut after' : 'pass';
+    };
+    await expect(change(sink, [1n, 'Alpha 2'], 2)).rejects.toMatchObject({ code: 'commit_unknown' });
+    await sink.close();
+    proxy.decide = () => 'pass';
+    sink = openTo(open());
+    for (const source of sources) expect(await sink.writtenUpTo(source, signal)).toEqual(position(2));
+    await change(sink, [1n, 'Alpha 3'], 3);
+    await sink.close();
+    expect(await read('talent')).toEqual(sorted([[1n, 'Alpha 3']]));
+  });
+
+  test('a transaction that a server has applied in part is completed', async () => {
+    const sink = openTo(open());
+    await land(sink, [[1n, 'Alpha']], 1);
+    let isDone = false;
+    proxy.decide = async ({ path, body }) => {
+      if (isDone || path !== '/v1/transactions/commit') return 'pass';
+      isDone = true;
+      const [first] = (parseJson(body) as { 'table-changes': unknown[] })['table-changes'];
+      const answer = await fetch(`${server.uri}/v1/namespaces/${namespace}/tables/movie`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: printJson(first),
+      });
+      expect(answer.status).toBe(200);
+      return { status: 500, json: {} };
+    };
+    await change(sink, [1n, 'Alpha 2'], 2);
+    await sink.close();
+    expect(await read('movie')).toEqual(sorted([[1n, 'Alpha 2']]));
+    expect(await read('talent')).toEqual(sorted([[1n, 'Alpha 2']]));
+    expect(await snapshots('movie')).toBe(2);
+  });
+
+  test('where tables are committed alone and one is refused, each goes on from where it stands', async () => {
+    let sink = openTo(open());
+    await land(sink, [[1n, 'Alpha']], 1);
+    proxy.decide = ({ method, path }) => {
+      if (path === '/v1/transactions/commit') return { status: 501, json: {} };
+      return method === 'POST' && path.endsWith('/talent') ? { status: 409, json: {} } : 'pass';
+    };
+    await expect(change(sink, [1n, 'Alpha 2'], 2)).rejects.toMatchObject({
+      code: 'commit_unknown',
+      message: expect.stringContaining(`took ${namespace}.movie and then not ${namespace}.talent`),
+    });
+    await sink.close();
+    proxy.decide = () => 'pass';
+    sink = openTo(open());
+    const stands = await Promise.all(sources.map((source) => sink.writtenUpTo(source, signal)));
+    expect(stands).toEqual([position(2), position(1)]);
+    await sink.close();
+  });
+
+  test('a commit of somebody else in between is a conflict, after which the sink goes on', async () => {
+    let sink = openTo(open());
+    await land(sink, [[1n, 'Alpha']], 1);
+    const other = openTo(open());
+    await change(other, [2n, 'Beta'], 2);
+    await other.close();
+    await expect(change(sink, [3n, 'Gamma'], 2)).rejects.toMatchObject({ code: 'commit_conflict' });
+    await sink.close();
+    sink = openTo(open());
+    await change(sink, [3n, 'Gamma'], 3);
+    await sink.close();
+    expect(await read('movie')).toEqual(
+      sorted([
+        [1n, 'Alpha'],
+        [2n, 'Beta'],
+        [3n, 'Gamma'],
+      ]),
+    );
+  });
+
+  test('a server that does not answer is told so, and asked again by who needs it', async () => {
+    const catalog = open();
+    proxy.decide = () => 'cut before';
+    await expect(catalog.load(`${namespace}.movie`)).rejects.toMatchObject({
+      code: 'catalog_unreachable',
+      message: expect.stringMatching(/^The catalog at \S+ cannot be asked: the connection failed.* \(4 tries\)\.$/),
+    });
+    proxy.decide = () => 'pass';
+    expect(await catalog.load(`${namespace}.movie`)).toBeNull();
+  });
+
+  test('namespaces have levels, names any characters, and an unchanged table is not sent again', async () => {
+    const catalog = open();
+    const name = `${namespace}.inner.film – “ß” 100`;
+    const sink = openSink({ ...warehouse, catalog }, { table: `${namespace}.inner.{table}`, sourceTables: sources });
+    await snapshot(sink, movie, [[1n, 'Alpha']], sources[0]);
+    await sink.commit(position(1), signal);
+    await sink.close();
+    const location = await catalog.newTableLocation(name);
+    expect(location).toMatch(/^file:\/\/\/.*[^/]$/);
+    const [made] = await catalog.commit([
+      {
+        name,
+        base: null,
+        requirements: [{ type: 'assert-create' }],
+        updates: [
+          { action: 'assign-uuid', uuid: crypto.randomUUID() },
+          { action: 'set-location', location },
+          { action: 'add-schema', schema: { type: 'struct', 'schema-id': 0, fields: [] }, 'last-column-id': 0 },
+          { action: 'set-current-schema', 'schema-id': -1 },
+          { action: 'add-spec', spec: { fields: [] } },
+          { action: 'set-default-spec', 'spec-id': -1 },
+          { action: 'add-sort-order', 'sort-order': { 'order-id': 0, fields: [] } },
+          { action: 'set-default-sort-order', 'sort-order-id': -1 },
+        ],
+      },
+    ]);
+    expect(made?.metadata.location).toBe(location);
+    expect(await catalog.list(`${namespace}.inner`)).toEqual([name, `${namespace}.inner.movie`]);
+    expect(await catalog.list()).toEqual(expect.arrayContaining([name]));
+    expect(await catalog.namespaces()).toEqual(expect.arrayContaining([namespace, `${namespace}.inner`]));
+    const loaded = await catalog.load(name);
+    expect(loaded?.metadata['table-uuid']).toBe(made?.metadata['table-uuid']);
+    expect(await catalog.load(name)).toBe(loaded);
+  });
+
+  test('a prefix, an address and a warehouse are as the server and the settings say', async () => {
+    proxy.decide = ({ path }) => {
+      if (path === '/v1/config?warehouse=studio') {
+        return { status: 200, json: { defaults: { prefix: 'none' }, overrides: { prefix: 'tenants/7' } } };
+      }
+      return { to: path.replace('/v1/tenants/7/', '/v1/') };
+    };
+    const session = new RestSession({ uri: proxy.uri, warehouse: 'studio', auth: { kind: 'none' } }, { patience });
+    const catalog = new ExternalCatalog(session, warehouse.state);
+    const sink = openTo(catalog);
+    await land(sink, [[1n, 'Alpha']], 1);
+    await change(sink, [1n, 'Alpha 2'], 2);
+    await sink.close();
+    expect(proxy.seen.slice(1).every((request) => request.includes(' /v1/tenants/7/'))).toBe(true);
+    expect(catalog.isAtomic).toBe(true);
+  });
+
+  test('a client’s credentials are exchanged for a token, and again when the server takes it no more', async () => {
+    let issued = 0;
+    proxy.decide = ({ path, headers, body }) => {
+      if (path === '/v1/oauth/tokens') {
+        expect(Object.fromEntries(new URLSearchParams(body))).toEqual({
+          grant_type: 'client_credentials',
+          client_id: 'studio',
+          client_secret: 'word',
+          scope: 'catalog',
+        });
+        return { status: 200, json: { access_token: `token-${++issued}`, token_type: 'bearer', expires_in: 3600 } };
+      }
+      const isGood = headers.authorization === `Bearer token-${issued}` && issued > 0;
+      return isGood
+        ? 'pass'
+        : { status: 401, json: { error: { message: 'expired', type: 'NotAuthorizedException', code: 401 } } };
+    };
+    const auth = {
+      kind: 'oauth2',
+      clientId: 'studio',
+      clientSecret: 'word',
+      tokenUri: null,
+      scope: 'catalog',
+    } as const;
+    const sink = openTo(open(auth));
+    await land(sink, [[1n, 'Alpha']], 1);
+    expect(issued).toBe(1);
+    issued = 7;
+    await change(sink, [1n, 'Alpha 2'], 2);
+    await sink.close();
+    expect(issued).toBe(8);
+  });
+
+  const refused: [RestCatalogAuth, RegExp][] = [
+    [{ kind: 'none' }, /refuses us \(go away\): set DAILIES_CATALOG_TOKEN or DAILIES_CATALOG_CREDENTIAL\.$/],
+    [{ kind: 'token', token: 's3cret' }, /refuses us \(go away\): check DAILIES_CATALOG_TOKEN\.$/],
+    [
+      { kind: 'oauth2', clientId: 'studio', clientSecret: 's3cret', tokenUri: null, scope: 'catalog' },
+      /refuses us \(invalid_client go away\): check DAILIES_CATALOG_CREDENTIAL\.$/,
+    ],
+  ];
+  test.each(refused)('credentials %o that are not taken are told by their variable', async (auth, sentence) => {
+    proxy.decide = ({ path }) =>
+      path === '/v1/oauth/tokens'
+        ? { status: 400, json: { error: 'invalid_client', error_description: 'go away' } }
+        : { status: 401, json: { error: { message: 'go away', type: 'NotAuthorizedException', code: 401 } } };
+    const loading = open(auth).load(`${namespace}.movie`);
+    await expect(loading).rejects.toMatchObject({ code: 'catalog_refused', message: expect.stringMatching(sentence) });
+    await loading.catch((error: Error) => expect(error.message).not.toContain('s3cret'));
   });
 });
