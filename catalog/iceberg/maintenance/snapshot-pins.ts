@@ -7,7 +7,8 @@ import { maintenanceSettings } from '../table-properties.ts';
 /*
  * A query pins the snapshot that it reads: maintenance, in another process, keeps a pinned snapshot. A pin is a lease: one
  * whose holder died ends by itself. Only a snapshot that could go while the query runs needs a pin; one that maintenance
- * leaves alone for longer needs none, so that most queries write nothing.
+ * leaves alone for longer needs none, so that most queries write nothing. Between planning a query and pinning, the grace
+ * that files of expired snapshots have keeps them.
  */
 
 /** A snapshot of a table that is about to be read. */
@@ -18,7 +19,7 @@ export interface Pinnable {
 
 /** Holds nothing any more once released; a release that does not get through is made good by the lease's end. */
 export interface SnapshotHold extends AsyncDisposable {
-  /** True if anything had to be pinned: then the reader looks whether the tables still have their snapshots. */
+  /** True if anything had to be pinned. */
   readonly isPinned: boolean;
 }
 
