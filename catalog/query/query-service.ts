@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { askerName, type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
-import { holdLocal } from '../iceberg/storage.ts';
+import { holdLocal, type LocalFiles } from '../iceberg/storage.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
@@ -13,6 +13,7 @@ import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
 import { type PlanTable, planTables, type QueryPlan, requireParameters } from './query-plan.ts';
+import { StatementError } from './query-problem.ts';
 import { noSuchQuery, QueryRecords } from './query-records.ts';
 import {
   type QueryErrorRecord,
@@ -292,7 +293,7 @@ export class QueryService {
     query.child = child;
     if (query.stop !== null) return;
     const { tables, files, locations } = await this.#prepare(query, child);
-    using _held = await holdLocal(locations);
+    using _held = await holdWhileAlive(locations, child);
     const { sql, parameters } = query;
     const { tempBytes, resultBytes } = this.#limits;
     const resultDir = this.#store.pathOf(query.id);
@@ -313,11 +314,14 @@ export class QueryService {
     try {
       const analysis = await child.analyse(query.sql);
       requireParameters(analysis.parameters, query.parameters);
-      const plan = await planTables(this.#deps.catalog, analysis, {
-        asOf: query.asOf === null ? null : { timeMs: query.asOf.getTime() },
-        parameters: query.parameters,
-        plan: this.#deps.plan,
-      });
+      const plan = await whileAlive(
+        child,
+        planTables(this.#deps.catalog, analysis, {
+          asOf: query.asOf === null ? null : { timeMs: query.asOf.getTime() },
+          parameters: query.parameters,
+          plan: this.#deps.plan,
+        }),
+      );
       query.snapshots = plan.snapshots;
       return plan;
     } catch (thrown) {
@@ -458,5 +462,25 @@ async function untilAborted(promise: Promise<void>, signal: AbortSignal | undefi
     await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Throws as soon as the query's process ends, which is how a query is stopped, however long the work would take. */
+async function whileAlive<T>(child: QueryChild, work: Promise<T>): Promise<T> {
+  const ended = child.gone.then(() => {
+    throw new StatementError('internal', 'The process of the query ended before it ran.');
+  });
+  return await Promise.race([work, ended]);
+}
+
+/** Holds the files that a query reads while its process lives. */
+async function holdWhileAlive(locations: readonly string[], child: QueryChild): Promise<LocalFiles> {
+  const holding = holdLocal(locations);
+  try {
+    return await whileAlive(child, holding);
+  } catch (thrown) {
+    // Nobody waits for them any more, nor for why they did not come.
+    void holding.then((files) => files[Symbol.dispose]()).catch(() => undefined);
+    throw thrown;
   }
 }
