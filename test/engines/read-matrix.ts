@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FieldType } from '#catalog/schemas/schema.ts';
+import { serveCatalog } from '#test/catalog/iceberg/served-catalog.ts';
+import { createWarehouse, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
+import { type Engine, findEngine } from '#test/fixtures/engine.ts';
+import { canonicalRow, sortedTexts } from './canonical.ts';
+import { type EngineReader, startReader } from './engine-reader.ts';
+import { finalState, type MatrixTable, matrixTables } from './matrix/tables.ts';
+import { writeMatrix } from './matrix/write-matrix.ts';
+
+/** What a table asks of its reader beyond the ordinary: names of types, of formats and of what they hold. */
+type Feature = FieldType['kind'] | 'v3' | 'deletion-vectors' | 'optional-collection-of-structs';
+
+/** What an engine cannot read, and why: such tables are skipped by name. */
+type Unreadable = Partial<Record<Feature, string>>;
+
+const seed = Number(process.env.MATRIX_SEED ?? 20_261_125);
+/** For a look at a few tables: a pattern of their names. */
+const wanted = new RegExp(process.env.MATRIX_TABLES ?? '');
+
+/** The matrix, written once by our sink, equal to its source through our own planner and through each of the engines. */
+export function describeMatrix(engines: Partial<Record<Engine, Unreadable>>): void {
+  const tables = matrixTables(seed).filter((table) => wanted.test(table.name));
+  let warehouse: TestWarehouse;
+  let served: Awaited<ReturnType<typeof serveCatalog>>;
+  beforeAll(async () => {
+    console.log(`matrix of ${tables.length} tables, MATRIX_SEED=${seed}`);
+    warehouse = await createWarehouse();
+    await writeMatrix(warehouse, tables);
+    served = await serveCatalog(warehouse.catalog);
+  });
+  afterAll(async () => {
+    await served?.[Symbol.asyncDispose]();
+    await warehouse?.[Symbol.asyncDispose]();
+  });
+
+  describe('our own planner reads', () => {
+    test.each(tables)('$name', async (table) => {
+      const { schema, rows } = finalState(table);
+      const found = await warehouse.read(`matrix.${table.name}`);
+      expect(sortedTexts(found.map((row) => canonicalRow(schema, row)))).toEqual(expectedTexts(table));
+      expect(found).toHaveLength(rows.length);
+    });
+  });
+
+  for (const [engine, unreadable] of Object.entries(engines) as [Engine, Unreadable][]) {
+    if (findEngine(engine) === null) {
+      describe.skip(`${engine} reads (needs ${engine}: test/engines/install ${engine})`, () => {
+        test.each(tables)('$name', () => {});
+      });
+      continue;
+    }
+    describe(`${engine} reads`, () => {
+      let reader: EngineReader;
+      beforeAll(async () => {
+        reader = await startReader(engine, served);
+      });
+      afterAll(() => reader?.[Symbol.asyncDispose]());
+      for (const table of tables) {
+        const reason = featuresOf(table)
+          .map((feature) => unreadable[feature])
+          .find((found) => found !== undefined);
+        if (reason !== undefined) {
+          test.skip(`${table.name} (${reason})`);
+          continue;
+        }
+        test(table.name, async () => {
+          const { schema } = finalState(table);
+          const found = await reader.read(`matrix.${table.name}`, schema);
+          expect(sortedTexts(found)).toEqual(expectedTexts(table));
+        });
+      }
+    });
+  }
+}
+
+function expectedTexts(table: MatrixTable): string[] {
+  const { schema, rows } = finalState(table);
+  return sortedTexts(rows.map((row) => canonicalRow(schema, row)));
+}
+
+function featuresOf(table: MatrixTable): Feature[] {
+  const features = new Set<Feature>();
+  const visit = (type: FieldType, isRequired: boolean) => {
+    features.add(type.kind);
+    if (type.kind === 'struct') for (const field of type.fields) visit(field.type, field.required);
+    if (type.kind === 'list') {
+      if (type.element.kind === 'struct' && !isRequired) features.add('optional-collection-of-structs');
+      visit(type.element, false);
+    }
+    if (type.kind === 'map') {
+      if (type.value.kind === 'struct' && !isRequired) features.add('optional-collection-of-structs');
+      visit(type.key, true);
+      visit(type.value, false);
+    }
+  };
+  for (const step of table.steps) {
+    if (step.kind !== 'partition') for (const field of step.schema.fields) visit(field.type, field.required);
+  }
+  if (table.formatVersion === 3) {
+    features.add('v3');
+    if (table.steps.some((step) => step.kind === 'changes')) features.add('deletion-vectors');
+  }
+  return [...features];
+}
