@@ -45,6 +45,7 @@ export class OpenFiles {
   readonly #partitionOf: (row: readonly Value[]) => readonly Value[];
   /** By partition, the one written to last at the end. */
   readonly #open = new Map<string, OpenFile>();
+  #last: { key: string; file: OpenFile } | null = null;
   #closed: DataFile[] = [];
   #bytes = 0;
 
@@ -59,10 +60,7 @@ export class OpenFiles {
   async write(row: readonly Value[]): Promise<RowPlace> {
     const partition = this.#partitionOf(row);
     const key = tupleKey(partition);
-    const known = this.#open.get(key);
-    const file = known ?? (await this.#begin(partition));
-    if (this.layout.partition.length > 0) this.#open.delete(key);
-    this.#open.set(key, file);
+    const file = this.#last?.key === key ? this.#last.file : await this.#take(key, partition);
     const place = { location: file.location, position: file.writer.rows };
     file.writer.append(row);
     const bytes = estimateBytes(row);
@@ -90,11 +88,20 @@ export class OpenFiles {
   async abandon(): Promise<void> {
     const open = [...this.#open.values()];
     this.#open.clear();
+    this.#last = null;
     this.#bytes = 0;
     for (const { writer } of open) await writer.abandon();
     const closed = this.#closed;
     this.#closed = [];
     await removeFiles(closed.map((file) => file.location));
+  }
+
+  async #take(key: string, partition: readonly Value[]): Promise<OpenFile> {
+    const file = this.#open.get(key) ?? (await this.#begin(partition));
+    this.#open.delete(key);
+    this.#open.set(key, file);
+    this.#last = { key, file };
+    return file;
   }
 
   async #begin(partition: readonly Value[]): Promise<OpenFile> {
@@ -110,6 +117,7 @@ export class OpenFiles {
     const file = this.#open.get(key);
     if (!file) return;
     this.#open.delete(key);
+    if (this.#last?.file === file) this.#last = null;
     this.#bytes -= file.bytes;
     const written = await file.writer.finish();
     this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });

@@ -15,24 +15,30 @@ type Repetition = 'REQUIRED' | 'OPTIONAL' | 'REPEATED';
  * in 16 bytes where fewer do, fixed lengths as variable ones, instants of nanoseconds without their zone.
  */
 export function needsExactFile(fields: readonly Field[]): boolean {
-  return fields.some((field) => isInexact(field.type));
+  return fields.some((field) => holds(field.type, isInexact));
+}
+
+/** True where DuckDB reads less than is written: instants of nanoseconds come in microseconds. */
+export function hasZonedNanos(fields: readonly Field[]): boolean {
+  return fields.some((field) => holds(field.type, (type) => type.kind === 'timestamptz_ns'));
 }
 
 function isInexact(type: FieldType): boolean {
+  if (type.kind === 'decimal') return type.precision > 18 && decimalBytes(type.precision) < 16;
+  return type.kind === 'fixed' || type.kind === 'timestamptz_ns';
+}
+
+/** True if the type, or one inside it, is such a one. */
+function holds(type: FieldType, isSuch: (type: FieldType) => boolean): boolean {
   switch (type.kind) {
-    case 'decimal':
-      return type.precision > 18 && decimalBytes(type.precision) < 16;
-    case 'fixed':
-    case 'timestamptz_ns':
-      return true;
     case 'struct':
-      return needsExactFile(type.fields);
+      return type.fields.some((field) => holds(field.type, isSuch));
     case 'list':
-      return isInexact(type.element);
+      return holds(type.element, isSuch);
     case 'map':
-      return isInexact(type.key) || isInexact(type.value);
+      return holds(type.key, isSuch) || holds(type.value, isSuch);
     default:
-      return false;
+      return isSuch(type);
   }
 }
 

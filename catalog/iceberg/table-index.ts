@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { failpoint } from '../failpoint.ts';
 import type { Row, Schema } from '../schemas/schema.ts';
 import { keyEncoder, rowHasher } from './key-encoding.ts';
 import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
@@ -45,6 +46,7 @@ export class TableIndex {
   #isKeyless = false;
   /** Files that the commit in hand puts in place of others. */
   #moves: readonly FileMove[] = [];
+  #settling: Promise<void> = Promise.resolve();
 
   constructor(store: KeyIndex) {
     this.store = store;
@@ -57,6 +59,7 @@ export class TableIndex {
   /** Makes the index true for the table with what is staged. */
   async use(table: IndexedTable): Promise<void> {
     if (this.#isUsed) return;
+    await this.settled();
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
     this.#overlay.clear();
@@ -135,15 +138,33 @@ export class TableIndex {
     this.#overlayByHash.clear();
   }
 
-  /** Stores the changes of a commit that is done. An index that the commit had no use for stays behind. */
-  async settle(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
-    if (this.#isUsed) {
-      if (this.#ignoresStored) await this.#beginUnfinished();
-      await this.store.apply(this.#overlay, { snapshotId, shape: this.#shape }, goneFiles, this.#moves);
-    }
+  /**
+   * Stores the changes of a commit that is done; goes on after this has returned. An index that the commit had no use for
+   * stays behind.
+   */
+  settle(snapshotId: bigint, goneFiles: readonly string[]): void {
+    const work = this.#isUsed ? this.#store(snapshotId, goneFiles) : Promise.resolve();
+    this.#settling = work.then(() => {
+      this.store.markProven();
+      failpoint('after-index-update');
+    });
+    // Who needs the index next is told.
+    this.#settling.catch(() => undefined);
     this.forget();
+  }
+
+  /** Resolves when the changes of the last commit are stored. Throws where they could not be. */
+  async settled(): Promise<void> {
+    await this.#settling;
+  }
+
+  async #store(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
+    const stand = { snapshotId, shape: this.#shape };
+    const [overlay, moves] = [this.#overlay, this.#moves];
+    this.#overlay = new Map();
+    if (this.#ignoresStored) await this.#beginUnfinished();
+    await this.store.apply(overlay, stand, goneFiles, moves);
     this.#isUnfinished = false;
-    this.store.markProven();
   }
 
   /** Follows rows that a rewrite has put into the file at `to`, not committed yet. A stale index stays stale. */
@@ -180,6 +201,7 @@ export class TableIndex {
   }
 
   async close(): Promise<void> {
+    await this.#settling.catch(() => undefined);
     await this.store.close();
   }
 

@@ -3,7 +3,6 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import { failpoint } from '../failpoint.ts';
 import { type Row, type Schema, schemasEqual, type Value } from '../schemas/schema.ts';
-import { compactionOf } from './compaction.ts';
 import { writeDeletes } from './delete-writer.ts';
 import { connectDuckdb } from './duckdb-engine.ts';
 import { type IcebergSchema, sameIcebergSchema } from './iceberg-schema.ts';
@@ -11,9 +10,9 @@ import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import { layoutOf, OpenFiles } from './open-files.ts';
-import { PositionSet } from './position-set.ts';
+import { placeRewrite, planRewrite } from './place-rewrite.ts';
 import { Replacement } from './replacement.ts';
-import type { Rewrite, RewritePlan, RewriteSource } from './rewrite-files.ts';
+import type { Rewrite, RewritePlan } from './rewrite-files.ts';
 import { fieldIds, fromIcebergSchema } from './schema-conversion.ts';
 import {
   createIcebergSchema,
@@ -29,8 +28,7 @@ import type { TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
 import { evolutionRules, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
-import { maintenanceSettings } from './table-properties.ts';
-import { type WorkingFile, WorkingFiles } from './working-files.ts';
+import { WorkingFiles } from './working-files.ts';
 
 interface TableWriterDeps {
   catalog: TableCatalog;
@@ -269,7 +267,7 @@ export class TableWriter {
     return await this.#build(added, this.#operation(added), summary);
   }
 
-  /** Takes over what was committed, and brings the index after it. */
+  /** Takes over what was committed. The index is brought after it while the writer goes on; a crash leaves it behind. */
   async settle({ built }: PreparedCommit, entry: TableEntry): Promise<void> {
     const goneFiles = [...this.#files.removed];
     this.#base = { ...this.#base, location: entry.metadata.location, entry, manifests: built.manifests };
@@ -278,8 +276,7 @@ export class TableWriter {
     this.#isChanged = false;
     this.#isReplaced = false;
     if (!this.isReplacing) this.#locations.clear();
-    await this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
-    failpoint('after-index-update');
+    this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
   }
 
   /**
@@ -289,17 +286,7 @@ export class TableWriter {
   async planRewrite(): Promise<RewritePlan | null> {
     const { metadata } = this;
     if (!metadata) return null;
-    const { settings } = maintenanceSettings(metadata.properties);
-    const chosen = compactionOf(this.#files.all(), settings);
-    if (chosen.length === 0) return null;
-    const sources: RewriteSource[] = [];
-    for (const working of chosen) {
-      if (!working.entry) continue;
-      const deleted = working.deletes.length > 0 ? await this.#files.positionsOf(working) : null;
-      sources.push({ entry: working.entry, deleted: deleted?.clone() ?? null });
-    }
-    const layout = layoutOf(this.#schema, metadata);
-    return { sources, layout, keepsLineage: metadata['format-version'] >= 3, location: this.#newLocation() };
+    return await planRewrite(this.#files, layoutOf(this.#schema, metadata), metadata, () => this.#newLocation());
   }
 
   /**
@@ -308,29 +295,14 @@ export class TableWriter {
    * like any other. Null where the table has gone on without these files: then nothing is changed. Only where nothing is
    * staged.
    */
-  async prepareRewritten({ plan, file, moves }: Rewrite): Promise<PreparedCommit | null> {
+  async prepareRewritten(rewrite: Rewrite): Promise<PreparedCommit | null> {
     const { metadata } = this;
-    if (!metadata || metadata['format-version'] >= 3 !== plan.keepsLineage) return null;
-    const deleted = new PositionSet(file?.recordCount ?? 0);
-    const present: WorkingFile[] = [];
-    for (const { from, map } of moves) {
-      const working = this.#files.get(from);
-      // A file leaves the table only when all of its rows are gone.
-      const positions = working ? await this.#files.positionsOf(working) : null;
-      if (working) present.push(working);
-      for (let position = 0; position < map.rowCount; position++) {
-        const moved = positions === null || positions.has(position) ? map.get(position) : null;
-        if (moved !== null) deleted.add(moved);
-      }
-    }
-    if (present.length === 0) return null;
-    for (const working of present) this.#files.remove(working);
-    const added: DataFile[] = [];
-    if (file && deleted.size < file.recordCount) {
-      this.#files.add(file, deleted);
-      this.#index.moveFiles(this.#indexTable(), file.location, moves);
-      added.push(file, ...(await writeDeletes(this.#files, metadata)));
-    } else if (file) await removeFiles([file.location]);
+    if (!metadata) return null;
+    await this.#index.settled();
+    const added = await placeRewrite(this.#files, metadata, rewrite, (location) =>
+      this.#index.moveFiles(this.#indexTable(), location, rewrite.moves),
+    );
+    if (!added) return null;
     const kept = currentSnapshot(metadata)?.summary ?? {};
     const ours = Object.entries(kept).filter(([key]) => key.startsWith('dailies.'));
     return await this.#build(added, 'replace', Object.fromEntries(ours));
@@ -338,8 +310,8 @@ export class TableWriter {
 
   /** Where rows were moved by rewrites, the index still tells their old places: rewrites its entries, in short steps. */
   async followMoves(signal: AbortSignal): Promise<void> {
-    const { metadata } = this;
-    if (!metadata) return;
+    if (!this.metadata) return;
+    await this.#index.settled();
     const connection = await connectDuckdb();
     try {
       for (const location of this.#index.movedTo()) {

@@ -54,8 +54,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 const options = fc.record({
-  formatVersion: fc.constantFrom(2 as const, 3 as const),
-  partition: fc.constantFrom([], ['bucket(3, id)'], ['truncate(1, plot)', 'size']),
+  formatVersion: fc.constantFrom<2 | 3>(2, 3),
+  partition: fc.constantFrom<string[]>([], ['bucket(3, id)'], ['truncate(1, plot)', 'size']),
 });
 
 /** Rows by name, so that schema changes need no rewriting of the model. */
