@@ -118,10 +118,12 @@ export function encodeDecimalBytes(value: bigint): Uint8Array {
   return Buffer.from(hex, 'hex');
 }
 
-function truncateText(text: string, side: 'lower' | 'upper'): Uint8Array | null {
-  const points = [...text];
-  if (points.length <= boundLength) return Buffer.from(text);
-  const kept = points.slice(0, boundLength);
+/** A text cut to so many code points, in UTF-8; the upper one is above all that begin so. Null where none is. */
+export function truncateText(text: string, side: 'lower' | 'upper', length = boundLength): Uint8Array | null {
+  // A code point takes two units at the most: the rest of a long text is not looked at.
+  const points = [...text.slice(0, length * 2 + 2)];
+  if (points.length <= length) return Buffer.from(text);
+  const kept = points.slice(0, length);
   if (side === 'lower') return Buffer.from(kept.join(''));
   while (kept.length > 0) {
     const next = nextCodePoint(kept.pop() ?? '');
@@ -131,9 +133,9 @@ function truncateText(text: string, side: 'lower' | 'upper'): Uint8Array | null 
 }
 
 /** Bytes cut to where a bound is cut; the upper one is above all that begin so. Null where none is. */
-export function truncateBytes(bytes: Uint8Array, side: 'lower' | 'upper'): Uint8Array | null {
-  if (bytes.length <= boundLength) return bytes;
-  const kept = Uint8Array.from(bytes.subarray(0, boundLength));
+export function truncateBytes(bytes: Uint8Array, side: 'lower' | 'upper', length = boundLength): Uint8Array | null {
+  if (bytes.length <= length) return bytes;
+  const kept = Uint8Array.from(bytes.subarray(0, length));
   if (side === 'lower') return kept;
   for (let end = kept.length; end > 0; end--) {
     const last = kept[end - 1] ?? 0;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type DataFile, encodeManifest, type ManifestEntry, readManifest, rememberManifest } from './manifest.ts';
 import { describeManifest, type ManifestFile } from './manifest-list.ts';
+import { withMetricsModes } from './metrics-modes.ts';
 import { writeBytes } from './storage.ts';
 import type { TableMetadata } from './table-metadata.ts';
 
@@ -87,8 +88,9 @@ export class ManifestWriter {
     return [await this.#write(content, specId, fresh), ...kept];
   }
 
-  #addedEntry(file: DataFile): ManifestEntry {
+  #addedEntry(written: DataFile): ManifestEntry {
     const sequenceNumber = this.#sequenceNumber;
+    const file = withMetricsModes(written, this.#metadata);
     return { status: 'added', snapshotId: this.#id, sequenceNumber, fileSequenceNumber: sequenceNumber, file };
   }
 

@@ -8,7 +8,7 @@ import { cutMetadata } from './metadata-text.ts';
 import { downgradeMetadata, upgradeMetadata } from './metadata-versions.ts';
 import { readBytes } from './storage.ts';
 
-export type { IcebergField, IcebergSchema, IcebergStruct, IcebergType } from './iceberg-schema.ts';
+export type { IcebergField, IcebergSchema, IcebergType } from './iceberg-schema.ts';
 export { icebergSchema };
 
 /** Integers of the specification's `long`, kept as bigint whatever their size. */
@@ -79,17 +79,14 @@ export const statisticsFile = z.looseObject({
   'file-footer-size-in-bytes': int64,
   'blob-metadata': z.array(blobMetadata),
 });
-export type StatisticsFile = z.infer<typeof statisticsFile>;
 
 export const partitionStatisticsFile = z.looseObject({
   'snapshot-id': int64,
   'statistics-path': z.string(),
   'file-size-in-bytes': int64,
 });
-export type PartitionStatisticsFile = z.infer<typeof partitionStatisticsFile>;
 
 export const encryptedKey = z.looseObject({ 'key-id': z.string(), 'encrypted-key-metadata': z.string() });
-export type EncryptedKey = z.infer<typeof encryptedKey>;
 
 const logEntry = z.object({ 'timestamp-ms': z.int(), 'snapshot-id': int64 });
 
