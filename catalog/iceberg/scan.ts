@@ -4,6 +4,7 @@ import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
+import { fileFilter, type RowFilter } from './pruning.ts';
 import { mapEntry, pathList } from './read-parquet.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
@@ -28,16 +29,21 @@ export interface TableScan {
   rows: bigint;
 }
 
+/** What all rows fulfil that are wanted, over the columns that the scan finds. */
+export type ScanFilter = (columns: readonly ScanColumn[]) => RowFilter;
+
 /**
  * Plans a scan of the table at its current snapshot, or at an older one. Throws `not_found` naming the oldest snapshot
- * kept if `at` is before it, `table_corrupt`, or `unsupported` for what another engine wrote and DuckDB cannot read.
+ * kept if `at` is before it, `table_corrupt`, or `unsupported` for what another engine wrote and DuckDB cannot read. Files
+ * without rows that fulfil `filter` are left out; others may still give rows that do not.
  */
-export async function planScan(metadataLocation: string, at?: ScanTime): Promise<TableScan> {
+export async function planScan(metadataLocation: string, at?: ScanTime, filter?: ScanFilter): Promise<TableScan> {
   const metadata = await readTableMetadata(metadataLocation);
   const snapshot = at === undefined ? currentSnapshot(metadata) : snapshotAt(metadata, at);
   const iceberg = schemaOf(metadata, at === undefined ? undefined : snapshot?.['schema-id']);
   const { schema, columns } = scanColumns(iceberg, metadata.properties);
-  const files = snapshot ? (await readScannedFiles(snapshot)).files : [];
+  const pruning = filter === undefined ? undefined : fileFilter(filter(columns), metadata);
+  const files = snapshot ? (await readScannedFiles(snapshot, pruning)).files : [];
   const locations = scanLocations(files);
   return {
     sql: liveRowsSql(await scanTarget(metadata, columns, files), files),

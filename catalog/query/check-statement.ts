@@ -3,6 +3,7 @@ import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts'
 import type { Analysis, Place, TableMention } from './child-protocol.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';
 import { isTree, type Tree } from './syntax-tree.ts';
+import { type TableFilter, tableFilters } from './table-filter.ts';
 import { tablePoint } from './table-point.ts';
 
 /** A place of the statement that reads a table in a way that DuckDB does not know: by a state of it, or its changes. */
@@ -75,6 +76,7 @@ const expressionClasses = new Set(
 class StatementWalk {
   readonly tables = new Map<string, TableMention>();
   readonly specialReads: SpecialRead[] = [];
+  readonly #filters = new Map<Tree, TableFilter>();
   readonly #sql: string;
   readonly #nowMs: number;
 
@@ -100,6 +102,9 @@ class StatementWalk {
       this.#checkKind(tree, tree.type, outer);
     }
     if (isConstant(tree)) return;
+    if (tree.type === 'SELECT_NODE') {
+      for (const [table, filter] of tableFilters(tree)) this.#filters.set(table, filter);
+    }
     const inScope = this.#visitCtes(tree, outer);
     for (const [key, child] of Object.entries(tree)) {
       if (key === 'cte_map') continue;
@@ -155,12 +160,13 @@ class StatementWalk {
     const levels = tree.catalog_name === undefined ? [schema] : [String(tree.catalog_name), schema];
     const clause = tree.at_clause;
     if (!isTree(clause)) {
-      this.#addTable({ levels, table, at, read: { kind: 'now' } });
+      this.#addTable({ levels, table, at, read: { kind: 'now' }, filter: this.#filters.get(tree) ?? null });
       return;
     }
     const unit = clause.unit === 'VERSION' ? 'version' : 'timestamp';
     const point = tablePoint(clause.expr, unit, this.#nowMs, at);
-    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point } }, 'at');
+    const filter = this.#filters.get(tree) ?? null;
+    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point }, filter }, 'at');
   }
 
   /** `changes('namespace.table', from [, to])`, of constants and parameters. */
@@ -181,13 +187,17 @@ class StatementWalk {
     if (tree.with_ordinality !== undefined) throw this.#unknown(tree, 'WITH_ORDINALITY');
     const point = (expression: unknown) => tablePoint(expression, 'any', this.#nowMs, at);
     const read = { kind: 'changes', from: point(from), to: to === undefined ? null : point(to) } as const;
-    this.#addSpecial(tree, { levels: path, table, at, read }, 'changes');
+    this.#addSpecial(tree, { levels: path, table, at, read, filter: null }, 'changes');
   }
 
   #addTable(mention: TableMention): number {
     const { levels, table, read } = mention;
     const key = JSON.stringify([levels.map(lowerCase), lowerCase(table), read]);
-    if (!this.tables.has(key)) this.tables.set(key, mention);
+    const known = this.tables.get(key);
+    // Every place that reads the table needs its rows.
+    if (known && (known.filter === null || mention.filter === null)) known.filter = null;
+    else if (known?.filter && mention.filter) known.filter = { op: 'or', of: [known.filter, mention.filter] };
+    else this.tables.set(key, mention);
     return [...this.tables.keys()].indexOf(key);
   }
 

@@ -1,5 +1,6 @@
 import type { FieldType } from '../schemas/schema.ts';
 import type { BoundParameter } from './parameters.ts';
+import type { TableFilter } from './table-filter.ts';
 import type { TablePoint } from './table-point.ts';
 
 /**
@@ -54,6 +55,8 @@ export interface TableMention {
   /** The place of the first mention. */
   at: Place | null;
   read: TableRead;
+  /** What all rows fulfil that the statement needs of it; null for all of them. */
+  filter: TableFilter | null;
 }
 
 /** As it is, or as of the whole query; as of a state of its own; what changed from one state to another, null for the last. */

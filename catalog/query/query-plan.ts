@@ -1,9 +1,10 @@
 import { DailiesError, toDailiesError } from '../error.ts';
 import { planChanges } from '../iceberg/changes.ts';
-import { planScan, type TableScan } from '../iceberg/scan.ts';
+import { planScan, type ScanFilter, type TableScan } from '../iceberg/scan.ts';
 import { readTableMetadata, type TableMetadata } from '../iceberg/table-metadata.ts';
 import type { ScanTime } from '../iceberg/time-travel.ts';
 import { nearestName } from '../services/nearest-name.ts';
+import { bindFilter } from './bind-filter.ts';
 import type { Analysis, Place, RunRequest } from './child-protocol.ts';
 import type { BoundParameter } from './parameters.ts';
 import { StatementError } from './query-problem.ts';
@@ -14,6 +15,7 @@ import { type PointUnit, parseTime, pointOfValue, type TablePoint } from './tabl
 export type PlanTable = (
   metadataLocation: string,
   at?: ScanTime,
+  filter?: ScanFilter,
 ) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations'>>>;
 
 export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
@@ -52,8 +54,9 @@ interface PlannedRead {
 }
 
 async function planRead(table: FoundTable, context: PlanContext): Promise<PlannedRead> {
-  const { read, at } = table.mention;
-  const time = (point: TablePoint) => (metadata: TableMetadata) => scanTime(point, context.parameters, metadata, at);
+  const { read, at, filter } = table.mention;
+  const { parameters } = context;
+  const time = (point: TablePoint) => (metadata: TableMetadata) => scanTime(point, parameters, metadata, at);
   try {
     if (read.kind === 'changes') {
       const { from, to } = read;
@@ -61,7 +64,11 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       return { ...scan, snapshot: `${scan.fromSnapshotId ?? ''}..${scan.toSnapshotId ?? ''}` };
     }
     const asOf = read.kind === 'at' ? time(read.point)(await readTableMetadata(table.metadataLocation)) : context.asOf;
-    const scan = await (context.plan ?? planScan)(table.metadataLocation, asOf ?? undefined);
+    const scan = await (context.plan ?? planScan)(
+      table.metadataLocation,
+      asOf ?? undefined,
+      filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
+    );
     return { ...scan, snapshot: scan.snapshotId === null ? null : String(scan.snapshotId) };
   } catch (thrown) {
     if (thrown instanceof StatementError) throw thrown;
