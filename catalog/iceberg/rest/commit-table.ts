@@ -120,5 +120,6 @@ async function commitAll(deps: IcebergRestDeps, commits: readonly TableCommit[])
       if (!commit || owners[index] !== null) continue;
       await recordEngineTable(tx, commit.name, entry, commit.base, deps.who);
     }
+    await deps.alongsideCommit?.(tx, entries);
   });
 }

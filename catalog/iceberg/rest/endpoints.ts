@@ -1,3 +1,4 @@
+import { idempotencyLifetime } from './idempotency.ts';
 import { badRequest } from './rest-error.ts';
 import { jsonResponse } from './rest-response.ts';
 
@@ -32,7 +33,7 @@ const endpoints = [
 
 /** `GET /v1/config` */
 export function config(): Response {
-  return jsonResponse({ defaults: {}, overrides: {}, endpoints });
+  return jsonResponse({ defaults: {}, overrides: {}, endpoints, 'idempotency-key-lifetime': idempotencyLifetime });
 }
 
 /** The one warehouse may be named or not. */

@@ -1,6 +1,9 @@
+import { z } from 'zod';
+import { parseJson } from '../json.ts';
 import { commitTable, commitTransaction } from './commit-table.ts';
 import { createTable } from './create-table.ts';
 import { checkWarehouse, config } from './endpoints.ts';
+import { answerOnce } from './idempotency.ts';
 import { loadCredentials, loadTable, noTable, tableExists } from './load-table.ts';
 import {
   createNamespace,
@@ -23,7 +26,10 @@ import { commitView, createView, deleteView, loadView, registerView, viewExists 
  */
 export async function icebergRest(request: Request, deps: IcebergRestDeps): Promise<Response> {
   try {
-    return await route(request, new URL(request.url), deps);
+    if (!request.headers.has('idempotency-key') || request.method === 'GET' || request.method === 'HEAD') {
+      return await route(request, deps);
+    }
+    return await routeOnce(request, deps);
   } catch (thrown) {
     const error = restErrorOf(thrown);
     if (error !== null && error.status < 500) return error.response();
@@ -38,9 +44,39 @@ type Handler = () => Promise<Response>;
 /** What there is at a path, by method. */
 type Resource = Partial<Record<string, Handler>>;
 
-async function route(request: Request, url: URL, deps: IcebergRestDeps): Promise<Response> {
+async function routeOnce(request: Request, deps: IcebergRestDeps): Promise<Response> {
+  const { url, method, headers } = request;
+  const text = await request.text();
+  // DELETE has none.
+  const whole = () => new Request(url, { method, headers, ...(text === '' ? {} : { body: text }) });
+  const body = named.safeParse(text === '' ? {} : parseJson(text)).data ?? {};
+  // Staging changes nothing, and its answer is found nowhere again.
+  if (body['stage-create'] === true) return await route(whole(), deps);
+  const path = reloadPath(partsOf(new URL(url)), body.name);
+  const reload = path === null ? null : () => route(new Request(new URL(path, url), { headers }), deps);
+  return await answerOnce(deps, request, text, (once) => route(whole(), once), reload);
+}
+
+const named = z.object({ name: z.string().optional(), 'stage-create': z.boolean().nullish() });
+
+/** Where what a request has made or changed is loaded from; null where its answer is small. */
+function reloadPath(parts: readonly string[], made: string | undefined): string | null {
+  const [root, namespace, kind = '', changed, ...rest] = parts;
+  const name = changed ?? (made === undefined ? undefined : encodeURIComponent(made));
+  const loads: Readonly<Record<string, string>> = { register: 'tables', 'register-view': 'views' };
+  const resource = loads[kind] ?? kind;
+  if (root !== 'namespaces' || (resource !== 'tables' && resource !== 'views')) return null;
+  return name === undefined || rest.length > 0 ? null : `/v1/namespaces/${namespace}/${resource}/${name}`;
+}
+
+function partsOf(url: URL): string[] {
   const at = url.pathname.indexOf('/v1/');
-  const parts = (at < 0 ? '' : url.pathname.slice(at + 4)).replace(/\/$/, '').split('/');
+  return (at < 0 ? '' : url.pathname.slice(at + 4)).replace(/\/$/, '').split('/');
+}
+
+async function route(request: Request, deps: IcebergRestDeps): Promise<Response> {
+  const url = new URL(request.url);
+  const parts = partsOf(url);
   checkWarehouse(url);
   const resource = resourceAt(parts, request, url, deps);
   if (resource === null) throw new RestError(404, 'NotFoundException', `The catalog has no ${url.pathname}.`);

@@ -1,5 +1,6 @@
 import type { Principal } from '../../access/principal.ts';
 import type { IcebergCatalog } from '../catalog.ts';
+import type { AlongsideCommit } from '../table-catalog.ts';
 
 /** Where a credential is good, and the properties that make a client use it. */
 export interface StorageCredential {
@@ -18,6 +19,8 @@ export interface IcebergRestDeps {
   vendCredentials(location: string, mayWrite: boolean): Promise<StorageCredential[]>;
   /** Table properties for clients' file access, as the storage needs them: an endpoint, a region. */
   storageConfig: Readonly<Record<string, string>>;
+  /** What a commit of tables writes besides, in its transaction. */
+  alongsideCommit?: AlongsideCommit;
   /** One line for the operator's log. */
   report(line: string): void;
 }
