@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { DailiesError } from '../error.ts';
 import type { Field, FieldType, Schema } from '../schemas/schema.ts';
 import { decodeDefault } from './default-values.ts';
@@ -56,8 +57,20 @@ export function fieldIds(schema: IcebergSchema): number[] {
 function keyOfProperty(properties: Readonly<Record<string, string>>, names: ReadonlySet<string>): string[] {
   const text = properties[keyProperty];
   if (text === undefined) return [];
-  const key: unknown = JSON.parse(text);
-  return Array.isArray(key) && key.every((name) => typeof name === 'string' && names.has(name)) ? key : [];
+  const key = keyOfText(text);
+  return key.every((name) => names.has(name)) ? key : [];
+}
+
+function keyOfText(text: string): string[] {
+  try {
+    return z.array(z.string()).parse(JSON.parse(text));
+  } catch (thrown) {
+    throw new DailiesError(
+      'table_corrupt',
+      `The table property ${keyProperty} is not a JSON list of column names. Set it right or remove it.`,
+      { cause: thrown },
+    );
+  }
 }
 
 function fromIcebergField(field: IcebergField, path: string): Field {
@@ -99,7 +112,7 @@ export function fieldTypeOf(type: IcebergType, path: string): FieldType {
 
 function primitiveTypeOf(type: string): FieldType | null {
   const decimal = /^decimal\((\d+),\s*(\d+)\)$/.exec(type);
-  if (decimal) return { kind: 'decimal', precision: Number(decimal[1]), scale: Number(decimal[2]) };
+  if (decimal) return decimalType(Number(decimal[1]), Number(decimal[2]));
   const fixed = /^fixed\[(\d+)\]$/.exec(type);
   if (fixed) return { kind: 'fixed', length: Number(fixed[1]) };
   switch (type) {
@@ -124,6 +137,11 @@ function primitiveTypeOf(type: string): FieldType | null {
     default:
       return null;
   }
+}
+
+// What the specification does not allow is nothing that we carry.
+function decimalType(precision: number, scale: number): FieldType | null {
+  return precision >= 1 && precision <= 38 && scale <= precision ? { kind: 'decimal', precision, scale } : null;
 }
 
 /** Table properties that go with the schema: the key, where identifier fields do not hold it, and a name mapping that is. */

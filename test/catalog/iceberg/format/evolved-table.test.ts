@@ -138,38 +138,30 @@ test('two columns that change their names with each other keep their values apar
   expect(await warehouse.read(name)).toEqual([[1n, 'was a', 'was b']]);
 });
 
+const idAlone = schemaOf({ id: 'long' }, ['id']);
+const withDefaults: Schema = {
+  key: ['id'],
+  fields: [
+    ...idAlone.fields,
+    { name: 'rank', type: { kind: 'decimal', precision: 20, scale: 2 }, required: false, initialDefault: -1420n },
+    { name: 'at', type: { kind: 'timestamptz' }, required: false, initialDefault: 1_510_871_468_123_456n },
+    { name: 'note', type: text, required: false, initialDefault: "it's “new”" },
+    { name: 'raw', type: { kind: 'binary' }, required: false, initialDefault: Uint8Array.of(0, 255) },
+  ],
+};
+const defaultSteps: Step[] = [
+  { schema: idAlone, upserts: [[1n]] },
+  { schema: withDefaults, upserts: [[2n, null, null, null, null]] },
+];
+const defaultRows: Row[] = [
+  [1n, -1420n, 1_510_871_468_123_456n, "it's “new”", Uint8Array.of(0, 255)],
+  [2n, null, null, null, null],
+];
+
 test('old rows hold an added column’s default in format 3, new ones what they were given', async () => {
   await using warehouse = await createWarehouse();
-  const first = schemaOf({ id: 'long' }, ['id']);
-  const withDefault = (type: FieldType, initialDefault: Row[number]) => ({
-    type,
-    required: false,
-    initialDefault: initialDefault as string,
-  });
-  const next: Schema = {
-    key: ['id'],
-    fields: [
-      ...first.fields,
-      { name: 'rank', ...withDefault({ kind: 'decimal', precision: 20, scale: 2 }, -1420n) },
-      { name: 'at', ...withDefault({ kind: 'timestamptz' }, 1_510_871_468_123_456n) },
-      { name: 'note', ...withDefault(text, "it's “new”") },
-      { name: 'raw', ...withDefault({ kind: 'binary' }, Uint8Array.of(0, 255)) },
-    ],
-  };
-  await land(
-    warehouse,
-    [
-      { schema: first, upserts: [[1n]] },
-      { schema: next, upserts: [[2n, null, null, null, null]] },
-    ],
-    3,
-  );
-  expect(sorted(await warehouse.read(name))).toEqual(
-    sorted([
-      [1n, -1420n, 1_510_871_468_123_456n, "it's “new”", Uint8Array.of(0, 255)],
-      [2n, null, null, null, null],
-    ]),
-  );
+  await land(warehouse, defaultSteps, 3);
+  expect(sorted(await warehouse.read(name))).toEqual(sorted(defaultRows));
 });
 
 describeWith('pyiceberg', 'PyIceberg after a change of the schema', () => {
@@ -181,5 +173,13 @@ describeWith('pyiceberg', 'PyIceberg after a change of the schema', () => {
     // PyIceberg 0.12 reads a NULL list of structs as an empty one.
     const read = rowsAfter.map((row) => row.with(4, row[4] ?? []));
     expect(byText(table.rows)).toEqual(byText(printedRows(after, read)));
+  });
+
+  test('reads the defaults of added columns', async () => {
+    await using warehouse = await createWarehouse();
+    await land(warehouse, defaultSteps, 3);
+    const table = await readWithPyIceberg(warehouse.catalog, name);
+    const byId = (rows: readonly unknown[][]) => rows.toSorted((a, b) => Number(a[0]) - Number(b[0]));
+    expect(byId(table.rows)).toEqual(printedRows(withDefaults, defaultRows));
   });
 });

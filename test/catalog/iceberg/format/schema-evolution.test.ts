@@ -186,6 +186,9 @@ test('a key is told by identifier fields where they can, else by a property, and
     ],
   };
   expect(fromIcebergSchema(foreign, {}).key).toEqual([]);
+  for (const text of ['["id"', '{}', '[1]', 'id']) {
+    expect(() => fromIcebergSchema(keyed.schema, { 'dailies.key': text })).toThrow(/property dailies\.key is not/);
+  }
 });
 
 test('columns of types that we cannot carry are left out by name, the others are read', () => {
@@ -202,6 +205,7 @@ test('columns of types that we cannot carry are left out by name, the others are
         type: { type: 'list', 'element-id': 4, element: 'geometry(OGC:CRS84)', 'element-required': false },
       },
       { id: 5, name: 'nothing', required: false, type: 'unknown' },
+      { id: 6, name: 'vast', required: false, type: 'decimal(40, 2)' },
     ],
   };
   expect(() => fromIcebergSchema(foreign, {})).toThrow(/"payload" has the Iceberg type variant/);
@@ -209,6 +213,7 @@ test('columns of types that we cannot carry are left out by name, the others are
   expect(carried.leftOut).toEqual([
     { column: 'payload', type: 'variant' },
     { column: 'places', type: 'geometry(OGC:CRS84)' },
+    { column: 'vast', type: 'decimal(40, 2)' },
   ]);
   expect(fromIcebergSchema(carried.schema, {}).fields.map((field) => field.name)).toEqual(['id', 'nothing']);
 });
