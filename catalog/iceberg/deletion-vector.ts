@@ -4,7 +4,7 @@ import { type DataFile, plainFile } from './manifest.ts';
 import type { PositionSet } from './position-set.ts';
 import { encodePuffin } from './puffin.ts';
 import { decodeRoaring, encodeRoaring } from './roaring.ts';
-import { readBytes, writeBytes } from './storage.ts';
+import { readTableFile, writeBytes } from './storage.ts';
 
 /*
  * Deletion vectors (iceberg.apache.org/puffin-spec, deletion-vector-v1): the deleted positions of one data file as a
@@ -49,14 +49,9 @@ export async function writeDeletionVector(data: DataFile, deleted: PositionSet, 
 
 /** The deleted positions that a manifest's deletion vector holds. Throws `table_corrupt` where it is gone or damaged. */
 export async function readDeletionVector(file: DataFile): Promise<PositionSet> {
-  const bytes = await readBytes(file.location).catch((thrown: unknown) => {
-    throw new DailiesError('table_corrupt', `The deletion vector in ${file.location} cannot be read.`, {
-      cause: thrown,
-      details: { location: file.location },
-    });
-  });
-  const start = file.contentOffset ?? 0;
-  return decodeDeletionVector(bytes.subarray(start, start + (file.contentSizeBytes ?? 0)), file.location);
+  const range = { offset: file.contentOffset ?? 0, length: file.contentSizeBytes ?? 0 };
+  const blob = await readTableFile(file.location, 'The deletion vector in', range);
+  return decodeDeletionVector(blob, file.location);
 }
 
 interface DeletionVectorFile {

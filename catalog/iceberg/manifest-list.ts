@@ -4,7 +4,7 @@ import { ByteCache } from './byte-cache.ts';
 import type { ManifestEntry, ManifestReference } from './manifest.ts';
 import { partitionColumns } from './partition-spec.ts';
 import { type FieldSummary, partitionSummaries } from './partition-summary.ts';
-import { readBytes } from './storage.ts';
+import { readTableFile } from './storage.ts';
 import type { TableMetadata } from './table-metadata.ts';
 
 /** One manifest of a snapshot (iceberg.apache.org/spec, Manifest Lists). Counts are of files and of their rows. */
@@ -168,9 +168,7 @@ const cache = new ByteCache<readonly ManifestFile[]>(32 << 20);
 export async function readManifestList(location: string): Promise<readonly ManifestFile[]> {
   const cached = cache.get(location);
   if (cached) return cached;
-  const bytes = await readBytes(location).catch((thrown: unknown) => {
-    throw new DailiesError('table_corrupt', `The manifest list ${location} cannot be read.`, { cause: thrown });
-  });
+  const bytes = await readTableFile(location, 'The manifest list');
   const { header, records } = decodeContainer(bytes, location);
   const manifests = records.map(manifestDecoder(header, location));
   rememberManifestList(location, manifests);

@@ -5,7 +5,7 @@ import { ByteCache } from './byte-cache.ts';
 import { printJson } from './json.ts';
 import { entryDecoder, entryEncoder, entrySchema } from './manifest-avro.ts';
 import { partitionColumns, partitionSpecOf } from './partition-spec.ts';
-import { readBytes } from './storage.ts';
+import { readTableFile } from './storage.ts';
 import { schemaOf, type TableMetadata } from './table-metadata.ts';
 
 /*
@@ -118,9 +118,7 @@ export interface ManifestReference {
 export async function readManifest(manifest: ManifestReference): Promise<readonly ManifestEntry[]> {
   const cached = cache.get(manifest.location);
   if (cached) return cached;
-  const bytes = await readBytes(manifest.location).catch((thrown: unknown) => {
-    throw new DailiesError('table_corrupt', `The manifest ${manifest.location} cannot be read.`, { cause: thrown });
-  });
+  const bytes = await readTableFile(manifest.location, 'The manifest');
   const { header, records } = decodeContainer(bytes, manifest.location);
   const entries = withRowIds(records.map(entryDecoder(header, manifest)), manifest.firstRowId);
   rememberManifest(manifest.location, entries);

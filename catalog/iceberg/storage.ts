@@ -1,3 +1,4 @@
+import { DailiesError } from '../error.ts';
 import { storageOf } from './storage/open-storage.ts';
 import type { LocalFiles, NewFile, StoredFile } from './storage/storage.ts';
 
@@ -13,6 +14,23 @@ export type { LocalFiles, NewFile, StoredFile };
 /** The whole file. Throws `not_found` if it is gone. */
 export async function readBytes(location: string): Promise<Buffer> {
   return await storageOf(location).readBytes(location);
+}
+
+/**
+ * A file, or a range of it, that a table says is there. Throws `table_corrupt` with `what` it is where it is gone or
+ * cannot be read; what is the storage's alone, and may pass, as it is.
+ */
+export async function readTableFile(
+  location: string,
+  what: string,
+  range?: { offset: number; length: number },
+): Promise<Buffer> {
+  try {
+    return range === undefined ? await readBytes(location) : await readRange(location, range.offset, range.length);
+  } catch (cause) {
+    if (cause instanceof DailiesError && cause.code !== 'not_found') throw cause;
+    throw new DailiesError('table_corrupt', `${what} ${location} cannot be read.`, { cause, details: { location } });
+  }
 }
 
 /** `length` bytes from `offset`, fewer at the file's end. Throws `not_found` if it is gone. */

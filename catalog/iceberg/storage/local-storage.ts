@@ -13,8 +13,10 @@ export const localStorage: Storage = {
   async readRange(location, offset, length) {
     const handle = await orGone(location, open(filePath(location), 'r'));
     try {
-      const bytes = Buffer.alloc(length);
-      const { bytesRead } = await handle.read(bytes, 0, length, offset);
+      // What a foreign table says of its files may be anything.
+      const { size } = await handle.stat();
+      const bytes = Buffer.alloc(Math.max(0, Math.min(length, size - offset)));
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, offset);
       return bytes.subarray(0, bytesRead);
     } finally {
       await handle.close();

@@ -25,6 +25,8 @@ import type { StoredFile } from './storage.ts';
 /** Files beyond this size go up, and come down, in parts of it. */
 const partBytes = 8 << 20;
 const partsAtOnce = 3;
+/** Most reads under way in the whole process: as many as there are connections. */
+const readsAtOnce = 40;
 /** Most parts that downloads of the whole process have in memory. */
 const downloadsAtOnce = 16;
 /** Most that one request may delete. */
@@ -42,6 +44,7 @@ const writeId = 'dailies-write';
 export class S3Objects {
   readonly #client: S3Client;
   readonly #settings: S3Settings;
+  readonly #reads = new Gate(readsAtOnce);
   readonly #downloads = new Gate(downloadsAtOnce);
 
   constructor(settings: S3Settings) {
@@ -56,6 +59,7 @@ export class S3Objects {
 
   /** `length` bytes from `offset`, fewer at the object's end. */
   async readRange(location: string, offset: number, length: number): Promise<Buffer> {
+    if (length <= 0) return Buffer.alloc(0);
     return (await this.#get(location, { offset, length })).bytes;
   }
 
@@ -151,10 +155,11 @@ export class S3Objects {
     this.#client.destroy();
   }
 
-  async #get(
-    location: string,
-    range?: { offset: number; length: number },
-  ): Promise<{ bytes: Buffer; sizeBytes: number }> {
+  #get(location: string, range?: Range): Promise<{ bytes: Buffer; sizeBytes: number }> {
+    return this.#reads.run(() => this.#getNow(location, range));
+  }
+
+  async #getNow(location: string, range?: Range): Promise<{ bytes: Buffer; sizeBytes: number }> {
     const request = {
       ...this.#place(location),
       ...(range && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
@@ -233,6 +238,11 @@ export class S3Objects {
     const { bucket, key } = s3Place(location);
     return { Bucket: bucket, Key: key };
   }
+}
+
+interface Range {
+  offset: number;
+  length: number;
 }
 
 interface WriteOnce {
