@@ -13,6 +13,7 @@ import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
 import { partitionOf } from './iceberg-partition.ts';
+import { recordLanded } from './record-landed.ts';
 
 export interface IcebergSinkDeps {
   /** Name of the pipeline that owns the tables. */
@@ -81,10 +82,7 @@ export class IcebergSink implements Sink {
 
   async writtenUpTo(table: string, signal: AbortSignal): Promise<PipelinePosition | null> {
     const { writer } = await this.#open(table, signal);
-    // What another pipeline landed under this name says nothing of our position: a snapshot will replace it.
-    if (!writer.exists || writer.summaryValue(pipelineProperty) !== this.#deps.pipeline) return null;
-    const position = writer.summaryValue(positionProperty);
-    return position === null ? null : (JSON.parse(position) as PipelinePosition);
+    return positionOf(writer, this.#deps.pipeline);
   }
 
   async beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void> {
@@ -167,7 +165,7 @@ export class IcebergSink implements Sink {
     signal.throwIfAborted();
     const known = this.#targets.get(table);
     if (known) return known;
-    const { catalog, indexDir, now } = this.#deps;
+    const { catalog, indexDir, now, state, pipeline, owner } = this.#deps;
     const { formatVersion = null, partition } = this.#config;
     const writer = await TableWriter.open(
       this.#targetName(table),
@@ -189,6 +187,10 @@ export class IcebergSink implements Sink {
       const last = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
       if (last > this.#changeCounter.last) this.#changeCounter.last = last;
       target.changes = new ChangeLog(table, writer, this.#changeCounter);
+    }
+    const position = positionOf(writer, pipeline);
+    if (position && catalog.kind === 'external') {
+      await recordLanded(writer, { state, pipeline, owner, source: table, freshAsOf: freshness(position), now });
     }
     return target;
   }
@@ -250,6 +252,13 @@ export class IcebergSink implements Sink {
       sources.set(target, table);
     }
   }
+}
+
+/** The position that the table holds. What another pipeline landed under its name says nothing of ours: a snapshot will replace it. */
+function positionOf(writer: TableWriter, pipeline: string): PipelinePosition | null {
+  if (!writer.exists || writer.summaryValue(pipelineProperty) !== pipeline) return null;
+  const position = writer.summaryValue(positionProperty);
+  return position === null ? null : (JSON.parse(position) as PipelinePosition);
 }
 
 /** Nothing of the table is staged, nor on its way. */

@@ -4,6 +4,7 @@ import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.t
 import { RestSession } from '#catalog/iceberg/rest-client/session.ts';
 import type { RestCatalogAuth } from '#catalog/iceberg/rest-client/settings.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
+import { openState } from '#catalog/state/state.ts';
 import type { Sink } from '#ingest/sink.ts';
 import { createWarehouse, readTable, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
@@ -162,6 +163,21 @@ describeWith('rest-kit', "another server's catalog", () => {
     await change(sink, [1n, 'Alpha 3'], 3);
     await sink.close();
     expect(await read('talent')).toEqual(sorted([[1n, 'Alpha 3']]));
+  });
+
+  test('what our own state missed of a commit is made good when the table is opened again', async () => {
+    const session = new RestSession({ uri: proxy.uri, warehouse: null, auth: { kind: 'none' } }, { patience });
+    const away = openState('postgresql://nobody@127.0.0.1:1/none');
+    let sink = openTo(new ExternalCatalog(session, away));
+    await expect(land(sink, [[1n, 'Alpha']], 1)).rejects.toThrow();
+    await sink.close();
+    const recorded = () => warehouse.state.dataTable.findUnique({ where: { name: `${namespace}.movie` } });
+    expect(await recorded()).toBeNull();
+    sink = openTo(open());
+    for (const source of sources) expect(await sink.writtenUpTo(source, signal)).toEqual(position(1));
+    await sink.close();
+    expect(await recorded()).toMatchObject({ rows: 1n, key: ['id'], freshAsOf: new Date(1_700_000_000_000) });
+    await away.$disconnect();
   });
 
   test('a transaction that a server has applied in part is completed', async () => {
