@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Prisma } from '#prisma/generated/client.ts';
 import { DailiesError } from '../error.ts';
 import { failpoint } from '../failpoint.ts';
+import type { CommitSummary, PreparedCommit } from './prepared-commit.ts';
 import type { TableCatalog, TableEntry } from './table-catalog.ts';
-import type { CommitSummary, PreparedCommit, TableWriter } from './table-writer.ts';
+import type { TableWriter } from './table-writer.ts';
 
 interface WriterCommit {
   writer: TableWriter;

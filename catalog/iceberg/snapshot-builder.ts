@@ -11,6 +11,13 @@ import type { TableRequirement, TableUpdate } from './table-updates.ts';
 
 export type Operation = 'append' | 'overwrite' | 'delete' | 'replace';
 
+/** What a commit of rows is called in the snapshot's summary. */
+export function operationOf(added: readonly DataFile[], removed: ReadonlySet<string>): Operation {
+  const hasRows = added.some((file) => file.content === 'data');
+  if (removed.size === 0 && added.every((file) => file.content === 'data')) return 'append';
+  return hasRows ? 'overwrite' : 'delete';
+}
+
 /** The table as of its last commit. */
 export interface TableBase {
   /** namespace.table */

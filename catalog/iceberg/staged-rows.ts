@@ -44,8 +44,13 @@ interface StagedRow {
   valuesKey: string;
 }
 
+/** Nothing staged yet, for rows of this schema; `ids` are the field ids of its columns. */
+export function stagedRowsFor(table: string, schema: Schema, ids: readonly number[]): StagedRows {
+  return schema.key.length > 0 ? new KeyedRows(table, schema) : new KeylessRows(table, schema, ids);
+}
+
 /** Staged rows of a table with a key. */
-export class KeyedRows implements StagedRows {
+class KeyedRows implements StagedRows {
   readonly needsIndex = true;
   readonly #table: string;
   #schema: Schema;
@@ -143,7 +148,7 @@ export class KeyedRows implements StagedRows {
 }
 
 /** Staged rows of a table without a key: a bag of rows, matched whole. */
-export class KeylessRows implements StagedRows {
+class KeylessRows implements StagedRows {
   readonly #table: string;
   #schema: Schema;
   #hash: (row: Row) => Buffer;
@@ -244,19 +249,6 @@ export function isWhole(row: Row): boolean {
 
 export function fillUnknown(row: Row, from: Row): Row {
   return row.map((value, index) => (value === UNKNOWN ? (from[index] ?? null) : value));
-}
-
-function rowReshaper(from: Schema, to: Schema): (row: Row) => Row {
-  const sources = to.fields.map((field) => {
-    const index = from.fields.findIndex((candidate) => candidate.name === field.name);
-    const old = from.fields[index];
-    return { index, isWidened: old?.type.kind === 'int' && field.type.kind === 'long' };
-  });
-  return (row) =>
-    sources.map(({ index, isWidened }) => {
-      const value = index < 0 ? null : (row[index] ?? null);
-      return isWidened && typeof value === 'number' ? BigInt(value) : value;
-    });
 }
 
 export function estimateBytes(row: Row): number {

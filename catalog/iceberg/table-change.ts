@@ -6,7 +6,13 @@ import { bindPartition, type PartitionDefinition } from './bind-partition.ts';
 import { nestedFields, sameIcebergSchema } from './iceberg-schema.ts';
 import { newTableProperties } from './new-table.ts';
 import { schemaProperties } from './schema-conversion.ts';
-import type { SchemaState } from './schema-evolution.ts';
+import {
+  createIcebergSchema,
+  evolveIcebergSchema,
+  type Rename,
+  replaceIcebergSchema,
+  type SchemaState,
+} from './schema-evolution.ts';
 import type { TableBase } from './snapshot-builder.ts';
 import { type FormatVersion, type PartitionField, schemaOf, type TableMetadata } from './table-metadata.ts';
 import type { TableUpdate } from './table-updates.ts';
@@ -62,8 +68,33 @@ export function tableChange(
   return { updates, metadata: applyUpdates(current, updates, nowMs) };
 }
 
+/** The table's schema after its rows, old ones too, follow `next`. Throws `schema_incompatible` naming the column. */
+export function evolvedState(
+  state: SchemaState,
+  next: Schema,
+  current: TableMetadata | null,
+  definition: TableDefinition,
+  renames: readonly Rename[],
+): SchemaState {
+  const rules = { ...evolutionRules(state, current, definition), renames };
+  return state.lastColumnId === 0 ? createIcebergSchema(next, rules) : evolveIcebergSchema(state, next, rules);
+}
+
+/** The table's schema once all of its rows are written anew: no column is bound to the partitions that there were. */
+export function replacedState(
+  state: SchemaState,
+  next: Schema,
+  current: TableMetadata | null,
+  definition: TableDefinition,
+): SchemaState {
+  const { formatVersion } = evolutionRules(state, current, definition);
+  return state.lastColumnId === 0
+    ? createIcebergSchema(next, { formatVersion })
+    : replaceIcebergSchema(state, next, { formatVersion });
+}
+
 /** How the table's schema may follow a new one, with what the definition asks of the table. */
-export function evolutionRules(
+function evolutionRules(
   state: SchemaState,
   current: TableMetadata | null,
   { formatVersion, partition }: TableDefinition,

@@ -5,27 +5,23 @@ import { failpoint } from '../failpoint.ts';
 import { type Row, type Schema, schemasEqual, type Value } from '../schemas/schema.ts';
 import { writeDeletes } from './delete-writer.ts';
 import { connectDuckdb } from './duckdb-engine.ts';
-import { type IcebergSchema, sameIcebergSchema } from './iceberg-schema.ts';
+import { sameIcebergSchema } from './iceberg-schema.ts';
 import { KeyIndex } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
-import { layoutOf, OpenFiles } from './open-files.ts';
+import { NewFiles } from './new-files.ts';
+import { layoutOf } from './open-files.ts';
 import { placeRewrite, planRewrite } from './place-rewrite.ts';
+import type { CommitSummary, PreparedCommit } from './prepared-commit.ts';
 import { Replacement } from './replacement.ts';
 import type { Rewrite, RewritePlan } from './rewrite-files.ts';
 import { fieldIds, fromIcebergSchema } from './schema-conversion.ts';
-import {
-  createIcebergSchema,
-  evolveIcebergSchema,
-  type Rename,
-  replaceIcebergSchema,
-  type SchemaState,
-} from './schema-evolution.ts';
-import { type BuiltSnapshot, buildSnapshot, type Operation, type TableBase } from './snapshot-builder.ts';
-import { KeyedRows, KeylessRows, type StagedRows, type StageTarget } from './staged-rows.ts';
+import { createIcebergSchema, type Rename, type SchemaState } from './schema-evolution.ts';
+import { buildSnapshot, type Operation, operationOf, type TableBase } from './snapshot-builder.ts';
+import { type StagedRows, type StageTarget, stagedRowsFor } from './staged-rows.ts';
 import { makeTableFolders, removeFiles } from './storage.ts';
-import type { TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
-import { evolutionRules, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
+import type { TableCatalog, TableEntry } from './table-catalog.ts';
+import { evolvedState, replacedState, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
 import { TableIndex } from './table-index.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { WorkingFiles } from './working-files.ts';
@@ -35,18 +31,6 @@ interface TableWriterDeps {
   /** Folder of all key indexes. */
   indexDir: string;
   now: () => Date;
-}
-
-/** What goes into every snapshot's summary, so that who reads the table knows how far it is. */
-export type CommitSummary = Readonly<Record<string, string>>;
-
-/** A commit whose files are written, before the catalog is asked for it. */
-export interface PreparedCommit {
-  commit: TableCommit;
-  built: BuiltSnapshot;
-  schema: Schema;
-  iceberg: IcebergSchema;
-  rows: bigint;
 }
 
 /** Staged rows are written out beyond these. */
@@ -69,12 +53,10 @@ export class TableWriter {
   #schemaState: SchemaState;
   #schema: Schema;
   #staged: StagedRows;
-  #open: OpenFiles | null = null;
+  readonly #new: NewFiles;
   #replacement: Replacement | null = null;
   /** What the commit in hand changes beside files; null until it is asked for. */
   #change: TableChange | null = null;
-  /** Of data files that were, or will be, written since the last commit. */
-  readonly #locations = new Set<string>();
   #isChanged = false;
   #isReplaced = false;
 
@@ -91,11 +73,12 @@ export class TableWriter {
     this.#connection = connection;
     this.#base = base;
     this.#files = files;
+    this.#new = new NewFiles(connection, files, base.location);
     const metadata = base.entry?.metadata;
     const iceberg = metadata ? schemaOf(metadata) : createIcebergSchema({ fields: [], key: [] }).schema;
     this.#schemaState = { schema: iceberg, lastColumnId: metadata?.['last-column-id'] ?? 0 };
     this.#schema = fromIcebergSchema(iceberg, metadata?.properties ?? {});
-    this.#staged = stageFor(base.name, this.#schema, iceberg);
+    this.#staged = stagedRowsFor(base.name, this.#schema, fieldIds(iceberg));
     this.#index = new TableIndex(KeyIndex.open(`${deps.indexDir}/${base.uuid}`));
   }
 
@@ -163,7 +146,7 @@ export class TableWriter {
 
   /** Locations of files that a commit under way will refer to: a large replacement may be under way for days. */
   get stagedLocations(): ReadonlySet<string> {
-    return this.#locations;
+    return this.#new.locations;
   }
 
   get isReplacing(): boolean {
@@ -176,10 +159,7 @@ export class TableWriter {
    */
   async evolve(next: Schema, renames: readonly Rename[] = []): Promise<void> {
     if (renames.length === 0 && schemasEqual(this.#schema, next)) return;
-    const rules = { ...evolutionRules(this.#schemaState, this.metadata, this.#definition), renames };
-    const state = this.#isNew()
-      ? createIcebergSchema(next, rules)
-      : evolveIcebergSchema(this.#schemaState, next, rules);
+    const state = evolvedState(this.#schemaState, next, this.metadata, this.#definition, renames);
     const isSame = sameIcebergSchema(state.schema, this.#schemaState.schema);
     const isKeyKept = String(this.#schema.key) === String(next.key);
     if (isSame && isKeyKept) {
@@ -193,7 +173,7 @@ export class TableWriter {
     await this.#closeFiles();
     this.#index.forget();
     this.#setSchema(next, state);
-    if (this.#staged.size === 0) this.#staged = stageFor(this.name, next, state.schema);
+    if (this.#staged.size === 0) this.#staged = stagedRowsFor(this.name, next, fieldIds(state.schema));
     else this.#staged.reshape(previous, next, fieldIds(state.schema));
     this.#isChanged = true;
   }
@@ -211,7 +191,7 @@ export class TableWriter {
 
   async truncate(): Promise<void> {
     this.#staged.clear();
-    await this.#abandonFiles();
+    await this.#new.abandon();
     await removeFiles(this.#files.removeAll());
     this.#index.truncate();
     this.#isChanged = true;
@@ -220,14 +200,10 @@ export class TableWriter {
   /** Rows appended from now on replace the whole table at `endReplacement`; an unfinished replacement is forgotten. */
   async beginReplacement(schema: Schema): Promise<void> {
     await this.#abandonReplacement();
-    // All rows are written anew: no column is bound to the partitions that there were.
-    const { formatVersion } = evolutionRules(this.#schemaState, this.metadata, this.#definition);
-    const state = this.#isNew()
-      ? createIcebergSchema(schema, { formatVersion })
-      : replaceIcebergSchema(this.#schemaState, schema, { formatVersion });
+    const state = replacedState(this.#schemaState, schema, this.metadata, this.#definition);
     const change = this.#changeFor(schema, state);
-    const files = new OpenFiles(this.#connection, layoutOf(schema, change.metadata), () => this.#newLocation());
-    this.#replacement = new Replacement(schema, state, this.#connection, files, () => this.#newLocation());
+    const files = this.#new.openFiles(layoutOf(schema, change.metadata));
+    this.#replacement = new Replacement(schema, state, this.#connection, files, () => this.#new.newLocation());
     if (!this.exists) await makeTableFolders(this.#base.location);
   }
 
@@ -249,7 +225,7 @@ export class TableWriter {
     await this.truncate();
     this.#replacement = null;
     this.#setSchema(replacement.schema, replacement.schemaState);
-    this.#staged = stageFor(this.name, this.#schema, this.#schemaState.schema);
+    this.#staged = stagedRowsFor(this.name, this.#schema, fieldIds(this.#schemaState.schema));
     for (const file of files) this.#files.add(file);
     this.#index.forget();
     this.#isReplaced = true;
@@ -264,7 +240,8 @@ export class TableWriter {
     const deletes = await writeDeletes(this.#files, this.#changed().metadata);
     const added = [...this.#files.staged(), ...deletes];
     failpoint('after-data-files');
-    return await this.#build(added, this.#operation(added), summary);
+    const isOverwrite = this.#isReplaced && this.exists;
+    return await this.#build(added, isOverwrite ? 'overwrite' : operationOf(added, this.#files.removed), summary);
   }
 
   /** Takes over what was committed. The index is brought after it while the writer goes on; a crash leaves it behind. */
@@ -275,7 +252,7 @@ export class TableWriter {
     this.#change = null;
     this.#isChanged = false;
     this.#isReplaced = false;
-    if (!this.isReplacing) this.#locations.clear();
+    if (!this.isReplacing) this.#new.locations.clear();
     this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
   }
 
@@ -286,7 +263,7 @@ export class TableWriter {
   async planRewrite(): Promise<RewritePlan | null> {
     const { metadata } = this;
     if (!metadata) return null;
-    return await planRewrite(this.#files, layoutOf(this.#schema, metadata), metadata, () => this.#newLocation());
+    return await planRewrite(this.#files, layoutOf(this.#schema, metadata), metadata, () => this.#new.newLocation());
   }
 
   /**
@@ -331,7 +308,7 @@ export class TableWriter {
   }
 
   async close(): Promise<void> {
-    await this.#abandonFiles();
+    await this.#new.abandon();
     await this.#abandonReplacement();
     await this.#index.close();
     this.#connection.closeSync();
@@ -364,55 +341,29 @@ export class TableWriter {
       find: (key) => this.#index.find(key),
       findAll: (hash) => this.#index.findAll(hash),
       readRows: async (places) => {
-        for (const location of new Set(places.map((place) => place.location))) await this.#closeFile(location);
+        for (const location of new Set(places.map((place) => place.location))) await this.#new.close(location);
         return await this.#files.readRows(places, { schema: this.#schema, ids: fieldIds(this.#schemaState.schema) });
       },
       deleteRow: async (place) => {
-        await this.#closeFile(place.location);
+        await this.#new.close(place.location);
         return await this.#files.deleteRow(place);
       },
       writeRow: async (row) => {
-        if (!this.exists && !this.#open) await makeTableFolders(this.#base.location);
-        this.#open ??= new OpenFiles(this.#connection, layoutOf(this.#schema, this.#changed().metadata), () =>
-          this.#newLocation(),
-        );
-        return await this.#open.write(row);
+        if (!this.exists && !this.#new.isWriting) await makeTableFolders(this.#base.location);
+        return await this.#new.write(row, () => layoutOf(this.#schema, this.#changed().metadata));
       },
       note: (key, place, removed) => this.#index.note(key, place, removed),
     };
   }
 
-  /** Makes the rows of one file that is still being written ones that can be read and deleted. */
-  async #closeFile(location: string): Promise<void> {
-    if (this.#files.has(location) || !this.#open) return;
-    for (const file of await this.#open.finish(location)) this.#files.add(file);
-  }
-
   async #closeFiles(): Promise<void> {
-    const open = this.#open;
-    if (!open) return;
-    this.#open = null;
-    for (const file of await open.finish()) this.#files.add(file);
-    this.#isChanged = true;
-  }
-
-  async #abandonFiles(): Promise<void> {
-    const open = this.#open;
-    this.#open = null;
-    await open?.abandon();
+    if (await this.#new.closeAll()) this.#isChanged = true;
   }
 
   async #abandonReplacement(): Promise<void> {
     const replacement = this.#replacement;
     this.#replacement = null;
     await replacement?.abandon();
-  }
-
-  #operation(added: readonly DataFile[]): Operation {
-    const hasDeletes = this.#files.removed.size > 0 || added.some((file) => file.content !== 'data');
-    if (this.#isReplaced && this.exists) return 'overwrite';
-    if (!hasDeletes) return 'append';
-    return added.some((file) => file.content === 'data') ? 'overwrite' : 'delete';
   }
 
   #setSchema(schema: Schema, state: SchemaState): void {
@@ -435,21 +386,7 @@ export class TableWriter {
     return { files: this.#files, schema: this.#schema, ids, metadata: this.metadata };
   }
 
-  #isNew(): boolean {
-    return this.#schemaState.lastColumnId === 0;
-  }
-
   #isStageFull(): boolean {
     return this.#staged.size >= maxStagedRows || this.#staged.bytes >= maxStagedBytes;
   }
-
-  #newLocation(): string {
-    const location = `${this.#base.location}/data/${randomUUID()}.parquet`;
-    this.#locations.add(location);
-    return location;
-  }
-}
-
-function stageFor(name: string, schema: Schema, iceberg: IcebergSchema): StagedRows {
-  return schema.key.length > 0 ? new KeyedRows(name, schema) : new KeylessRows(name, schema, fieldIds(iceberg));
 }
