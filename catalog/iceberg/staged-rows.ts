@@ -251,6 +251,19 @@ export function fillUnknown(row: Row, from: Row): Row {
   return row.map((value, index) => (value === UNKNOWN ? (from[index] ?? null) : value));
 }
 
+function rowReshaper(from: Schema, to: Schema): (row: Row) => Row {
+  const sources = to.fields.map((field) => {
+    const index = from.fields.findIndex((candidate) => candidate.name === field.name);
+    const old = from.fields[index];
+    return { index, isWidened: old?.type.kind === 'int' && field.type.kind === 'long' };
+  });
+  return (row) =>
+    sources.map(({ index, isWidened }) => {
+      const value = index < 0 ? null : (row[index] ?? null);
+      return isWidened && typeof value === 'number' ? BigInt(value) : value;
+    });
+}
+
 export function estimateBytes(row: Row): number {
   let bytes = 64;
   for (const value of row) bytes += valueBytes(value);
