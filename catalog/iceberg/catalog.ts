@@ -13,6 +13,7 @@ import { removeFiles } from './storage.ts';
 import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
 import { readTableMetadata } from './table-metadata.ts';
 import { joinName, nameParts, splitName } from './table-name.ts';
+import { requireNoView } from './views.ts';
 
 /** How often a commit is based anew on what others committed meanwhile, before it is given up as a conflict. */
 const maxRebases = 50;
@@ -215,6 +216,7 @@ function folderName(name: string): string {
 async function swapPointer(tx: Prisma.TransactionClient, { name: fullName, before, after }: Step): Promise<void> {
   const { namespaceName, name } = splitName(fullName);
   if (before === null) {
+    await requireNoView(tx, fullName);
     await makeNamespaces(tx, nameParts(namespaceName));
     const made = await tx.icebergTable.createMany({
       data: [{ namespaceName, name, uuid: after.metadata['table-uuid'], metadataLocation: after.metadataLocation }],

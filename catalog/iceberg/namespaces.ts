@@ -3,6 +3,9 @@ import { DailiesError } from '../error.ts';
 import type { State } from '../state/state.ts';
 import { joinName } from './table-name.ts';
 
+/** What is written in the same transaction. */
+export type Alongside = (tx: Prisma.TransactionClient) => Promise<void>;
+
 /** A part of a sorted list: what follows `after`, at most `limit` of it. */
 export interface PageOf {
   after: string | null;
@@ -77,8 +80,8 @@ export interface PropertyChanges {
 export async function changeProperties(
   state: State,
   levels: readonly string[],
-  removals: readonly string[],
-  updates: Readonly<Record<string, string>>,
+  { removals, updates }: { removals: readonly string[]; updates: Readonly<Record<string, string>> },
+  alongside: Alongside,
 ): Promise<PropertyChanges | null> {
   const name = joinName(levels);
   return await state.$transaction(async (tx) => {
@@ -89,6 +92,7 @@ export async function changeProperties(
     const isKept = (key: string) => !removals.includes(key);
     const kept = Object.fromEntries(Object.entries(before).filter(([key]) => isKept(key)));
     await tx.icebergNamespace.update({ where: { name }, data: { properties: { ...kept, ...updates } } });
+    await alongside(tx);
     return {
       updated: Object.keys(updates),
       removed: removals.filter((key) => Object.hasOwn(before, key)),
@@ -98,7 +102,7 @@ export async function changeProperties(
 }
 
 /** Removes a namespace that holds nothing. Answers false for no such namespace; throws `conflict` where it holds something. */
-export async function dropNamespace(state: State, levels: readonly string[]): Promise<boolean> {
+export async function dropNamespace(state: State, levels: readonly string[], alongside: Alongside): Promise<boolean> {
   const name = joinName(levels);
   return await state.$transaction(async (tx) => {
     const [row] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM "IcebergNamespace" WHERE "name" = ${name} FOR UPDATE`;
@@ -124,6 +128,7 @@ export async function dropNamespace(state: State, levels: readonly string[]): Pr
       });
     }
     await tx.icebergNamespace.delete({ where: { name } });
+    await alongside(tx);
     return true;
   });
 }

@@ -1,6 +1,7 @@
 import type { Prisma } from '#prisma/generated/client.ts';
 import { DailiesError } from '../error.ts';
 import type { State } from '../state/state.ts';
+import type { Alongside } from './namespaces.ts';
 import { splitName } from './table-name.ts';
 
 /*
@@ -17,12 +18,14 @@ export async function locateView(state: State, name: string): Promise<string | n
 export async function addView(
   state: State,
   view: { name: string; uuid: string; metadataLocation: string },
+  alongside: Alongside,
 ): Promise<void> {
   const key = splitName(view.name);
   await state.$transaction(async (tx) => {
     await lockName(tx, view.name);
     await requireUnused(tx, view.name);
     await tx.icebergView.create({ data: { ...key, uuid: view.uuid, metadataLocation: view.metadataLocation } });
+    await alongside(tx);
   });
 }
 
@@ -40,28 +43,46 @@ export async function moveView(state: State, name: string, from: string, to: str
 }
 
 /** Forgets the view; false for no such view. */
-export async function dropView(state: State, name: string): Promise<boolean> {
-  const gone = await state.icebergView.deleteMany({ where: splitName(name) });
-  return gone.count > 0;
+export async function dropView(state: State, name: string, alongside: Alongside): Promise<boolean> {
+  return await state.$transaction(async (tx) => {
+    const gone = await tx.icebergView.deleteMany({ where: splitName(name) });
+    if (gone.count > 0) await alongside(tx);
+    return gone.count > 0;
+  });
 }
 
 /**
  * Gives a table or view another name, in a namespace that exists; false for no such table or view. Throws `conflict`
  * where there is a table or view of the new name. What the catalog's pages know of a table follows its name.
  */
-export async function renameEntry(state: State, kind: 'table' | 'view', from: string, to: string): Promise<boolean> {
+export async function renameEntry(
+  state: State,
+  kind: 'table' | 'view',
+  { from, to }: { from: string; to: string },
+  alongside: Alongside,
+): Promise<boolean> {
   const [where, data] = [splitName(from), splitName(to)];
   return await state.$transaction(async (tx) => {
     await lockName(tx, to);
     await requireUnused(tx, to);
-    if (kind === 'view') return (await tx.icebergView.updateMany({ where, data })).count > 0;
-    const moved = await tx.icebergTable.updateMany({ where, data });
-    if (moved.count > 0) {
+    const moved =
+      kind === 'view'
+        ? await tx.icebergView.updateMany({ where, data })
+        : await tx.icebergTable.updateMany({ where, data });
+    if (moved.count === 0) return false;
+    if (kind === 'table') {
       await tx.dataTable.deleteMany({ where: { name: to } });
       await tx.dataTable.updateMany({ where: { name: from }, data: { name: to, changedAt: new Date() } });
     }
-    return moved.count > 0;
+    await alongside(tx);
+    return true;
   });
+}
+
+/** Throws `conflict` where there is a view of the name; none can be made before the transaction ends. */
+export async function requireNoView(tx: Prisma.TransactionClient, name: string): Promise<void> {
+  await lockName(tx, name);
+  if (await tx.icebergView.findUnique({ where: { namespaceName_name: splitName(name) } })) throw taken('view', name);
 }
 
 // Tables and views are rows of two tables: who makes or renames one of a name waits for who does the same.
@@ -76,7 +97,9 @@ async function requireUnused(tx: Prisma.TransactionClient, name: string): Promis
     : (await tx.icebergView.findUnique({ where }))
       ? 'view'
       : null;
-  if (what !== null) {
-    throw new DailiesError('conflict', `There is a ${what} ${name} already.`, { details: { name, what } });
-  }
+  if (what !== null) throw taken(what, name);
+}
+
+function taken(what: 'table' | 'view', name: string): DailiesError {
+  return new DailiesError('conflict', `There is a ${what} ${name} already.`, { details: { name, what } });
 }

@@ -1,4 +1,6 @@
 import { can, requireAccess } from '../../access/principal.ts';
+import { recordAudit } from '../../audit/record-audit.ts';
+import type { Alongside } from '../namespaces.ts';
 import type { TableUpdate } from '../table-updates.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { forbidden } from './rest-error.ts';
@@ -11,6 +13,16 @@ export function requireWrite(deps: IcebergRestDeps, purpose: string): void {
 
 export function mayWrite(deps: IcebergRestDeps): boolean {
   return can(deps.who, 'catalog.write');
+}
+
+/** Writes who did what into the audit log, in the transaction that does it. Commits of data are not told: snapshots tell them. */
+export function audited(
+  deps: IcebergRestDeps,
+  action: string,
+  target: string,
+  details: Record<string, string> = {},
+): Alongside {
+  return (tx) => recordAudit(tx, deps.who, action, target, details);
 }
 
 /** Throws 403 to whoever may not read all of the table. */

@@ -4,7 +4,7 @@ import { recordEngineTable } from '../record-engine-table.ts';
 import type { TableCommit, TableEntry } from '../table-catalog.ts';
 import { type TableRequirement, type TableUpdate, tableRequirement, tableUpdate } from '../table-updates.ts';
 import { locateView } from '../views.ts';
-import { owningPipeline, requireHarmless, requireRead, requireUnowned, requireWrite } from './access.ts';
+import { audited, owningPipeline, requireHarmless, requireRead, requireUnowned, requireWrite } from './access.ts';
 import { commitResponse, noTable } from './load-table.ts';
 import { allowedLocation, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
@@ -119,6 +119,9 @@ async function commitAll(deps: IcebergRestDeps, commits: readonly TableCommit[])
       const commit = commits[index];
       if (!commit || owners[index] !== null) continue;
       await recordEngineTable(tx, commit.name, entry, commit.base, deps.who);
+    }
+    for (const commit of commits) {
+      if (commit.base === null) await audited(deps, 'table.create', commit.name)(tx);
     }
     await deps.alongsideCommit?.(tx, entries);
   });

@@ -7,7 +7,8 @@ import {
   makeNamespaces,
   type Namespace,
 } from '../namespaces.ts';
-import { requireWrite } from './access.ts';
+import { joinName } from '../table-name.ts';
+import { audited, requireWrite } from './access.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';
 import { bodyOf, namespaceLevels, pageAsked, pageOf, parentLevels } from './rest-request.ts';
@@ -30,7 +31,11 @@ export async function listNamespaces(deps: IcebergRestDeps, url: URL): Promise<R
 export async function createNamespace(deps: IcebergRestDeps, request: Request): Promise<Response> {
   requireWrite(deps, 'make namespaces');
   const body = await bodyOf(request, z.object({ namespace: namespaceLevels, properties: properties.default({}) }));
-  const { isNew } = await deps.catalog.state.$transaction((tx) => makeNamespaces(tx, body.namespace, body.properties));
+  const { isNew } = await deps.catalog.state.$transaction(async (tx) => {
+    const made = await makeNamespaces(tx, body.namespace, body.properties);
+    if (made.isNew) await audited(deps, 'namespace.create', joinName(body.namespace))(tx);
+    return made;
+  });
   if (!isNew) {
     throw new RestError(409, 'AlreadyExistsException', `Namespace already exists: ${body.namespace.join('.')}`);
   }
@@ -52,7 +57,11 @@ export async function namespaceExists(deps: IcebergRestDeps, levels: readonly st
 /** `DELETE /namespaces/{namespace}`: only an empty one. */
 export async function deleteNamespace(deps: IcebergRestDeps, levels: readonly string[]): Promise<Response> {
   requireWrite(deps, 'drop namespaces');
-  const isGone = await dropNamespace(deps.catalog.state, levels).catch((thrown: unknown) => {
+  const isGone = await dropNamespace(
+    deps.catalog.state,
+    levels,
+    audited(deps, 'namespace.drop', joinName(levels)),
+  ).catch((thrown: unknown) => {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'conflict') {
       throw new RestError(409, 'NamespaceNotEmptyException', thrown.message);
     }
@@ -81,7 +90,12 @@ export async function updateProperties(
       `Invalid namespace properties update: cannot simultaneously set and remove keys: [${both}]`,
     );
   }
-  const changes = await changeProperties(deps.catalog.state, levels, removals ?? [], updates ?? {});
+  const changes = await changeProperties(
+    deps.catalog.state,
+    levels,
+    { removals: removals ?? [], updates: updates ?? {} },
+    audited(deps, 'namespace.change', joinName(levels)),
+  );
   if (changes === null) throw noNamespace(levels);
   return jsonResponse(changes);
 }

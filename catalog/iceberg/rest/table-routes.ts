@@ -7,7 +7,7 @@ import type { TableEntry } from '../table-catalog.ts';
 import { readTableMetadata, type TableMetadata } from '../table-metadata.ts';
 import { splitName } from '../table-name.ts';
 import { renameEntry } from '../views.ts';
-import { requireRead, requireUnowned, requireWrite } from './access.ts';
+import { audited, requireRead, requireUnowned, requireWrite } from './access.ts';
 import { requireNameFree } from './create-table.ts';
 import { noTable, tableResponse } from './load-table.ts';
 import { isInWarehouse, isShared, requireFree, requireInWarehouse } from './locations.ts';
@@ -44,10 +44,11 @@ export async function dropTable(deps: IcebergRestDeps, url: URL, target: Identif
   // A table whose metadata cannot be read can still be dropped.
   const metadata = isPurge ? await readTableMetadata(location).catch(corruptAsNull) : null;
   const { state } = deps.catalog;
-  await state.$transaction([
-    state.icebergTable.deleteMany({ where: splitName(name) }),
-    state.dataTable.deleteMany({ where: { name } }),
-  ]);
+  await state.$transaction(async (tx) => {
+    await tx.icebergTable.deleteMany({ where: splitName(name) });
+    await tx.dataTable.deleteMany({ where: { name } });
+    await audited(deps, isPurge ? 'table.purge' : 'table.drop', name)(tx);
+  });
   if (metadata) await purge(deps, name, metadata);
   return noContent();
 }
@@ -86,17 +87,20 @@ export async function rename(deps: IcebergRestDeps, request: Request, kind: 'tab
     await requireUnowned(deps, destination, 'take its name');
   }
   await requireNamespace(deps, destination.namespace);
-  const isDone = await renameEntry(deps.catalog.state, kind, fullName(source), fullName(destination)).catch(
-    (thrown: unknown) => {
-      if (!(thrown instanceof DailiesError) || thrown.code !== 'conflict') throw thrown;
-      const what = thrown.details.what === 'view' ? 'View' : 'Table';
-      throw new RestError(
-        409,
-        'AlreadyExistsException',
-        `Cannot rename ${shownName(source)} to ${shownName(destination)}. ${what} already exists`,
-      );
-    },
-  );
+  const isDone = await renameEntry(
+    deps.catalog.state,
+    kind,
+    { from: fullName(source), to: fullName(destination) },
+    audited(deps, `${kind}.rename`, fullName(source), { to: fullName(destination) }),
+  ).catch((thrown: unknown) => {
+    if (!(thrown instanceof DailiesError) || thrown.code !== 'conflict') throw thrown;
+    const what = thrown.details.what === 'view' ? 'View' : 'Table';
+    throw new RestError(
+      409,
+      'AlreadyExistsException',
+      `Cannot rename ${shownName(source)} to ${shownName(destination)}. ${what} already exists`,
+    );
+  });
   if (isDone) return noContent();
   if (kind === 'table') throw noTable(source);
   throw new RestError(404, 'NoSuchViewException', `View does not exist: ${shownName(source)}`);
@@ -147,5 +151,6 @@ async function point(deps: IcebergRestDeps, name: string, entry: TableEntry, cur
         : await tx.icebergTable.updateMany({ where: { ...key, metadataLocation: current }, data });
     if (moved.count !== 1) throw new RestError(409, 'AlreadyExistsException', `Table already exists: ${name}`);
     await recordEngineTable(tx, name, entry, null, deps.who);
+    await audited(deps, 'table.register', name)(tx);
   });
 }

@@ -14,7 +14,7 @@ import {
   viewVersion,
 } from '../view-metadata.ts';
 import { addView, dropView, locateView, moveView } from '../views.ts';
-import { requireWrite } from './access.ts';
+import { audited, requireWrite } from './access.ts';
 import { allowedLocation, isInWarehouse, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
@@ -54,11 +54,13 @@ export async function createView(
     Date.now(),
   );
   const metadataLocation = await writeViewMetadata(deps, metadata, 0);
-  await addView(deps.catalog.state, { name, uuid, metadataLocation }).catch(async (thrown: unknown) => {
-    await removeFiles([metadataLocation]);
-    if (thrown instanceof DailiesError && thrown.code === 'conflict') await requireViewNameFree(deps, target);
-    throw thrown;
-  });
+  await addView(deps.catalog.state, { name, uuid, metadataLocation }, audited(deps, 'view.create', name)).catch(
+    async (thrown: unknown) => {
+      await removeFiles([metadataLocation]);
+      if (thrown instanceof DailiesError && thrown.code === 'conflict') await requireViewNameFree(deps, target);
+      throw thrown;
+    },
+  );
   return viewResponse(metadataLocation, metadata);
 }
 
@@ -124,7 +126,8 @@ export async function commitView(deps: IcebergRestDeps, request: Request, target
 /** `DELETE …/views/{view}` */
 export async function deleteView(deps: IcebergRestDeps, target: Identifier): Promise<Response> {
   requireWrite(deps, 'drop views');
-  if (!(await dropView(deps.catalog.state, fullName(target)))) throw noView(target);
+  if (!(await dropView(deps.catalog.state, fullName(target), audited(deps, 'view.drop', fullName(target)))))
+    throw noView(target);
   return noContent();
 }
 
@@ -146,7 +149,11 @@ export async function registerView(
   const metadata = await readViewMetadata(metadataLocation);
   requireInWarehouse(deps, metadata.location, 'The view location');
   await requireFree(deps, metadata.location, fullName(target));
-  await addView(deps.catalog.state, { name: fullName(target), uuid: metadata['view-uuid'], metadataLocation });
+  await addView(
+    deps.catalog.state,
+    { name: fullName(target), uuid: metadata['view-uuid'], metadataLocation },
+    audited(deps, 'view.register', fullName(target)),
+  );
   return viewResponse(metadataLocation, metadata);
 }
 

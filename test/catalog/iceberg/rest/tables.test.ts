@@ -243,6 +243,9 @@ describe('tables through the REST catalog', () => {
     expect(existsSync(filePath(location))).toBe(false);
     expect((await call('GET', `namespaces/${ns}/tables/u`)).status).toBe(200);
     expect((await call('DELETE', `namespaces/${ns}/tables/t`)).body.error.type).toBe('NoSuchTableException');
+    const audit = await server.state.auditEvent.findMany({ where: { target: `${ns}.t` }, orderBy: { id: 'asc' } });
+    expect(audit.map((event) => event.action)).toEqual(['table.create', 'table.drop', 'table.register', 'table.purge']);
+    expect(audit[0]?.actor).toMatch(/^token:owner#/);
   });
 
   test('a location outside the warehouse is not taken, one inside it is, if it is nobody else’s', async () => {
