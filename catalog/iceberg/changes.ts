@@ -44,7 +44,10 @@ export interface ChangesScan {
   locations: string[];
   files: string[];
   schema: Schema;
-  fromSnapshotId: bigint | null;
+  metadata: TableMetadata;
+  /** Every snapshot whose files are read. */
+  snapshotIds: bigint[];
+  fromSnapshotId: bigint;
   toSnapshotId: bigint | null;
 }
 
@@ -81,6 +84,8 @@ export async function planChanges(
     locations,
     files: locations.map(localPath),
     schema,
+    metadata,
+    snapshotIds: stretches.flatMap((stretch) => [stretch.start['snapshot-id'], stretch.end['snapshot-id']]),
     fromSnapshotId: start['snapshot-id'],
     toSnapshotId: end?.['snapshot-id'] ?? null,
   };

@@ -9,7 +9,7 @@ import { mapEntry, pathList } from './read-parquet.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
 import { localPath } from './storage.ts';
-import { currentSnapshot, liveRows, readTableMetadata, schemaOf } from './table-metadata.ts';
+import { currentSnapshot, liveRows, readTableMetadata, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
 
 export { readParquet } from './read-parquet.ts';
@@ -23,6 +23,7 @@ export interface TableScan {
   /** Their local paths. They stay at their locations for 10 minutes after the snapshot has expired. */
   files: string[];
   schema: Schema;
+  metadata: TableMetadata;
   /** Null for a table without a snapshot. */
   snapshotId: bigint | null;
   snapshotTimeMs: number | null;
@@ -50,6 +51,7 @@ export async function planScan(metadataLocation: string, at?: ScanTime, filter?:
     locations,
     files: locations.map(localPath),
     schema,
+    metadata,
     snapshotId: snapshot?.['snapshot-id'] ?? null,
     snapshotTimeMs: snapshot?.['timestamp-ms'] ?? null,
     rows: liveRows(snapshot),

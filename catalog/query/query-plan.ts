@@ -1,11 +1,15 @@
 import { DailiesError, toDailiesError } from '../error.ts';
 import { planChanges } from '../iceberg/changes.ts';
+import { isBelow } from '../iceberg/location-root.ts';
+import type { Pinnable } from '../iceberg/maintenance/snapshot-pins.ts';
 import { planScan, type ScanFilter, type TableScan } from '../iceberg/scan.ts';
+import { isS3 } from '../iceberg/storage/s3-location.ts';
 import { readTableMetadata, type TableMetadata } from '../iceberg/table-metadata.ts';
 import type { ScanTime } from '../iceberg/time-travel.ts';
 import { nearestName } from '../services/nearest-name.ts';
 import { bindFilter } from './bind-filter.ts';
 import type { Analysis, Place, RunRequest } from './child-protocol.ts';
+import type { TableFiles } from './damaged-file.ts';
 import type { BoundParameter } from './parameters.ts';
 import { StatementError } from './query-problem.ts';
 import { type FoundTable, lookUpTables, type TableNames } from './table-lookup.ts';
@@ -16,13 +20,17 @@ export type PlanTable = (
   metadataLocation: string,
   at?: ScanTime,
   filter?: ScanFilter,
-) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations'>>>;
+) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations' | 'metadata'>>>;
 
 export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
   /** What must be held (`holdLocal`) for `files` to be there while they are read. */
   locations: string[];
   /** The snapshot that is read of each table that has one, by name, ids as text; of changes both, `1..2`. */
   snapshots: Record<string, string>;
+  /** What is read of each table: must not expire meanwhile. */
+  reads: (Pinnable & { name: string })[];
+  /** The files by table. */
+  tableFiles: TableFiles[];
 }
 
 /** What the statement is read with: the state that the whole query asks for, null for now, and its parameters. */
@@ -30,16 +38,21 @@ export interface PlanContext {
   asOf: ScanTime | null;
   parameters: readonly BoundParameter[];
   plan?: PlanTable | undefined;
+  /** Where all files must be, for tables that others may commit files to; anywhere if null. */
+  root: string | null;
 }
 
 /** Finds every table of the statement and plans how it is read. Throws `StatementError`, and what planning throws with the table's name. */
 export async function planTables(catalog: TableNames, analysis: Analysis, context: PlanContext): Promise<QueryPlan> {
   const tables = await lookUpTables(catalog, analysis.tables);
-  const whole: QueryPlan = { tables: [], files: [], locations: [], snapshots: {} };
+  const whole: QueryPlan = { tables: [], files: [], locations: [], snapshots: {}, reads: [], tableFiles: [] };
   for (const table of tables) {
     const read = await planRead(table, context);
+    const locations = read.locations ?? [];
     whole.files.push(...read.files);
-    whole.locations.push(...(read.locations ?? []));
+    whole.locations.push(...locations);
+    whole.tableFiles.push({ name: table.name, locations });
+    whole.reads.push(...read.reads.map((one) => ({ ...one, name: table.name })));
     whole.tables.push(read.sql);
     if (read.snapshot !== null) whole.snapshots[freeName(whole.snapshots, table)] = read.snapshot;
   }
@@ -51,6 +64,7 @@ interface PlannedRead {
   files: string[];
   locations?: string[];
   snapshot: string | null;
+  reads: Pinnable[];
 }
 
 async function planRead(table: FoundTable, context: PlanContext): Promise<PlannedRead> {
@@ -61,7 +75,9 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
     if (read.kind === 'changes') {
       const { from, to } = read;
       const scan = await planChanges(table.metadataLocation, time(from), to === null ? null : time(to));
-      return { ...scan, snapshot: `${scan.fromSnapshotId ?? ''}..${scan.toSnapshotId ?? ''}` };
+      requireBelow(context.root, scan.locations);
+      const reads = scan.snapshotIds.map((snapshotId) => ({ metadata: scan.metadata, snapshotId }));
+      return { ...scan, snapshot: `${scan.fromSnapshotId}..${scan.toSnapshotId ?? ''}`, reads };
     }
     const asOf = read.kind === 'at' ? time(read.point)(await readTableMetadata(table.metadataLocation)) : context.asOf;
     const scan = await (context.plan ?? planScan)(
@@ -69,7 +85,10 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       asOf ?? undefined,
       filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
     );
-    return { ...scan, snapshot: scan.snapshotId === null ? null : String(scan.snapshotId) };
+    requireBelow(context.root, scan.locations ?? []);
+    const { metadata, snapshotId } = scan;
+    if (snapshotId === null) return { ...scan, snapshot: null, reads: [] };
+    return { ...scan, snapshot: String(snapshotId), reads: metadata ? [{ metadata, snapshotId }] : [] };
   } catch (thrown) {
     if (thrown instanceof StatementError) throw thrown;
     const { code, message, details } = toDailiesError(thrown);
@@ -78,6 +97,16 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       details: { ...details, table: table.name },
     });
   }
+}
+
+/** Engines commit files by name: a local one that is not a table's own would show what else this machine holds. */
+function requireBelow(root: string | null, locations: readonly string[]): void {
+  if (root === null) return;
+  const outside = locations.find((location) => !isS3(location) && !isBelow(root, location));
+  if (outside === undefined) return;
+  throw new DailiesError('unsupported', `It has a file outside the warehouse: ${outside}.`, {
+    details: { location: outside },
+  });
 }
 
 /** The state that a point names in this table. */

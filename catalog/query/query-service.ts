@@ -3,17 +3,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { askerName, type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
-import { holdLocal, type LocalFiles } from '../iceberg/storage.ts';
+import { IcebergCatalog } from '../iceberg/catalog.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
 import type { ResultColumn } from './child-protocol.ts';
+import { damagedFile } from './damaged-file.ts';
 import { type Described, describeIn } from './describe-sql.ts';
+import { holdReads, whileAlive } from './hold-reads.ts';
 import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
 import { type PlanTable, planTables, type QueryPlan, requireParameters } from './query-plan.ts';
-import { StatementError } from './query-problem.ts';
 import { noSuchQuery, QueryRecords } from './query-records.ts';
 import {
   type QueryErrorRecord,
@@ -75,6 +76,7 @@ export class QueryService {
   readonly #deps: QueryDeps;
   readonly #limits: QueryLimits;
   readonly #now: () => Date;
+  readonly #root: string | null;
   readonly #records: QueryRecords;
   readonly #store: ResultStore;
   readonly #reader: ResultReader;
@@ -92,6 +94,7 @@ export class QueryService {
     this.#deps = deps;
     this.#limits = { ...defaultLimits, ...deps.limits };
     this.#now = deps.now ?? (() => new Date());
+    this.#root = deps.catalog instanceof IcebergCatalog ? deps.catalog.warehouseLocation : null;
     this.#records = new QueryRecords(deps.state, this.#now);
     this.#store = new ResultStore(deps.resultsDir, this.#limits.kept, this.#now);
     fs.mkdirSync(this.#store.dir, { recursive: true });
@@ -292,12 +295,15 @@ export class QueryService {
     const child = await this.#pool.acquire();
     query.child = child;
     if (query.stop !== null) return;
-    const { tables, files, locations } = await this.#prepare(query, child);
-    using _held = await holdWhileAlive(locations, child);
+    const plan = await this.#prepare(query, child);
+    const { tables, files } = plan;
+    const { state, catalog } = this.#deps;
+    const forMs = this.#limits.timeMs + 60_000;
+    await using _held = await holdReads(plan, child, { state, catalog, forMs, now: this.#now() });
     const { sql, parameters } = query;
     const { tempBytes, resultBytes } = this.#limits;
     const resultDir = this.#store.pathOf(query.id);
-    await child.run(
+    const running = child.run(
       { kind: 'run', sql, parameters, tables, files, resultDir, tempBytes, resultBytes },
       {
         columns: (columns) => {
@@ -308,6 +314,10 @@ export class QueryService {
         },
       },
     );
+    await running.catch(async (thrown: unknown) => {
+      // Of a query that was stopped nobody asks why.
+      throw (query.stop === null ? await damagedFile(plan.tableFiles) : null) ?? thrown;
+    });
   }
 
   async #prepare(query: ActiveQuery, child: QueryChild): Promise<QueryPlan> {
@@ -320,6 +330,7 @@ export class QueryService {
           asOf: query.asOf === null ? null : { timeMs: query.asOf.getTime() },
           parameters: query.parameters,
           plan: this.#deps.plan,
+          root: this.#root,
         }),
       );
       query.snapshots = plan.snapshots;
@@ -462,25 +473,5 @@ async function untilAborted(promise: Promise<void>, signal: AbortSignal | undefi
     await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener('abort', abort);
-  }
-}
-
-/** Throws as soon as the query's process ends, which is how a query is stopped, however long the work would take. */
-async function whileAlive<T>(child: QueryChild, work: Promise<T>): Promise<T> {
-  const ended = child.gone.then(() => {
-    throw new StatementError('internal', 'The process of the query ended before it ran.');
-  });
-  return await Promise.race([work, ended]);
-}
-
-/** Holds the files that a query reads while its process lives. */
-async function holdWhileAlive(locations: readonly string[], child: QueryChild): Promise<LocalFiles> {
-  const holding = holdLocal(locations);
-  try {
-    return await whileAlive(child, holding);
-  } catch (thrown) {
-    // Nobody waits for them any more, nor for why they did not come.
-    void holding.then((files) => files[Symbol.dispose]()).catch(() => undefined);
-    throw thrown;
   }
 }

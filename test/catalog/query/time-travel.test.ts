@@ -1,8 +1,11 @@
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitTables } from '#catalog/iceberg/commit.ts';
+import { planScan } from '#catalog/iceberg/scan.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
+import { column, ForeignTable } from '../iceberg/read/foreign-table.ts';
 import { createWarehouse, schemaOf, type TestWarehouse } from '../iceberg/warehouse.ts';
 import { ana } from './query-fixture.ts';
 
@@ -127,5 +130,46 @@ describe('a table of three states', () => {
       ['delete', '3'],
     ]);
     expect((await read(`FROM changes('production.movie', 'release', 'release')`)).rows).toEqual([]);
+  });
+});
+
+describe('a table whose files are not as they should be', () => {
+  test.each([
+    ['is gone', (file: string) => fs.rm(file)],
+    ['is torn', (file: string) => fs.truncate(file, 200)],
+  ])('says which file %s, and of which table', async (damage, harm) => {
+    await using warehouse = await createWarehouse();
+    const { state, catalog, indexDir, root } = warehouse;
+    const writer = await TableWriter.open('production.movie', { catalog, indexDir, now: () => new Date() });
+    await writer.evolve(schemaOf({ id: 'long' }, ['id']));
+    await writer.upsert([1n], true);
+    await commitTables(catalog, [writer], {}, async () => undefined);
+    await writer.close();
+    const [file = ''] = (await planScan((await catalog.locate('production.movie')) ?? '')).files;
+    await harm(file);
+    const queries = new QueryService({ state, catalog, resultsDir: path.join(root, 'results'), limits: { warm: 1 } });
+    const { id } = await queries.submit({ sql: 'FROM production.movie', origin: 'api' }, ana);
+    expect((await queries.wait(id, ana)).error).toMatchObject({
+      code: 'table_corrupt',
+      message: expect.stringMatching(
+        new RegExp(`^production.movie cannot be read: its file .*${path.basename(file)} ${damage}`),
+      ),
+    });
+    await queries.close();
+  });
+
+  test('is refused where an engine has committed a file from outside the warehouse', async () => {
+    await using warehouse = await createWarehouse();
+    await using foreign = await ForeignTable.create([column(1, 'id', 'long')]);
+    await foreign.commit([await foreign.file('SELECT 1 AS id', '{id: 1}')]);
+    const { state, catalog, root } = warehouse;
+    catalog.locate = async () => foreign.metadataLocation;
+    const queries = new QueryService({ state, catalog, resultsDir: path.join(root, 'results'), limits: { warm: 1 } });
+    const { id } = await queries.submit({ sql: 'FROM engines.table', origin: 'api' }, ana);
+    expect((await queries.wait(id, ana)).error).toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('outside the warehouse'),
+    });
+    await queries.close();
   });
 });
