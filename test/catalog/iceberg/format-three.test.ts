@@ -1,7 +1,18 @@
 import { expect, test } from 'vitest';
+import { commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
+import { readDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
+import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
+import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
 import { readManifest } from '#catalog/iceberg/manifest.ts';
 import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
+import { readParquet } from '#catalog/iceberg/read-parquet.ts';
+import { rewriteFiles } from '#catalog/iceberg/rewrite-files.ts';
+import { lineageColumns, withLineage } from '#catalog/iceberg/row-lineage.ts';
+import { fieldIds } from '#catalog/iceberg/schema-conversion.ts';
+import { createIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
+import { localPath } from '#catalog/iceberg/storage.ts';
 import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
+import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { changesOf, openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';
@@ -10,6 +21,8 @@ import { createWarehouse, schemaOf, sorted, type TestWarehouse } from './warehou
 
 const name = 'production.movie';
 const movie = schemaOf({ id: 'long', title: 'string' }, ['id']);
+
+const icebergMovie = createIcebergSchema(movie).schema;
 
 function films(count: number, title = 'Film'): Row[] {
   return Array.from({ length: count }, (_, id): Row => [BigInt(id), `${title} ${id}`]);
@@ -108,6 +121,64 @@ test('a table that comes to format 3 keeps its rows, gives them ids, and leaves 
   });
   await lower.close();
 });
+
+test('rows keep their ids and the numbers of their last changes when their files are rewritten', async () => {
+  await using warehouse = await createWarehouse();
+  const sink = openSink(warehouse, { formatVersion: 3 });
+  await snapshot(sink, movie, films(60));
+  await sink.commit(position(1), signal);
+  for (let batch = 0; batch < 30; batch++) {
+    await sink.write(changesOf(movie, [{ op: 'u', after: [BigInt(batch), `Changed ${batch}`] }]), signal);
+    await sink.commit(position(batch + 2), signal);
+  }
+  await sink.close();
+  const before = await lineageOf(warehouse);
+  expect(new Set([...before.values()].map(([id]) => id)).size).toBe(60);
+  const deps = { catalog: warehouse.catalog, indexDir: warehouse.indexDir, now: () => new Date() };
+  const connection = await connectDuckdb();
+  for (let round = 0; round < 2; round++) {
+    const writer = await TableWriter.open(name, deps);
+    await writer.upsert([5n, `Again ${round}`], false);
+    await commitTables(warehouse.catalog, [writer], {}, async () => {});
+    const plan = await writer.planRewrite();
+    if (!plan) throw new Error('nothing is worth rewriting');
+    const prepared = await writer.prepareRewritten(await rewriteFiles(connection, plan));
+    if (!prepared) throw new Error('the rewrite does not fit any more');
+    await commitPrepared(warehouse.catalog, [{ writer, prepared }], async () => {});
+    // What was rewritten once is rewritten again, with what others added meanwhile.
+    for (let batch = 0; batch < 30; batch++) {
+      await writer.upsert([1000n + BigInt(round * 100 + batch), 'New'], true);
+      await commitTables(warehouse.catalog, [writer], {}, async () => {});
+    }
+    await writer.close();
+  }
+  connection.closeSync();
+  const after = await lineageOf(warehouse);
+  for (const [id, lineage] of before) if (id !== 5n) expect(after.get(id), String(id)).toEqual(lineage);
+  expect(after.get(5n)?.[0]).not.toBe(before.get(5n)?.[0]);
+  expect(new Set([...after.values()].map(([id]) => id)).size).toBe(after.size);
+});
+
+/** By key: the row's id and the sequence number of its last change, as the specification has readers find them. */
+async function lineageOf(warehouse: TestWarehouse): Promise<Map<unknown, [unknown, unknown]>> {
+  const connection = await connectDuckdb();
+  const current = currentSnapshot(await metadataOf(warehouse));
+  const rows = new Map<unknown, [unknown, unknown]>();
+  if (!current) return rows;
+  const layout = withLineage({ schema: movie, iceberg: icebergMovie });
+  for (const { data, deletes } of (await readLiveFiles(current)).files) {
+    const vector = deletes[0] ? await readDeletionVector(deletes[0].file) : null;
+    const ids = fieldIds(layout.iceberg);
+    const source = readParquet([localPath(data.file.location)], layout.schema, ids, ['file_row_number = true']);
+    const columns = lineageColumns(data).join(', ');
+    const reader = await connection.runAndReadAll(`SELECT id, ${columns}, file_row_number FROM ${source}`);
+    for (const [id, rowId, sequence, position] of reader.getRows()) {
+      if (!vector?.has(Number(position))) rows.set(id, [rowId, sequence]);
+    }
+  }
+  connection.closeSync();
+  return rows;
+}
 
 describeWith('pyiceberg', 'PyIceberg', () => {
   test('reads a table of format 3 after updates, deletes and compaction', async () => {
