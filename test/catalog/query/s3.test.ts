@@ -3,9 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
+import { type DataFile, plainFile, readManifest } from '#catalog/iceberg/manifest.ts';
+import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
 import { openS3 } from '#catalog/iceberg/storage/open-storage.ts';
 import { readS3Settings } from '#catalog/iceberg/storage/s3-settings.ts';
 import { readBytes, writeBytes } from '#catalog/iceberg/storage.ts';
+import { readTableMetadata } from '#catalog/iceberg/table-metadata.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { createWarehouse, schemaOf, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
@@ -120,5 +124,37 @@ describeWith('versitygw', 'queries of tables in S3', (program) => {
       error: { code: 'storage_unreachable', message: expect.stringContaining(proxy.endpoint) },
     });
     proxy.choose = () => null;
+  });
+
+  test('take a file that cannot be reached for no damage, and one that is gone for it', async () => {
+    const location = `s3://${server.bucket}/warehouse/never.avro`;
+    const manifest = { location, specId: 0, sequenceNumber: 1n, snapshotId: 1n, firstRowId: null };
+    const none = new Map();
+    const statistics = { columnSizes: none, valueCounts: none, nullCounts: none, nanCounts: none };
+    const vector: DataFile = {
+      ...plainFile,
+      ...statistics,
+      lowerBounds: none,
+      upperBounds: none,
+      content: 'position-deletes',
+      format: 'puffin',
+      location,
+      recordCount: 1,
+      sizeBytes: 100,
+      contentOffset: 4,
+      contentSizeBytes: 40,
+    };
+    const reads = [
+      () => readManifest(manifest),
+      () => readManifestList(location),
+      () => readTableMetadata(location),
+      () => readDeletionVector(vector),
+    ];
+    for (const read of reads) {
+      proxy.choose = () => 'down';
+      await expect(read()).rejects.toMatchObject({ code: 'storage_unreachable' });
+      proxy.choose = () => null;
+      await expect(read()).rejects.toMatchObject({ code: 'table_corrupt', message: expect.stringContaining(location) });
+    }
   });
 });
