@@ -1,14 +1,20 @@
 import type { FieldType, Schema } from '../schemas/schema.ts';
 import { duckdbTypeName, literal } from './duckdb-values.ts';
+import { absentText } from './scan-columns.ts';
 
-/** `read_parquet(…)` that matches columns by field id: names and types are the schema's, absent columns NULL. */
+/**
+ * `read_parquet(…)` that matches columns by field id, but the fields of structs by name: names and types are the schema's,
+ * absent columns have their initial default.
+ */
 export function readParquet(
   paths: readonly string[],
   schema: Schema,
   ids: readonly number[],
   options: readonly string[] = [],
 ): string {
-  const entries = schema.fields.map((field, index) => mapEntry(ids[index] ?? 0, field.name, field.type, 'NULL'));
+  const entries = schema.fields.map((field, index) =>
+    mapEntry(ids[index] ?? 0, field.name, field.type, absentText(field)),
+  );
   return `read_parquet(${[pathList(paths), ...options, `schema = MAP {${entries.join(', ')}}`].join(', ')})`;
 }
 

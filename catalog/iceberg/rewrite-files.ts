@@ -6,9 +6,8 @@ import type { DataFile, ManifestEntry } from './manifest.ts';
 import type { FileLayout } from './open-files.ts';
 import { PositionMap } from './position-map.ts';
 import type { PositionSet } from './position-set.ts';
-import { readParquet } from './read-parquet.ts';
+import { dataFileSource } from './read-data-file.ts';
 import { lineageColumns, withLineage } from './row-lineage.ts';
-import { fieldIds } from './schema-conversion.ts';
 import { holdLocal, removeFiles } from './storage.ts';
 
 let nextMask = 0;
@@ -48,7 +47,7 @@ export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePl
   const target = keepsLineage ? withLineage(layout) : layout;
   const first = sources[0]?.entry.file;
   if (!first) return { plan, file: null, moves: [] };
-  using held = await holdLocal(sources.map(({ entry }) => entry.file.location));
+  using _held = await holdLocal(sources.map(({ entry }) => entry.file.location));
   const masks = `masks_${nextMask++}`;
   await connection.run(`CREATE TEMP TABLE ${masks} (file INTEGER, mask BIT)`);
   try {
@@ -56,7 +55,7 @@ export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePl
     for (const [index, { entry, deleted }] of sources.entries()) {
       if (deleted) await putMask(connection, masks, index, deleted, entry.file);
       const mask = deleted ? `${masks} WHERE file = ${index}` : null;
-      branches.push(select(entry, held.paths[index] ?? '', target, layout, keepsLineage, mask));
+      branches.push(await select(entry, target, layout, keepsLineage, mask));
     }
     const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location);
     const moves = movesOf(sources);
@@ -83,17 +82,17 @@ function movesOf(sources: readonly RewriteSource[]): Rewrite['moves'] {
   });
 }
 
-function select(
+async function select(
   entry: ManifestEntry,
-  path: string,
   target: FileLayout,
   layout: FileLayout,
   keepsLineage: boolean,
   mask: string | null,
-): string {
+): Promise<string> {
   const columns = layout.schema.fields.map((field) => identifier(field.name));
   if (keepsLineage) columns.push(...lineageColumns(entry));
-  const source = readParquet([path], target.schema, fieldIds(target.iceberg), ['file_row_number = true']);
+  const { schema, iceberg } = target;
+  const source = await dataFileSource(entry.file.location, { schema, iceberg: iceberg.fields });
   const where = mask === null ? '' : ` WHERE get_bit((SELECT mask FROM ${mask}), file_row_number::INTEGER) = 0`;
   return `SELECT ${columns.join(', ')} FROM ${source}${where}`;
 }

@@ -2,6 +2,7 @@ import { DailiesError } from '../error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '../schemas/schema.ts';
 import { keyEncoder, rowHasher } from './key-encoding.ts';
 import type { RowPlace } from './key-index.ts';
+import { rowReshaper } from './row-reshaper.ts';
 
 /** What staged rows need of the table when they are written out. */
 export interface StageTarget {
@@ -249,19 +250,6 @@ export function isWhole(row: Row): boolean {
 
 export function fillUnknown(row: Row, from: Row): Row {
   return row.map((value, index) => (value === UNKNOWN ? (from[index] ?? null) : value));
-}
-
-function rowReshaper(from: Schema, to: Schema): (row: Row) => Row {
-  const sources = to.fields.map((field) => {
-    const index = from.fields.findIndex((candidate) => candidate.name === field.name);
-    const old = from.fields[index];
-    return { index, isWidened: old?.type.kind === 'int' && field.type.kind === 'long' };
-  });
-  return (row) =>
-    sources.map(({ index, isWidened }) => {
-      const value = index < 0 ? null : (row[index] ?? null);
-      return isWidened && typeof value === 'number' ? BigInt(value) : value;
-    });
 }
 
 export function estimateBytes(row: Row): number {

@@ -1,14 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { failpoint } from '../failpoint.ts';
-import type { Row, Schema } from '../schemas/schema.ts';
+import { isNested, type Row, type Schema } from '../schemas/schema.ts';
+import { printJson } from './json.ts';
 import { keyEncoder, rowHasher } from './key-encoding.ts';
 import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
 import { readLiveFiles } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import type { PositionMap } from './position-map.ts';
 import type { PositionSet } from './position-set.ts';
+import type { ReadSchema } from './read-data-file.ts';
 import { ancestors, currentSnapshot, type TableMetadata } from './table-metadata.ts';
-import type { ReadSchema, WorkingFile, WorkingFiles } from './working-files.ts';
+import type { WorkingFile, WorkingFiles } from './working-files.ts';
 
 /** The table that the index is of, as the commit in hand sees it. */
 interface IndexedTable extends ReadSchema {
@@ -290,20 +292,25 @@ function deletesOf(file: { deletes: readonly { file: DataFile }[] } | undefined)
 }
 
 /** Only the key's columns, in key order. */
-function keyColumns({ schema, ids }: ReadSchema): ReadSchema {
+function keyColumns({ schema, iceberg }: ReadSchema): ReadSchema {
   const indexes = schema.key.map((name) => schema.fields.findIndex((field) => field.name === name));
   const fields = indexes.flatMap((index) => schema.fields[index] ?? []);
-  return { schema: { fields, key: schema.key } satisfies Schema, ids: indexes.map((index) => ids[index] ?? 0) };
+  return {
+    schema: { fields, key: schema.key } satisfies Schema,
+    iceberg: indexes.flatMap((index) => iceberg[index] ?? []),
+  };
 }
 
-/** What entries are made of: widening a column does not change it, another key does. */
-function shapeOf({ schema, ids }: ReadSchema): string {
+/** What entries are made of: widening a column does not change it, another key does, and any change inside a nested one. */
+function shapeOf({ schema, iceberg }: ReadSchema): string {
   const isKeyless = schema.key.length === 0;
   const columns = schema.fields
-    .map((field, index) => ({ id: ids[index], field, order: schema.key.indexOf(field.name) }))
+    .map((field, index) => ({ twin: iceberg[index], field, order: schema.key.indexOf(field.name) }))
     .filter(({ order }) => isKeyless || order >= 0)
     .sort((a, b) => a.order - b.order)
-    .map(({ id, field }) => `${id}:${encodingOf(field.type.kind)}`);
+    .map(
+      ({ twin, field }) => `${twin?.id}:${isNested(field.type) ? printJson(twin?.type) : encodingOf(field.type.kind)}`,
+    );
   return `${isKeyless ? 'row' : 'key'} ${columns.join(' ')}`;
 }
 
@@ -319,8 +326,9 @@ async function scanKeys(
   visit: (keys: { key: string; place: RowPlace }[]) => void | Promise<void>,
   only?: PositionSet,
 ): Promise<void> {
-  const columns = isKeyless ? { schema: table.schema, ids: table.ids } : keyColumns(table);
-  const encode: (row: Row) => Buffer = isKeyless ? rowHasher(columns.schema, columns.ids) : keyEncoder(columns.schema);
+  const columns = isKeyless ? { schema: table.schema, iceberg: table.iceberg } : keyColumns(table);
+  const ids = columns.iceberg.map((field) => field.id);
+  const encode: (row: Row) => Buffer = isKeyless ? rowHasher(columns.schema, ids) : keyEncoder(columns.schema);
   await table.files.scan(
     file,
     columns,

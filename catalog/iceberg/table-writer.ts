@@ -342,7 +342,8 @@ export class TableWriter {
       findAll: (hash) => this.#index.findAll(hash),
       readRows: async (places) => {
         for (const location of new Set(places.map((place) => place.location))) await this.#new.close(location);
-        return await this.#files.readRows(places, { schema: this.#schema, ids: fieldIds(this.#schemaState.schema) });
+        const iceberg = this.#schemaState.schema.fields;
+        return await this.#files.readRows(places, { schema: this.#schema, iceberg });
       },
       deleteRow: async (place) => {
         await this.#new.close(place.location);
@@ -382,8 +383,8 @@ export class TableWriter {
   }
 
   #indexTable() {
-    const ids = fieldIds(this.#schemaState.schema);
-    return { files: this.#files, schema: this.#schema, ids, metadata: this.metadata };
+    const iceberg = this.#schemaState.schema.fields;
+    return { files: this.#files, schema: this.#schema, iceberg, metadata: this.metadata };
   }
 
   #isStageFull(): boolean {

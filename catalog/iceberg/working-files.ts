@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
-import type { Row, Schema, Value } from '../schemas/schema.ts';
+import type { Row, Value } from '../schemas/schema.ts';
 import { isDeletionVector, readDeletionVector } from './deletion-vector.ts';
 import { fromDuckdb } from './duckdb-values.ts';
 import type { RowPlace } from './key-index.ts';
@@ -8,7 +8,7 @@ import type { LiveFile } from './live-files.ts';
 import type { DataFile, ManifestEntry } from './manifest.ts';
 import { isOnlyOf, readPositionDeletes } from './position-deletes.ts';
 import type { PositionSet } from './position-set.ts';
-import { readParquet } from './read-parquet.ts';
+import { dataFileSource, type ReadSchema } from './read-data-file.ts';
 import { holdLocal } from './storage.ts';
 
 /** A data file of the table as the commit in hand will leave it. */
@@ -22,12 +22,6 @@ export interface WorkingFile {
   positions: PositionSet | null;
   /** True if the commit in hand deletes more of its rows. */
   isTouched: boolean;
-}
-
-/** Columns to read, each with its field id: `ids[i]` is that of `schema.fields[i]`. */
-export interface ReadSchema {
-  schema: Schema;
-  ids: readonly number[];
 }
 
 /** The data files of one table with their deletes, and what the commit in hand adds to and removes from them. */
@@ -140,14 +134,14 @@ export class WorkingFiles {
   }
 
   /** The rows at these places; each place must hold one. */
-  async readRows(places: readonly RowPlace[], { schema, ids }: ReadSchema): Promise<Map<RowPlace, Row>> {
+  async readRows(places: readonly RowPlace[], columns: ReadSchema): Promise<Map<RowPlace, Row>> {
     const rows = new Map<RowPlace, Row>();
     const byFile = Map.groupBy(places, (place) => place.location);
-    const convert = schema.fields.map((field) => fromDuckdb(field.type));
+    const convert = columns.schema.fields.map((field) => fromDuckdb(field.type));
     for (const [location, wanted] of byFile) {
       const byPosition = new Map(wanted.map((place) => [place.position, place]));
-      using held = await holdLocal([location]);
-      const source = readParquet(held.paths, schema, ids, ['file_row_number = true']);
+      using _held = await holdLocal([location]);
+      const source = await dataFileSource(location, columns);
       const reader = await this.#connection.runAndReadAll(
         `SELECT * EXCLUDE (file_row_number), file_row_number FROM ${source} WHERE file_row_number IN (${[...byPosition.keys()].join(', ')})`,
       );
@@ -169,18 +163,18 @@ export class WorkingFiles {
   /** Hands over the live rows of a file, only the columns asked for, in file order, in pieces. */
   async scan(
     file: WorkingFile,
-    { schema, ids }: ReadSchema,
+    columns: ReadSchema,
     visit: (rows: { row: Row; position: number }[]) => void | Promise<void>,
     only?: PositionSet,
   ): Promise<void> {
     const deleted = file.deletes.length > 0 || file.isTouched ? await this.positionsOf(file) : null;
-    const convert = schema.fields.map((field) => fromDuckdb(field.type));
-    using held = await holdLocal([file.file.location]);
-    const source = readParquet(held.paths, schema, ids, ['file_row_number = true']);
+    const convert = columns.schema.fields.map((field) => fromDuckdb(field.type));
+    using _held = await holdLocal([file.file.location]);
+    const source = await dataFileSource(file.file.location, columns);
     const result = await this.#connection.stream(`SELECT * EXCLUDE (file_row_number), file_row_number FROM ${source}`);
     for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
       const values = chunk.getColumns();
-      const positions = values[schema.fields.length] ?? [];
+      const positions = values[columns.schema.fields.length] ?? [];
       const rows: { row: Row; position: number }[] = [];
       for (let at = 0; at < chunk.rowCount; at++) {
         const position = Number(positions[at]);
