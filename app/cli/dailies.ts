@@ -3,7 +3,7 @@ import { text as readText } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '#catalog/environment.ts';
 import { toDailiesError } from '#catalog/error.ts';
-import { isoInstant } from '#catalog/query/iso-instant.ts';
+import { asOfInput } from '#catalog/query/as-of.ts';
 import { type Client, connect } from './client.ts';
 import * as commands from './commands.ts';
 import { maintain } from './maintain.ts';
@@ -73,7 +73,11 @@ program
       .choices(['table', 'csv', 'json', 'parquet'])
       .default('table'),
   )
-  .option('--as-of <time>', 'the tables as they were at this instant (ISO 8601 with zone)', readTime)
+  .option(
+    '--as-of <state>',
+    'the tables as they were: an instant (ISO 8601 with zone), a tag, branch or snapshot id',
+    readAsOf,
+  )
   .option('--as <email>', 'with the rights of this person; for admins')
   .action((sql: string, flags: commands.QueryFlags) => {
     const stop = new AbortController();
@@ -143,9 +147,9 @@ function readRate(text: string): number {
   return rate;
 }
 
-function readTime(text: string): string {
-  if (!isoInstant.safeParse(text).success)
-    throw new InvalidArgumentError('It is ISO 8601 with a zone, as in 2026-01-31T09:00:00Z.');
+function readAsOf(text: string): string {
+  const read = asOfInput.safeParse(text);
+  if (!read.success) throw new InvalidArgumentError(`It ${read.error.issues[0]?.message ?? 'cannot be read'}.`);
   return text;
 }
 

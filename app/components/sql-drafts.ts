@@ -8,7 +8,7 @@ const draft = z.object({
   id: z.string(),
   name: z.string(),
   sql: z.string(),
-  /** ISO 8601 with zone; null is now. */
+  /** An instant (ISO 8601 with zone), a tag, branch or snapshot id; null is now. */
   asOf: z.string().nullable(),
   parameters: z.record(z.string(), z.object({ type: z.enum(parameterTypes), text: z.string() })),
   /** The last query that ran from this tab. */

@@ -1,6 +1,8 @@
 'use client';
 
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import Link from 'next/link';
+import { sqlTableName } from '#catalog/query/sql-name.ts';
 import { api } from './api.ts';
 import { CopyId } from './copy-id.tsx';
 import { EmptyState } from './empty-state.tsx';
@@ -8,7 +10,19 @@ import { Failure } from './failure.tsx';
 import { ListTable } from './list-table.tsx';
 import { Loading } from './loading.tsx';
 import { count, counted } from './numbers.ts';
+import { pathOf } from './paths.ts';
 import { When } from './when.tsx';
+
+/** A statement that reads the table as it was after a commit. */
+function asOf(name: string, snapshotId: string): string {
+  return `SELECT *\nFROM ${sqlTableName(name)} AT (VERSION => ${snapshotId})\nLIMIT 100`;
+}
+
+/** A statement that tells what the commits after it have changed. */
+function changesSince(name: string, snapshotId: string): string {
+  const text = `'${name.replaceAll("'", "''")}'`;
+  return `SELECT change, before, after\nFROM changes(${text}, ${snapshotId})\nLIMIT 100`;
+}
 
 /** The table's commits: when, how many rows each changed, and what became of the columns. */
 export function TableHistory({ name }: { name: string }) {
@@ -43,8 +57,19 @@ export function TableHistory({ name }: { name: string }) {
           { head: 'Written', align: 'right', cell: (commit) => count(commit.added) },
           { head: 'Taken out', align: 'right', cell: (commit) => count(commit.removed) },
           { head: 'Rows then', align: 'right', cell: (commit) => count(commit.rows) },
+          { head: 'Tags', cell: (commit) => commit.names.join(', '), isExtra: true },
           { head: 'Columns', cell: (commit) => commit.schemaChanges.join('; ') },
           { head: 'Snapshot', cell: (commit) => <CopyId value={commit.snapshotId} />, isExtra: true },
+          {
+            head: 'Query',
+            cell: (commit) => (
+              <>
+                <Link href={pathOf.sql(asOf(name, commit.snapshotId))}>as of</Link>
+                {' · '}
+                <Link href={pathOf.sql(changesSince(name, commit.snapshotId))}>changes since</Link>
+              </>
+            ),
+          },
         ]}
       />
     </>

@@ -4,6 +4,7 @@ import { TextInput } from '@mantine/core';
 import { IconChevronRight, IconKey, IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
+import { quotedName, sqlTableName } from '#catalog/query/sql-name.ts';
 import { api } from './api.ts';
 import { Failure } from './failure.tsx';
 import css from './table-tree.module.css';
@@ -66,7 +67,7 @@ function TableBranch({ name, onInsert }: { name: string; onInsert(text: string):
           className={css.insert}
           onClick={(event) => {
             event.preventDefault();
-            onInsert(quotedTable(name));
+            onInsert(sqlTableName(name));
           }}
         >
           insert
@@ -92,16 +93,6 @@ function TableBranch({ name, onInsert }: { name: string; onInsert(text: string):
 
 function namespaceOf(table: string): string {
   return table.slice(0, Math.max(0, table.lastIndexOf('.')));
-}
-
-/** A name as SQL needs it: quoted where it is not plain lower case. */
-export function quotedName(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
-}
-
-export function quotedTable(table: string): string {
-  const at = table.lastIndexOf('.');
-  return at < 0 ? quotedName(table) : `${quotedName(table.slice(0, at))}.${quotedName(table.slice(at + 1))}`;
 }
 
 export function quotedPath(path: string): string {

@@ -6,7 +6,8 @@ import { api } from './api.ts';
 export interface RunRequest {
   sql: string;
   parameters: Record<string, unknown>;
-  asOf: Date | null;
+  /** An instant (ISO 8601), a tag, branch or snapshot id; null is now. */
+  asOf: string | null;
 }
 
 /** Follows one query from its id: polled while it runs, kept when it has ended. */

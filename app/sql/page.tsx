@@ -106,7 +106,7 @@ function Workbench({ draft, onChange, onOpen, insertRef }: WorkbenchProps) {
       parameterNames(sql).map((name) => [name, parameterValue(draft.parameters[name] ?? { type: 'text', text: '' })]),
     );
     pending.current = { sql, offset: Math.max(0, draft.sql.indexOf(sql)) };
-    submit.mutate({ sql, parameters, asOf: draft.asOf === null ? null : new Date(draft.asOf) });
+    submit.mutate({ sql, parameters, asOf: draft.asOf });
   }
 
   async function format() {

@@ -6,10 +6,18 @@ export interface Scope {
   prefix: string;
   /** What stands before the dot before the word: an alias, a namespace, a table; null without a dot. */
   qualifier: string | null;
-  expects: 'table' | 'expression' | 'nothing';
+  /** `table name` is a table's name within a text: `changes('…`. */
+  expects: 'table' | 'table name' | 'expression' | 'nothing';
   /** Tables in the FROM clauses of the SELECT that the cursor is in, also those written after it. */
-  tables: { name: string; alias: string | null }[];
+  tables: ScopeTable[];
   ctes: string[];
+}
+
+export interface ScopeTable {
+  name: string;
+  alias: string | null;
+  /** What is read is what changed in the table. */
+  isChanges: boolean;
 }
 
 interface Token {
@@ -24,6 +32,10 @@ export function scopeAt(text: string, cursor: number): Scope {
   const all = tokensOf(text);
   const inside = all.find((token) => token.start < cursor && cursor < token.end + (isOpen(token) ? 1 : 0));
   const tokens = all.filter((token) => token.kind !== 'comment');
+  if (inside?.kind === 'text' && isChangesName(tokens, inside)) {
+    const from = inside.start + 1;
+    return { ...nothingAt(from), prefix: text.slice(from, cursor), expects: 'table name' };
+  }
   if (inside?.kind === 'text' || inside?.kind === 'comment') return nothingAt(cursor);
 
   const before = tokens.filter((token) => token.end <= cursor || (token.start < cursor && isName(token)));
@@ -39,7 +51,7 @@ export function scopeAt(text: string, cursor: number): Scope {
     prefix,
     qualifier,
     expects: expectation(rest),
-    tables: tablesOf(query),
+    tables: tablesOf(query, tokens),
     ctes: ctesOf(tokens),
   };
 }
@@ -150,8 +162,8 @@ function outerQuery(tokens: readonly Token[], cursor: number, own: Token[]): Tok
   return own;
 }
 
-function tablesOf(query: readonly Token[]): Scope['tables'] {
-  const tables: Scope['tables'] = [];
+function tablesOf(query: readonly Token[], tokens: readonly Token[]): ScopeTable[] {
+  const tables: ScopeTable[] = [];
   let isInFrom = false;
   for (let index = 0; index < query.length; index++) {
     const token = query[index];
@@ -159,7 +171,7 @@ function tablesOf(query: readonly Token[]): Scope['tables'] {
     else if (token?.kind === 'word' && clauseWords.test(token.text)) isInFrom = false;
     else if (!(isInFrom && token?.text === ',')) continue;
     if (!isInFrom) continue;
-    const read = readTable(query, index + 1);
+    const read = readTable(query, index + 1, tokens);
     if (read === null) continue;
     tables.push(read.table);
     index = read.next - 1;
@@ -170,7 +182,11 @@ function tablesOf(query: readonly Token[]): Scope['tables'] {
 const notAlias =
   /^(where|on|using|group|order|having|limit|offset|qualify|join|left|right|inner|full|cross|asof|positional|natural|semi|anti|union|except|intersect|select|window|sample|pivot|unpivot)$/i;
 
-function readTable(query: readonly Token[], start: number): { table: Scope['tables'][number]; next: number } | null {
+function readTable(
+  query: readonly Token[],
+  start: number,
+  tokens: readonly Token[],
+): { table: ScopeTable; next: number } | null {
   const first = query[start];
   if (first === undefined || !isName(first) || isWord(first, 'lateral')) return null;
   const parts = [nameOf(first)];
@@ -181,11 +197,28 @@ function readTable(query: readonly Token[], start: number): { table: Scope['tabl
     parts.push(nameOf(part));
     index += 2;
   }
-  if (query[index]?.text === '(') return null;
+  let changed: string | null = null;
+  if (query[index]?.text === '(') {
+    changed = isWord(first, 'changes') ? firstText(tokens, query[index]) : null;
+    if (changed === null) return null;
+    index += query[index + 1]?.text === ')' ? 2 : 1;
+  }
   if (isWord(query[index], 'as')) index++;
   const next = query[index];
   const alias = next && isName(next) && !(next.kind === 'word' && notAlias.test(next.text)) ? nameOf(next) : null;
-  return { table: { name: parts.join('.'), alias }, next: alias === null ? index : index + 1 };
+  const table = { name: changed ?? parts.join('.'), alias, isChanges: changed !== null };
+  return { table, next: alias === null ? index : index + 1 };
+}
+
+/** The text right after a parenthesis, null if something else is. */
+function firstText(tokens: readonly Token[], open: Token | undefined): string | null {
+  const next = tokens.find((token) => open !== undefined && token.start >= open.end);
+  return next?.kind === 'text' ? next.text.slice(1).replace(/'$/, '').replaceAll("''", "'") : null;
+}
+
+function isChangesName(tokens: readonly Token[], text: Token): boolean {
+  const at = tokens.indexOf(text);
+  return tokens[at - 1]?.text === '(' && isWord(tokens[at - 2], 'changes');
 }
 
 /** `WITH a AS (…), b(x) AS (…)`: names followed by AS and a parenthesis. */

@@ -1,6 +1,7 @@
 import type { State } from '../state/state.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
 import { type Scope, scopeAt } from './completion-scope.ts';
+import { quotedName as quoted, sqlTableName } from './sql-name.ts';
 
 export interface CompletionTable {
   /** namespace.table */
@@ -53,6 +54,7 @@ export class CompletionIndex {
     const ranked = new Ranking(scope.prefix);
     if (scope.expects === 'nothing') return { from: scope.from, suggestions: [] };
     if (scope.qualifier !== null) this.#afterDot(scope, ranked);
+    else if (scope.expects === 'table name') this.#tableNames(ranked);
     else if (scope.expects === 'table') this.#tablesAndCtes(scope, ranked);
     else this.#expression(scope, ranked);
     return { from: scope.from, suggestions: ranked.best() };
@@ -62,7 +64,11 @@ export class CompletionIndex {
     const qualifier = (scope.qualifier ?? '').toLowerCase();
     const aliased = scope.tables.find(({ alias }) => alias?.toLowerCase() === qualifier);
     const table = this.#byName.get((aliased?.name ?? qualifier).toLowerCase()) ?? this.#unaliased(scope, qualifier);
-    if (table && scope.expects !== 'table') this.#columnsOf(table, ranked, 3);
+    if (aliased?.isChanges || (!table && qualifier === 'changes')) this.#columnsOfChanges(scope, ranked, 3);
+    else if (table && scope.expects !== 'table') this.#columnsOf(table, ranked, 3);
+    const side = scope.tables.find(({ isChanges }) => isChanges);
+    const changed = side && /^(before|after)$/.test(qualifier) ? this.#byName.get(side.name.toLowerCase()) : undefined;
+    if (changed) this.#columnsOf(changed, ranked, 3);
     for (const { table: candidate, folded } of this.#tables) {
       if (!folded.startsWith(`${qualifier}.`)) continue;
       const name = candidate.name.slice(qualifier.length + 1);
@@ -82,13 +88,16 @@ export class CompletionIndex {
     for (const name of scope.ctes)
       ranked.add({ label: name, insert: quoted(name), kind: 'table', detail: 'of this statement' }, 4);
     this.#allTables(ranked, 3);
+    ranked.add({ label: 'changes', insert: "changes('", kind: 'function', detail: 'what changed in a table' }, 1);
     for (const name of allowedTableFunctions)
       ranked.add({ label: name, insert: `${name}(`, kind: 'function', detail: null }, 0);
     for (const word of ['SELECT', 'LATERAL', 'VALUES']) ranked.add(keyword(word), 0);
   }
 
   #expression(scope: Scope, ranked: Ranking): void {
-    const inScope = scope.tables.flatMap(({ name }) => this.#byName.get(name.toLowerCase()) ?? []);
+    const plain = scope.tables.filter(({ isChanges }) => !isChanges);
+    const inScope = plain.flatMap(({ name }) => this.#byName.get(name.toLowerCase()) ?? []);
+    this.#columnsOfChanges(scope, ranked, 4);
     for (const table of inScope) this.#columnsOf(table, ranked, 4);
     for (const { alias } of scope.tables) {
       if (alias !== null) ranked.add({ label: alias, insert: quoted(alias), kind: 'table', detail: 'alias' }, 3);
@@ -109,6 +118,31 @@ export class CompletionIndex {
     }
   }
 
+  #tableNames(ranked: Ranking): void {
+    for (const { table } of this.#tables) {
+      const insert = table.name.replaceAll("'", "''");
+      ranked.add({ label: table.name, insert, kind: 'table', detail: columnCount(table) }, 3);
+    }
+  }
+
+  /** The columns that `changes(…)` gives: the kind of change, and the row before and after it. */
+  #columnsOfChanges(scope: Scope, ranked: Ranking, weight: number): void {
+    for (const { name, isChanges } of scope.tables) {
+      if (!isChanges) continue;
+      ranked.add(
+        { label: 'change', insert: 'change', kind: 'column', detail: `insert, update or delete · ${name}` },
+        weight,
+      );
+      for (const side of ['before', 'after']) {
+        ranked.add({ label: side, insert: side, kind: 'column', detail: `struct · ${name}` }, weight);
+        for (const { path, type } of this.#byName.get(name.toLowerCase())?.columns ?? []) {
+          const label = `${side}.${path}`;
+          ranked.add({ label, insert: quotedPath(label), kind: 'column', detail: `${type} · ${name}` }, weight - 1);
+        }
+      }
+    }
+  }
+
   #anyColumns(ranked: Ranking): void {
     for (const { path, type, table, count } of this.#columns.values()) {
       const where = count === 1 ? table : `${count} tables`;
@@ -119,7 +153,7 @@ export class CompletionIndex {
   #allTables(ranked: Ranking, weight: number): void {
     for (const { table } of this.#tables) {
       ranked.add(
-        { label: table.name, insert: quotedPath(table.name), kind: 'table', detail: columnCount(table) },
+        { label: table.name, insert: sqlTableName(table.name), kind: 'table', detail: columnCount(table) },
         weight,
       );
     }
@@ -205,6 +239,8 @@ const keywords = [
   'FULL JOIN',
   'CROSS JOIN',
   'ASOF JOIN',
+  'AT (TIMESTAMP =>',
+  'AT (VERSION =>',
   'ON',
   'USING',
   'AS',
@@ -246,20 +282,6 @@ const keywords = [
   'EXCLUDE',
   'VALUES',
 ];
-
-/** Names that need quotes though they are made of plain letters. */
-const reserved = new Set(
-  `all and any array as asc asymmetric both case cast check collate column constraint create default deferrable desc describe distinct
-   do else end except false fetch for foreign from group having in initially intersect into lateral leading limit not null offset on
-   only or order pivot placing primary qualify references returning select show some summarize symmetric table then to trailing true
-   union unique unpivot using variadic when where window with`.split(/\s+/),
-);
-
-function quoted(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/i.test(name) && !reserved.has(name.toLowerCase())
-    ? name
-    : `"${name.replaceAll('"', '""')}"`;
-}
 
 function quotedPath(path: string): string {
   return path.split('.').map(quoted).join('.');

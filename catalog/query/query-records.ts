@@ -26,7 +26,7 @@ export class QueryRecords {
   }
 
   async create(
-    query: Pick<Query, 'id' | 'owner' | 'sql' | 'asOf' | 'origin' | 'createdAt'>,
+    query: Pick<Query, 'id' | 'owner' | 'sql' | 'asOf' | 'asOfRef' | 'origin' | 'createdAt'>,
     parameters: object,
   ): Promise<void> {
     await this.#state.query.create({ data: { ...query, parameters: parameters as Prisma.InputJsonObject } });

@@ -6,6 +6,7 @@ import { DailiesError, toDailiesError } from '../error.ts';
 import { IcebergCatalog } from '../iceberg/catalog.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
+import { type AsOf, scanTimeOf, storedAsOf } from './as-of.ts';
 import { ChildPool, type QueryChild } from './child-pool.ts';
 import type { ResultColumn } from './child-protocol.ts';
 import { damagedFile } from './damaged-file.ts';
@@ -33,7 +34,7 @@ export interface QueryRequest {
   /** Values of the `:name` parameters: plain JSON values, Dates, or `{type, value}` with a report's declared type. */
   parameters?: Record<string, unknown>;
   /** Tables are read as they were then; now if left out. */
-  asOf?: Date;
+  asOf?: AsOf;
   /** `catalog` marks samples that the product itself asks for. */
   origin: 'browser' | 'api' | 'report' | 'catalog';
 }
@@ -54,7 +55,7 @@ interface ActiveQuery {
   owner: string;
   sql: string;
   parameters: BoundParameter[];
-  asOf: Date | null;
+  asOf: AsOf | null;
   createdAt: Date;
   startedMs: number | null;
   state: QueryState['state'];
@@ -120,10 +121,10 @@ export class QueryService {
     }
     const query = this.#newQuery(request, who);
     await this.#store.begin(query.id);
-    const { id, owner, sql, asOf, createdAt } = query;
+    const { id, owner, sql, createdAt } = query;
     const { origin, parameters = {} } = request;
     try {
-      await this.#records.create({ id, owner, sql, asOf, createdAt, origin }, parameters);
+      await this.#records.create({ id, owner, sql, ...storedAsOf(query.asOf), createdAt, origin }, parameters);
     } catch (cause) {
       // Its folder is nobody's: as that of a query that has ended it goes with the oldest.
       await this.#store.end(id);
@@ -327,7 +328,7 @@ export class QueryService {
       const plan = await whileAlive(
         child,
         planTables(this.#deps.catalog, analysis, {
-          asOf: query.asOf === null ? null : { timeMs: query.asOf.getTime() },
+          asOf: query.asOf === null ? null : scanTimeOf(query.asOf),
           parameters: query.parameters,
           plan: this.#deps.plan,
           root: this.#root,

@@ -19,7 +19,7 @@ import { TableHistory } from '../../components/table-history.tsx';
 import { TableLineage } from '../../components/table-lineage.tsx';
 import { TableMaintenance } from '../../components/table-maintenance.tsx';
 import { TableSample } from '../../components/table-sample.tsx';
-import { quotedTable } from '../../components/table-tree.tsx';
+import { sqlTableName } from '#catalog/query/sql-name.ts';
 import { TableUses } from '../../components/table-uses.tsx';
 import { TabsInUrl } from '../../components/tabs-in-url.tsx';
 import { useParam } from '../../components/use-param.ts';
@@ -45,7 +45,7 @@ export default function TablePage() {
     );
   }
   const { data } = table;
-  const select = `SELECT *\nFROM ${quotedTable(name)}\nLIMIT 100`;
+  const select = `SELECT *\nFROM ${sqlTableName(name)}\nLIMIT 100`;
   return (
     <Page>
       <PageHeader

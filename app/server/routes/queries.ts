@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { DailiesError } from '#catalog/error.ts';
-import { isoInstant } from '#catalog/query/iso-instant.ts';
+import { asOfInput } from '#catalog/query/as-of.ts';
 import { parseInput } from '#catalog/services/parse-input.ts';
 import { requireCaller } from '../caller.ts';
 import { json, noContent, readJson } from '../http-message.ts';
@@ -10,7 +10,7 @@ import type { Call, Route } from '../route.ts';
 const submission = z.strictObject({
   sql: z.string().min(1, 'is empty'),
   parameters: z.record(z.string(), z.unknown()).optional(),
-  asOf: isoInstant.optional(),
+  asOf: asOfInput.optional(),
 });
 
 const page = z.strictObject({
@@ -36,7 +36,7 @@ export const queryRoutes: readonly Route[] = [
         {
           sql,
           ...(parameters === undefined ? {} : { parameters }),
-          ...(asOf === undefined ? {} : { asOf: new Date(asOf) }),
+          ...(asOf === undefined ? {} : { asOf }),
           origin: caller.by === 'session' ? 'browser' : 'api',
         },
         who,

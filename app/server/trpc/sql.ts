@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { requireAccess } from '#catalog/access/principal.ts';
+import { asOfInput } from '#catalog/query/as-of.ts';
 import { CatalogCompletion } from '#catalog/query/completion.ts';
 import { listQueryHistory } from '#catalog/services/query-history/list.ts';
 import type { State } from '#catalog/state/state.ts';
@@ -13,7 +14,7 @@ export const sqlRouter = router({
       z.strictObject({
         sql: z.string().max(1_000_000),
         parameters: z.record(z.string(), z.unknown()).default({}),
-        asOf: z.date().nullable().default(null),
+        asOf: asOfInput.nullable().default(null),
       }),
     )
     .mutation(({ ctx: { deps, who }, input: { sql, parameters, asOf } }) =>

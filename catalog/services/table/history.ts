@@ -1,8 +1,9 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
+import { mainLine } from '../../iceberg/retention.ts';
 import { fromIcebergSchema } from '../../iceberg/schema-conversion.ts';
 import type { TableCatalog } from '../../iceberg/table-catalog.ts';
-import { ancestors, liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/table-metadata.ts';
+import { liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/table-metadata.ts';
 import { typeName } from '../../schemas/schema.ts';
 import type { Scope } from '../scope.ts';
 
@@ -17,6 +18,8 @@ export interface TableCommit {
   /** Decimal text. */
   snapshotId: string;
   at: Date;
+  /** Tags and branches that stand at it, but for main. */
+  names: string[];
   /** append | overwrite | delete | replace, as Iceberg names it. */
   operation: string;
   rows: number;
@@ -35,7 +38,7 @@ export async function tableHistory(
   const entry = await scope.catalog.load(name);
   if (entry === null) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
   const { metadata } = entry;
-  const line = [...ancestors(metadata)];
+  const line = mainLine(metadata);
   return {
     commits: line.slice(0, 200).map((snapshot, index) => commit(metadata, snapshot, line[index + 1])),
     commitCount: line.length,
@@ -47,6 +50,9 @@ function commit(metadata: TableMetadata, snapshot: Snapshot, before: Snapshot | 
   return {
     snapshotId: String(snapshot['snapshot-id']),
     at: new Date(snapshot['timestamp-ms']),
+    names: Object.entries(metadata.refs).flatMap(([name, ref]) =>
+      name !== 'main' && ref['snapshot-id'] === snapshot['snapshot-id'] ? [name] : [],
+    ),
     operation: summary.operation ?? 'commit',
     rows: Number(liveRows(snapshot)),
     added: Number(summary['added-records'] ?? 0),

@@ -1,6 +1,7 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
 import type { QueryService } from '../../query/query-service.ts';
+import { sqlTableName } from '../../query/sql-name.ts';
 import type { Scope } from '../scope.ts';
 
 export interface Sample {
@@ -18,7 +19,7 @@ export async function sampleTable(
 ): Promise<Sample> {
   requireAccess(scope.who, 'catalog.read', 'see the catalog');
   const { queries, who } = scope;
-  const sql = `SELECT * FROM ${quoteName(name)} LIMIT ${Math.max(1, Math.min(Math.trunc(limit), 500))}`;
+  const sql = `SELECT * FROM ${sqlTableName(name)} LIMIT ${Math.max(1, Math.min(Math.trunc(limit), 500))}`;
   const { id } = await queries.submit({ sql, origin: 'catalog' }, who);
   try {
     const result = await queries.wait(id, who, signal);
@@ -29,10 +30,4 @@ export async function sampleTable(
     if (signal.aborted) await queries.cancel(id, who);
     throw error;
   }
-}
-
-/** `a.b.table` is table `table` in namespace `a.b`. */
-function quoteName(name: string): string {
-  const cut = name.lastIndexOf('.');
-  return [name.slice(0, cut), name.slice(cut + 1)].map((part) => `"${part.replaceAll('"', '""')}"`).join('.');
 }

@@ -77,4 +77,24 @@ describe('completion', () => {
     expect(at("SELECT 'ti|")).toEqual([]);
     expect(at('SELECT 1 -- ti|')).toEqual([]);
   });
+
+  test('knows changes(…): its tables, inside the text, and its columns', () => {
+    expect(at('SELECT * FROM chan|')).toContain('changes');
+    expect(at("SELECT * FROM changes('prod|")).toEqual(['production.movie', 'production.talent']);
+    expect(at("SELECT | FROM changes('production.movie', 'release')").slice(0, 5)).toEqual([
+      'change',
+      'before',
+      'after',
+      'before.id',
+      'before.title',
+    ]);
+    expect(at("SELECT before.ti| FROM changes('production.movie', 1, 2)")).toEqual(['title']);
+    expect(at("SELECT c.af| FROM changes('production.movie', 1) AS c")).toContain('after.title');
+    expect(at("SELECT 'prod|' FROM production.movie")).toEqual([]);
+  });
+
+  test('quotes a namespace of several levels as one name', () => {
+    const nested = new CompletionIndex([{ name: 'europe.north.movie', columns: [] }]);
+    expect(nested.complete('SELECT * FROM eur', 17).suggestions[0]).toMatchObject({ insert: '"europe.north".movie' });
+  });
 });

@@ -110,6 +110,17 @@ describe('a table of three states', () => {
     expect((await read(sql)).error).toMatchObject({ code, message: expect.stringContaining(message) });
   });
 
+  test.each([
+    [() => ({ ref: 'release' }), ['film 1', 'renamed']],
+    [() => ({ ref: ids[0] ?? '' }), ['film 1', 'film 2', 'film 3']],
+    [() => new Date(times[1] ?? ''), ['film 1', 'renamed']],
+  ])('is read as of a state of the whole query', async (asOf, expected) => {
+    const sql = 'SELECT title FROM production.movie ORDER BY id';
+    const { id } = await queries.submit({ sql, asOf: asOf(), origin: 'api' }, ana);
+    expect(await queries.wait(id, ana)).toMatchObject({ error: null });
+    expect(titles(await queries.rows(id, ana, 0, 10))).toEqual(expected);
+  });
+
   test('tells what changed between two states', async () => {
     const changed = await read(
       `SELECT change, coalesce(after.id, before.id) AS id, before.title, after.title FROM changes('production.movie', ${ids[0]}) ORDER BY id`,
