@@ -1,11 +1,16 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { system } from '#catalog/access/principal.ts';
 import { filePath } from '#catalog/iceberg/location.ts';
 import { compactTable } from '#catalog/iceberg/maintenance/compact-table.ts';
 import { type MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import { MaintenanceRunner } from '#catalog/iceberg/maintenance/maintenance-runner.ts';
+import { pinSnapshots } from '#catalog/iceberg/maintenance/snapshot-pins.ts';
 import { planScan } from '#catalog/iceberg/scan.ts';
+import { QueryService } from '#catalog/query/query-service.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
+import { getMaintenanceRun, requestMaintenance, tableMaintenance } from '#catalog/services/table/maintenance.ts';
+import type { State } from '#catalog/state/state.ts';
 import type { Sink } from '#ingest/sink.ts';
 import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { type Change, changesOf, openSink, position, signal, snapshot } from './sink-driver.ts';
@@ -107,6 +112,24 @@ class Studio implements AsyncDisposable {
         },
       };
       return await compactTable(slow, signal);
+    });
+  }
+
+  async set(updates: Record<string, string>): Promise<void> {
+    const base = await this.entry();
+    await this.warehouse.catalog.commit([
+      { name, base, requirements: [], updates: [{ action: 'set-properties', updates }] },
+    ]);
+  }
+
+  /** So that a state goes with the first look after the next commit, and its files with it. */
+  async forgetAtOnce(): Promise<void> {
+    await this.set({
+      'history.expire.max-snapshot-age-ms': '0',
+      'history.expire.min-snapshots-to-keep': '1',
+      'dailies.history.hourly': '0',
+      'dailies.history.daily': '0',
+      'dailies.history.file-grace-ms': '0',
     });
   }
 
@@ -220,3 +243,174 @@ describe.each([2, 3] as const)('a rewrite of files in format %i', (formatVersion
     expect(await studio.files('data')).toHaveLength(files.length);
   });
 });
+
+describe('files of a snapshot that expires', () => {
+  test('stay while a query of another process reads them', async () => {
+    await using studio = await Studio.open();
+    const { catalog, state, root } = studio.warehouse;
+    await studio.small(10);
+    await studio.forgetAtOnce();
+    const early = (await studio.entry()).metadata['current-snapshot-id'] ?? 0n;
+    const files = (await planScan((await studio.entry()).metadataLocation)).files;
+    await studio.remove(0, 1, 2);
+    await studio.commit();
+    const expire = async () => {
+      studio.nowMs += 61_000;
+      await studio.put(50);
+      await studio.commit();
+      await studio.runner.look();
+      return (await studio.entry()).metadata.snapshots.map((kept) => kept['snapshot-id']);
+    };
+    // The query has planned what it reads and pinned it; then its snapshot is due.
+    let keptMeanwhile: bigint[] = [];
+    const queries = new QueryService({
+      state: afterPin(state, async () => {
+        keptMeanwhile = await expire();
+      }),
+      catalog,
+      resultsDir: `${root}/results`,
+      limits: { warm: 1 },
+    });
+    try {
+      const sql = 'SELECT count(*) AS rows FROM production.movie';
+      const { id } = await queries.submit({ sql, asOf: { ref: String(early) }, origin: 'api' }, system);
+      expect(await queries.wait(id, system)).toMatchObject({ state: 'succeeded', error: null });
+      expect(String((await queries.rows(id, system, 0, 1))[0]?.[0])).toBe('10');
+      expect(keptMeanwhile).toContain(early);
+      expect(await state.snapshotPin.count()).toBe(0);
+      expect(await expire()).not.toContain(early);
+      const left = await studio.files('data');
+      expect(files.filter((file) => left.includes(file.split('/').at(-1) ?? '')).length).toBeLessThan(files.length);
+      await studio.check();
+    } finally {
+      await queries.close();
+    }
+  });
+
+  test('are let go where the one who read them died: its lease ends', async () => {
+    await using studio = await Studio.open();
+    const { state } = studio.warehouse;
+    await studio.small(3);
+    await studio.forgetAtOnce();
+    const { metadata } = await studio.entry();
+    const snapshotId = metadata['current-snapshot-id'] ?? 0n;
+    await pinSnapshots(state, [{ metadata, snapshotId }], 300_000, new Date(studio.nowMs));
+    await studio.small(3);
+    studio.nowMs += 61_000;
+    await studio.runner.look();
+    const ids = async () => (await studio.entry()).metadata.snapshots.map((kept) => kept['snapshot-id']);
+    expect(await ids()).toContain(snapshotId);
+    studio.nowMs += 300_000;
+    await studio.put(1);
+    await studio.commit();
+    await studio.runner.look();
+    expect(await ids()).not.toContain(snapshotId);
+    expect(await state.snapshotPin.count()).toBe(0);
+  });
+
+  test('need no pin where the snapshot stays for longer than the query may run', async () => {
+    await using studio = await Studio.open();
+    await studio.small(1);
+    const { metadata } = await studio.entry();
+    const snapshotId = metadata['current-snapshot-id'] ?? 0n;
+    await using hold = await pinSnapshots(studio.warehouse.state, [{ metadata, snapshotId }], 300_000, new Date());
+    expect(hold.isPinned).toBe(false);
+  });
+});
+
+describe('a run that somebody asks for', () => {
+  test('rewrites, expires and removes orphans at once, and says what it did', async () => {
+    await using studio = await Studio.open();
+    const { catalog, state } = studio.warehouse;
+    await studio.small(40);
+    await studio.remove(4, 5);
+    await studio.commit();
+    const data = `${filePath((await studio.entry()).metadata.location)}/data`;
+    await writeFile(`${data}/left-over.parquet`, 'of a crash');
+    const old = new Date(Date.now() - 4 * 86_400_000);
+    await utimes(`${data}/left-over.parquet`, old, old);
+    await writeFile(`${data}/of-now.parquet`, 'of a commit under way');
+    studio.nowMs += 2 * 3_600_000;
+    const scope = { state, catalog, who: system };
+    const { id } = await requestMaintenance(scope, name);
+    expect(await getMaintenanceRun(scope, name, id)).toMatchObject({ state: 'queued' });
+    await studio.runner.look();
+    const run = await getMaintenanceRun(scope, name, id);
+    expect(run).toMatchObject({
+      state: 'succeeded',
+      trigger: 'manual',
+      requestedBy: 'system',
+      error: null,
+      result: {
+        compaction: { rewrites: expect.any(Number), newFiles: expect.any(Number) },
+        expiry: { snapshots: expect.any(Number) },
+        orphans: { removed: 1, removedBytes: 10 },
+      },
+    });
+    const left = await studio.files('data');
+    expect(left).toContain('of-now.parquet');
+    expect(left).not.toContain('left-over.parquet');
+    await studio.check();
+    const shown = await tableMaintenance(scope, name);
+    expect(shown.runs[0]?.id).toBe(id);
+    expect(shown.figures).toMatchObject({ problems: [], snapshots: expect.any(Number) });
+    await expect(requestMaintenance(scope, 'production.nothing')).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('of a table whose writer does not run leaves its files as they are, and says so', async () => {
+    await using studio = await Studio.open();
+    const { catalog, state } = studio.warehouse;
+    await studio.small(20);
+    await studio.sink.close();
+    await state.dataTable.updateMany({ where: { name }, data: { pipeline: null } });
+    studio.nowMs += 2 * 3_600_000;
+    const { id } = await requestMaintenance({ state, catalog, who: system }, name);
+    await studio.runner.look();
+    const run = await getMaintenanceRun({ state, who: system }, name, id);
+    expect(run).toMatchObject({
+      state: 'succeeded',
+      result: { notes: [expect.stringContaining('does not run here')] },
+    });
+    expect(run.result.compaction).toBeUndefined();
+    expect(run.result.expiry?.snapshots).toBeGreaterThan(0);
+    await studio.check();
+  });
+});
+
+test('a setting that cannot be read is told, and its default holds', async () => {
+  await using studio = await Studio.open();
+  await studio.set({ 'dailies.history.hourly': 'many' });
+  await studio.small(1);
+  await studio.runner.look();
+  const { catalog, state } = studio.warehouse;
+  const { figures, settings } = await tableMaintenance({ state, catalog, who: system }, name);
+  expect(figures?.problems).toEqual([
+    expect.stringContaining('dailies.history.hourly must be a whole number; 48 holds'),
+  ]);
+  expect(settings.find((setting) => setting.key === 'dailies.history.hourly')).toMatchObject({
+    value: '48',
+    isSet: true,
+  });
+});
+
+/** The state database, with something that happens right after the first pin. */
+function afterPin(state: State, happens: () => Promise<void>): State {
+  let isFirst = true;
+  const snapshotPin = new Proxy(state.snapshotPin, {
+    get(target, property) {
+      const value = Reflect.get(target, property);
+      if (property !== 'createMany') return value;
+      return async (pins: never) => {
+        const made = await target.createMany(pins);
+        if (isFirst) {
+          isFirst = false;
+          await happens();
+        }
+        return made;
+      };
+    },
+  });
+  return new Proxy(state, {
+    get: (target, property) => (property === 'snapshotPin' ? snapshotPin : Reflect.get(target, property)),
+  });
+}
