@@ -101,6 +101,29 @@ describe('what engines may do', () => {
     expect(last['current-snapshot-id']).not.toBe(current);
   });
 
+  test('work on a branch of it leaves what it shows alone, and its pipeline writes on', async () => {
+    const { metadata } = (await call('GET', path)).body;
+    const current = metadata['current-snapshot-id'];
+    const shown = metadata.snapshots.find((each: Record<string, unknown>) => each['snapshot-id'] === current);
+    const onBranch = showing(4242, 'trial', {
+      'parent-snapshot-id': current,
+      'sequence-number': metadata['last-sequence-number'] + 1,
+      'manifest-list': shown['manifest-list'],
+      summary: shown.summary,
+    });
+    expect((await commit(onBranch)).status).toBe(200);
+    const { state, catalog } = server;
+    expect((await catalog.load('production.movie'))?.metadata['current-snapshot-id']).toBe(BigInt(current));
+    const sink = openSink({ state, catalog, indexDir: `${catalog.warehouse}-index` });
+    await snapshot(sink, schema, [[1n, 'Third']]);
+    await sink.commit(position(3), signal);
+    await sink.close();
+    const after = (await call('GET', path)).body.metadata;
+    expect(after.refs.trial).toEqual({ type: 'branch', 'snapshot-id': 4242 });
+    expect(after['current-snapshot-id']).not.toBe(current);
+    expect(after.snapshots.map((each: Record<string, unknown>) => each['snapshot-id'])).toContain(4242);
+  });
+
   test('everybody with a role reads; owners and admins write; others are told which role they need', async () => {
     for (const role of ['staff', 'analyst'] as const) {
       const reader = restClient(server.uri, server.tokens[role]);
