@@ -65,6 +65,8 @@ export default function TablePage() {
                 <span key="pipeline">
                   filled by <Link href={pathOf.pipeline(data.pipeline)}>{data.pipeline}</Link>
                 </span>
+              ) : data.sources.length === 0 ? (
+                'written by engines through the Iceberg catalog'
               ) : (
                 'no pipeline fills it any more'
               ),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { printJson } from '../json.ts';
 import type { TableEntry } from '../table-catalog.ts';
-import { parseTableMetadata, printTableMetadata, readMetadataText, type TableMetadata } from '../table-metadata.ts';
+import { printTableMetadata, readMetadataText, readTableMetadata, type TableMetadata } from '../table-metadata.ts';
 import { mayWrite, owningPipeline, requireRead } from './access.ts';
 import type { IcebergRestDeps, StorageCredential } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';
@@ -25,7 +25,7 @@ export async function loadTable(
     return new Response(null, { status: 304, headers: { etag } });
   }
   const text = await readMetadataText(location);
-  const metadata = parseTableMetadata(text, location);
+  const metadata = await readTableMetadata(location);
   const body = isRefsOnly ? printTableMetadata(referencedOnly(metadata)) : text;
   return await tableResponse(deps, request, name, { metadataLocation: location, metadata }, body, etag);
 }
