@@ -1,11 +1,6 @@
 import { expect, test } from 'vitest';
-import { commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
-import { readDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
+import { commitTables } from '#catalog/iceberg/commit.ts';
 import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import { layoutOf } from '#catalog/iceberg/open-files.ts';
-import { readPositionDeletes } from '#catalog/iceberg/position-deletes.ts';
-import { rewriteFiles } from '#catalog/iceberg/rewrite-files.ts';
 import type { Rename } from '#catalog/iceberg/schema-evolution.ts';
 import { currentSnapshot, schemaOf as icebergSchemaOf } from '#catalog/iceberg/table-metadata.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
@@ -13,6 +8,7 @@ import { type FieldType, type Row, type Schema, UNKNOWN } from '#catalog/schemas
 import { describeWith } from '#test/fixtures/engine.ts';
 import { printedRows, readWithPyIceberg } from '../pyiceberg.ts';
 import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '../warehouse.ts';
+import { rewriteAll } from './rewrite-all.ts';
 
 const name = 'production.movie';
 const text: FieldType = { kind: 'string' };
@@ -45,40 +41,6 @@ async function land(warehouse: TestWarehouse, steps: readonly Step[], formatVers
   }
   await writer.close();
   return snapshots;
-}
-
-/** Rewrites all data files of the table as one. */
-async function rewriteAll(warehouse: TestWarehouse): Promise<void> {
-  const deps = { catalog: warehouse.catalog, indexDir: warehouse.indexDir, now: () => new Date() };
-  const writer = await TableWriter.open(name, deps);
-  const connection = await connectDuckdb();
-  try {
-    const { metadata } = writer;
-    const snapshot = metadata && currentSnapshot(metadata);
-    if (!metadata || !snapshot) throw new Error('The table has no snapshot.');
-    const sources = [];
-    for (const { data, deletes } of (await readLiveFiles(snapshot)).files) {
-      const { location, recordCount } = data.file;
-      const files = deletes.map((entry) => entry.file.location);
-      const deleted =
-        metadata['format-version'] === 3 && deletes[0]
-          ? await readDeletionVector(deletes[0].file)
-          : await readPositionDeletes(connection, location, recordCount, files);
-      sources.push({ entry: data, deleted: deletes.length > 0 ? deleted : null });
-    }
-    const rewrite = await rewriteFiles(connection, {
-      sources,
-      layout: layoutOf(writer.schema, metadata),
-      keepsLineage: metadata['format-version'] === 3,
-      location: `${metadata.location}/data/rewritten.parquet`,
-    });
-    const prepared = await writer.prepareRewritten(rewrite);
-    if (!prepared) throw new Error('The rewrite was not put in place.');
-    await commitPrepared(warehouse.catalog, [{ writer, prepared }], async () => {});
-  } finally {
-    connection.closeSync();
-    await writer.close();
-  }
 }
 
 async function dataFiles(warehouse: TestWarehouse): Promise<number> {
@@ -167,7 +129,7 @@ test.each([2, 3] as const)(
   async (formatVersion) => {
     await using warehouse = await createWarehouse();
     await land(warehouse, steps, formatVersion);
-    await rewriteAll(warehouse);
+    await rewriteAll(warehouse, name);
     expect(await dataFiles(warehouse)).toBe(1);
     expect(sorted(await warehouse.read(name))).toEqual(sorted(rowsAfter));
   },
@@ -206,7 +168,7 @@ test('a nested field that was dropped and is there again has none of its old val
     [3n, ['z', 9]],
   ];
   expect(sorted(await warehouse.read(name))).toEqual(sorted(expected));
-  await rewriteAll(warehouse);
+  await rewriteAll(warehouse, name);
   expect(sorted(await warehouse.read(name))).toEqual(sorted(expected));
 });
 
@@ -305,7 +267,7 @@ test('old rows hold an added column’s default in format 3, new ones what they 
   await using warehouse = await createWarehouse();
   await land(warehouse, defaultSteps, 3);
   expect(sorted(await warehouse.read(name))).toEqual(sorted(defaultRows));
-  await rewriteAll(warehouse);
+  await rewriteAll(warehouse, name);
   expect(await dataFiles(warehouse)).toBe(1);
   expect(sorted(await warehouse.read(name))).toEqual(sorted(defaultRows));
 });

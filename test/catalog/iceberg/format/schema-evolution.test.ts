@@ -5,37 +5,8 @@ import { followSchema, mappedIds, nameMappingOf } from '#catalog/iceberg/name-ma
 import { carriedColumns, fromIcebergSchema, schemaProperties } from '#catalog/iceberg/schema-conversion.ts';
 import { createIcebergSchema, evolveIcebergSchema, replaceIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
 import type { Field, FieldType, Schema } from '#catalog/schemas/schema.ts';
-import { allOptional, type Edit, idsOf, SchemaHistory } from './schema-history.ts';
-import { primitives, seedFor } from './typed-values.ts';
-
-const nested: fc.Arbitrary<FieldType> = fc.letrec<{ type: FieldType }>((tie) => ({
-  type: fc.oneof(
-    { maxDepth: 3, depthSize: 'small' },
-    primitives.filter((type) => type.kind !== 'timestamp_ns' && type.kind !== 'timestamptz_ns'),
-    fc.array(tie('type'), { minLength: 1, maxLength: 3 }).map(
-      (types): FieldType => ({
-        kind: 'struct',
-        fields: types.map((type, index) => ({ name: `f${index}`, type, required: index === 0 })),
-      }),
-    ),
-    tie('type').map((element): FieldType => ({ kind: 'list', element })),
-    tie('type').map((value): FieldType => ({ kind: 'map', key: { kind: 'string' }, value })),
-  ),
-})).type;
-
-const edits: fc.Arbitrary<Edit> = fc.oneof(
-  fc.record({ kind: fc.constant('add' as const), at: fc.nat(1000), type: nested }),
-  fc.record({
-    kind: fc.constantFrom(
-      'drop' as const,
-      'rename' as const,
-      'reorder' as const,
-      'widen' as const,
-      'make-optional' as const,
-    ),
-    at: fc.nat(1000),
-  }),
-);
+import { allOptional, edits, idsOf, nested, SchemaHistory } from './schema-history.ts';
+import { seedFor } from './typed-values.ts';
 
 test('fields keep their ids through any history of changes, at any depth, and no id is used twice', () => {
   fc.assert(

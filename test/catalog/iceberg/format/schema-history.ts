@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import type { IcebergSchema } from '#catalog/iceberg/iceberg-schema.ts';
 import type { Rename } from '#catalog/iceberg/schema-evolution.ts';
 import { type Field, type FieldType, isNested, type Schema } from '#catalog/schemas/schema.ts';
+import { primitives } from './typed-values.ts';
 
 /** A field of a schema in the making: what it is called and of what type may change, but it stays the same field. */
 export interface Node {
@@ -9,7 +11,7 @@ export interface Node {
   required: boolean;
   type: NodeType;
 }
-type NodeType =
+export type NodeType =
   | { kind: 'primitive'; type: FieldType }
   | { kind: 'struct'; fields: Node[] }
   | { kind: 'list'; element: NodeType }
@@ -19,6 +21,36 @@ type NodeType =
 export type Edit =
   | { kind: 'add'; at: number; type: FieldType }
   | { kind: 'drop' | 'rename' | 'reorder' | 'widen' | 'make-optional'; at: number };
+
+/** Types of any depth that tables of format 2 have. */
+export const nested: fc.Arbitrary<FieldType> = fc.letrec<{ type: FieldType }>((tie) => ({
+  type: fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    primitives.filter((type) => type.kind !== 'timestamp_ns' && type.kind !== 'timestamptz_ns'),
+    fc.array(tie('type'), { minLength: 1, maxLength: 3 }).map(
+      (types): FieldType => ({
+        kind: 'struct',
+        fields: types.map((type, index) => ({ name: `f${index}`, type, required: index === 0 })),
+      }),
+    ),
+    tie('type').map((element): FieldType => ({ kind: 'list', element })),
+    tie('type').map((value): FieldType => ({ kind: 'map', key: { kind: 'string' }, value })),
+  ),
+})).type;
+
+export const edits: fc.Arbitrary<Edit> = fc.oneof(
+  fc.record({ kind: fc.constant('add' as const), at: fc.nat(1000), type: nested }),
+  fc.record({
+    kind: fc.constantFrom(
+      'drop' as const,
+      'rename' as const,
+      'reorder' as const,
+      'widen' as const,
+      'make-optional' as const,
+    ),
+    at: fc.nat(1000),
+  }),
+);
 
 /** A schema that changes in steps, with the truth about which field is which. */
 export class SchemaHistory {
