@@ -79,9 +79,7 @@ export class KeyIndex {
 
   /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
   static open(directory: string): KeyIndex {
-    if (hasBrokenHeader(directory) || hasKilledOpener(directory)) rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, openMarker), String(process.pid));
+    beginOpening(directory);
     try {
       return new KeyIndex(directory);
     } catch {
@@ -94,7 +92,7 @@ export class KeyIndex {
   markProven(): void {
     if (this.#isProven) return;
     this.#isProven = true;
-    rmSync(join(this.#directory, openMarker), { force: true });
+    endOpening(this.#directory);
   }
 
   get stand(): IndexStand | null {
@@ -290,6 +288,18 @@ function hasBrokenHeader(directory: string): boolean {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Makes a folder of LMDB ready to be opened: what is damaged there, or what its last opener died with, is thrown away. */
+export function beginOpening(directory: string): void {
+  if (hasBrokenHeader(directory) || hasKilledOpener(directory)) rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, openMarker), String(process.pid));
+}
+
+/** Says that the folder was used and written without harm. */
+export function endOpening(directory: string): void {
+  rmSync(join(directory, openMarker), { force: true });
 }
 
 function hasKilledOpener(directory: string): boolean {

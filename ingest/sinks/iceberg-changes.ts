@@ -2,6 +2,8 @@ import { DailiesError } from '#catalog/error.ts';
 import type { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, TableChanges, Transaction } from '../event.ts';
+import { ChangeCompleter } from './complete-changes.ts';
+import { type CommittedChanges, LastRows } from './last-rows.ts';
 
 /** Numbers the changes of one sink, each higher than all before it. */
 export interface ChangeCounter {
@@ -17,10 +19,14 @@ export class ChangeLog {
   readonly #source: string;
   readonly #writer: TableWriter;
   readonly #counter: ChangeCounter;
+  readonly #history: ChangeHistory;
+  /** null while it is not known whether the rows have a key, and where they have none. */
+  #completer: ChangeCompleter | null = null;
   #shape: { from: Schema; toRow: ToRow } | null = null;
   #isSnapshotOpen = false;
 
-  constructor(source: string, writer: TableWriter, counter: ChangeCounter) {
+  constructor(source: string, writer: TableWriter, counter: ChangeCounter, history: ChangeHistory) {
+    this.#history = history;
     this.#source = source;
     this.#writer = writer;
     this.#counter = counter;
@@ -46,9 +52,19 @@ export class ChangeLog {
   async append(changes: TableChanges): Promise<void> {
     const toRow = await this.#follow(changes.schema);
     for (const event of changes.events) {
-      this.#counter.last += 1n;
-      await this.#writer.upsert(toRow(event, changes.transactions[event.tx], this.#counter.last), true);
+      const number = ++this.#counter.last;
+      const whole = this.#completer ? await this.#completer.complete(event, number) : event;
+      await this.#writer.upsert(toRow(whole, changes.transactions[event.tx], number), true);
     }
+  }
+
+  /** All that was appended is committed. */
+  async settle(): Promise<void> {
+    await this.#completer?.settle(this.#counter.last);
+  }
+
+  async close(): Promise<void> {
+    await this.#completer?.close();
   }
 
   async #follow(schema: Schema): Promise<ToRow> {
@@ -64,8 +80,29 @@ export class ChangeLog {
     }
     const toRow = rowOf(this.#source, schema, target);
     this.#shape = { from: schema, toRow };
+    await this.#followKey(schema);
     return toRow;
   }
+
+  async #followKey(schema: Schema): Promise<void> {
+    if (schema.key.length === 0) {
+      await this.#completer?.close();
+      this.#completer = null;
+    } else if (this.#completer) {
+      this.#completer.follow(schema);
+    } else {
+      const rows = new LastRows(schema, { ...this.#history, ownColumns: ownColumns.length });
+      this.#completer = new ChangeCompleter(schema, rows);
+    }
+  }
+}
+
+/** What was appended before. */
+export interface ChangeHistory {
+  /** Folder for what is derived from tables. */
+  indexDir: string;
+  /** The table as of its last commit; null before its first. */
+  committed(): Promise<CommittedChanges | null>;
 }
 
 type ToRow = (event: ChangeEvent, transaction: Transaction | undefined, number: bigint) => Row;
@@ -101,7 +138,7 @@ export function changesSchema(source: string, events: Schema, held: Schema | nul
     before: {
       type: { kind: 'struct', fields: before },
       required: false,
-      doc: 'The row as it was before an update or a delete, as far as the source tells.',
+      doc: 'The row as it was before an update or a delete.',
     },
     source_ts: {
       type: { kind: 'timestamptz' },
@@ -121,7 +158,7 @@ export function changesSchema(source: string, events: Schema, held: Schema | nul
     unknown_columns: {
       type: { kind: 'list', element: { kind: 'string' } },
       required: false,
-      doc: 'Columns that are NULL here since the source did not tell their value, "before." in front of those of `before`.',
+      doc: 'Columns that are NULL here since nobody told their value, "before." in front of those of `before`.',
     },
   };
   return { key: [], fields: [...columns, ...ownColumns.map((name): Field => ({ name, origin: table, ...own[name] }))] };
@@ -152,6 +189,7 @@ function rowOf(source: string, events: Schema, target: Schema): ToRow {
       ...(row ? unknownOf(row) : []),
       // The row of a delete is the one before it.
       ...(before && op !== 'd' ? unknownOf(before, 'before.') : []),
+      ...(op === 'u' && !before ? ['before'] : []),
     ];
     return [
       ...(row ? valuesOf(row) : none),

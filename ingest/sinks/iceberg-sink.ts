@@ -13,6 +13,7 @@ import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
 import { partitionOf } from './iceberg-partition.ts';
+import type { CommittedChanges } from './last-rows.ts';
 import { recordLanded } from './record-landed.ts';
 
 export interface IcebergSinkDeps {
@@ -147,6 +148,7 @@ export class IcebergSink implements Sink {
     const writers = changed.map(({ writer }) => writer);
     // THE COMMIT POINT.
     const prepared = await commitTables(catalog, writers, summary, this.#record(freshness(position), true));
+    for (const { changes } of changed) await changes?.settle();
     const commits = changed.map(({ source }, index) => ({
       table: source,
       rows: prepared[index]?.rows ?? 0n,
@@ -186,7 +188,10 @@ export class IcebergSink implements Sink {
     if (this.#config.mode === 'changes') {
       const last = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
       if (last > this.#changeCounter.last) this.#changeCounter.last = last;
-      target.changes = new ChangeLog(table, writer, this.#changeCounter);
+      target.changes = new ChangeLog(table, writer, this.#changeCounter, {
+        indexDir,
+        committed: () => committedChanges(catalog, writer),
+      });
     }
     const position = positionOf(writer, pipeline);
     if (position && catalog.kind === 'external') {
@@ -201,8 +206,9 @@ export class IcebergSink implements Sink {
     await this.#close(target);
   }
 
-  async #close({ writer, maintained }: Target): Promise<void> {
+  async #close({ writer, changes, maintained }: Target): Promise<void> {
     await this.#deps.maintained?.remove(maintained);
+    await changes?.close();
     await writer.close();
   }
 
@@ -252,6 +258,14 @@ export class IcebergSink implements Sink {
       sources.set(target, table);
     }
   }
+}
+
+async function committedChanges(catalog: TableCatalog, writer: TableWriter): Promise<CommittedChanges | null> {
+  const { metadata } = writer;
+  const metadataLocation = metadata && (await catalog.locate(writer.name));
+  if (!metadata || metadataLocation === null) return null;
+  const upTo = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
+  return { uuid: metadata['table-uuid'], metadataLocation, upTo };
 }
 
 /** The position that the table holds. What another pipeline landed under its name says nothing of ours: a snapshot will replace it. */

@@ -1,0 +1,123 @@
+import { deserialize, serialize } from 'node:v8';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { beginOpening, endOpening } from '#catalog/iceberg/key-index.ts';
+import { rowReshaper } from '#catalog/iceberg/row-reshaper.ts';
+import { type Row, type Schema, schemaFingerprint, UNKNOWN } from '#catalog/schemas/schema.ts';
+
+/** What happened last to each key (its bytes as latin1 text): the row that it has since, null if it was deleted. */
+export type LastChanges = ReadonlyMap<string, { row: Row | null; number: bigint }>;
+
+/** Up to which change the rows stand, and of which key columns they are. */
+interface Stand {
+  upTo: bigint;
+  key: string;
+}
+
+/**
+ * The rows of `LastRows` in LMDB. Losing it costs time alone.
+ *
+ *   rows: key → change_number (8 bytes, big-endian), serialized [schema id, values]; null in place of values: deleted
+ *   meta: stand → upTo as text, key        schemas: id → serialized schema of the rows that name it
+ */
+export class LastRowsStore {
+  readonly #directory: string;
+  readonly #root: RootDatabase<unknown, string>;
+  readonly #rows: Database<Buffer, Buffer>;
+  readonly #meta: Database<{ upTo: string; key: string }, string>;
+  readonly #schemas: Database<Buffer, number>;
+  readonly #known = new Map<number, Schema>();
+  readonly #ids = new Map<string, number>();
+
+  constructor(directory: string) {
+    beginOpening(directory);
+    this.#directory = directory;
+    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 4 });
+    this.#rows = this.#root.openDB({ name: 'rows', keyEncoding: 'binary', encoding: 'binary' });
+    this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
+    this.#schemas = this.#root.openDB({ name: 'schemas', encoding: 'binary' });
+    for (const { key, value } of this.#schemas.getRange()) this.#remember(key, deserialize(value) as Schema);
+  }
+
+  get stand(): Stand | null {
+    const stand = this.#meta.get('stand');
+    return stand ? { upTo: BigInt(stand.upTo), key: stand.key } : null;
+  }
+
+  /** The key's row in the shape of `schema`; null for none. */
+  find(key: Buffer, schema: Schema): Row | null {
+    const stored = this.#rows.getBinary(key);
+    if (!stored) return null;
+    const [id, values] = deserialize(stored.subarray(8)) as [number, unknown[] | null];
+    const from = this.#known.get(id);
+    if (!from || !values) return null;
+    const row = values.map((value) => (value === undefined ? UNKNOWN : value)) as Row;
+    return rowReshaper(from, schema)(row);
+  }
+
+  /** Takes in what came after all that is here, with the stand that it leads to, in one transaction. */
+  async put(changes: LastChanges, schema: Schema, stand: Stand): Promise<void> {
+    await this.#root.transaction(() => {
+      const id = this.#idOf(schema);
+      for (const [key, change] of changes) {
+        if (change.row === null) this.#rows.removeSync(Buffer.from(key, 'latin1'));
+        else this.#rows.putSync(Buffer.from(key, 'latin1'), encode(id, change));
+      }
+      this.#putStand(stand);
+    });
+    endOpening(this.#directory);
+  }
+
+  /** Takes in changes in any order: of each key the highest number stays. Nothing stands before `setStand`. */
+  async putNewest(changes: LastChanges, schema: Schema): Promise<void> {
+    await this.#root.transaction(() => {
+      const id = this.#idOf(schema);
+      this.#meta.removeSync('stand');
+      for (const [key, change] of changes) {
+        const bytes = Buffer.from(key, 'latin1');
+        const stored = this.#rows.getBinaryFast(bytes);
+        if (stored && stored.readBigUInt64BE(0) > change.number) continue;
+        this.#rows.putSync(bytes, encode(id, change));
+      }
+    });
+  }
+
+  async setStand(stand: Stand): Promise<void> {
+    await this.#root.transaction(() => this.#putStand(stand));
+    endOpening(this.#directory);
+  }
+
+  async clear(): Promise<void> {
+    await this.#meta.remove('stand');
+    await this.#rows.clearAsync();
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+    endOpening(this.#directory);
+  }
+
+  #putStand({ upTo, key }: Stand): void {
+    this.#meta.putSync('stand', { upTo: String(upTo), key });
+  }
+
+  #idOf(schema: Schema): number {
+    const known = this.#ids.get(schemaFingerprint(schema));
+    if (known !== undefined) return known;
+    const id = this.#ids.size + 1;
+    this.#schemas.putSync(id, serialize(schema));
+    this.#remember(id, schema);
+    return id;
+  }
+
+  #remember(id: number, schema: Schema): void {
+    this.#known.set(id, schema);
+    this.#ids.set(schemaFingerprint(schema), id);
+  }
+}
+
+function encode(schemaId: number, { row, number }: { row: Row | null; number: bigint }): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeBigUInt64BE(number);
+  const values = row?.map((value) => (value === UNKNOWN ? undefined : value)) ?? null;
+  return Buffer.concat([head, serialize([schemaId, values])]);
+}
