@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { failpoint } from '../failpoint.ts';
 import { isNested, type Row, type Schema } from '../schemas/schema.ts';
+import { IndexOverlay } from './index-overlay.ts';
 import { printJson } from './json.ts';
 import { keyEncoder, rowHasher } from './key-encoding.ts';
 import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
@@ -38,9 +39,10 @@ export class TableIndex {
   readonly store: KeyIndex;
   #isUsed = false;
   #shape = '';
-  #overlay = new Map<string, RowPlace | null>();
-  /** Overlay entries by row hash, of a table without a key. */
-  #overlayByHash = new Map<string, Set<string>>();
+  #overlay = new IndexOverlay();
+  /** What the last commit changed, while it is on its way into the store. */
+  #pending: { overlay: IndexOverlay; stand: IndexStand } | null = null;
+  #failure: { thrown: unknown } | null = null;
   /** True while stored entries are of rows that the commit in hand has all removed. */
   #ignoresStored = false;
   /** True while the stored entries are ahead of the table. */
@@ -61,19 +63,21 @@ export class TableIndex {
   /** Makes the index true for the table with what is staged. */
   async use(table: IndexedTable): Promise<void> {
     if (this.#isUsed) return;
-    await this.settled();
+    // What is on its way into the store is looked up before the store; anything else has to be there first.
+    if (!this.#pending) await this.settled();
+    if (this.#failure) throw this.#failure.thrown;
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
-    this.#overlay.clear();
-    this.#overlayByHash.clear();
+    this.#overlay = new IndexOverlay();
     const isTouched =
       table.files.staged().length > 0 || table.files.touched().length > 0 || table.files.removed.size > 0;
     const current = snapshotIdOf(table) ?? 0n;
-    const stand = this.store.stand;
-    const isCurrent = stand?.snapshotId === current && stand.shape === this.#shape;
+    const isCurrent = (stand: IndexStand | null) => stand?.snapshotId === current && stand.shape === this.#shape;
     if (table.files.all().length === 0) {
       this.#ignoresStored = true;
-    } else if (!isCurrent || isTouched) {
+    } else if (isTouched || !isCurrent(this.#pending?.stand ?? this.store.stand)) {
+      await this.settled();
+      const { stand } = this.store;
       const isReplayed = !isTouched && stand?.shape === this.#shape && (await this.#replay(table, stand, current));
       if (!isReplayed) {
         await this.#rebuild(table);
@@ -86,13 +90,24 @@ export class TableIndex {
   find(key: string): RowPlace | null {
     const changed = this.#overlay.get(key);
     if (changed !== undefined) return changed;
-    return this.#ignoresStored ? null : this.store.find(key);
+    if (this.#ignoresStored) return null;
+    const pending = this.#pending?.overlay.get(key);
+    return pending !== undefined ? pending : this.store.find(key);
   }
 
   findAll(hash: string): RowPlace[] {
+    const pending = this.#ignoresStored ? undefined : this.#pending?.overlay;
+    const isChanged = (entry: string) => this.#overlay.get(entry) !== undefined;
     const stored = this.#ignoresStored ? [] : this.store.findAll(hash);
-    const places = stored.filter((place) => !this.#overlay.has(this.store.rowEntry(hash, place)));
-    for (const entry of this.#overlayByHash.get(hash) ?? []) {
+    const places = stored.filter((place) => {
+      const entry = this.store.rowEntry(hash, place);
+      return !isChanged(entry) && pending?.get(entry) === undefined;
+    });
+    for (const entry of pending?.entriesOf(hash) ?? []) {
+      const place = isChanged(entry) ? null : pending?.get(entry);
+      if (place) places.push(place);
+    }
+    for (const entry of this.#overlay.entriesOf(hash)) {
       const place = this.#overlay.get(entry);
       if (place) places.push(place);
     }
@@ -106,27 +121,19 @@ export class TableIndex {
       return;
     }
     if (removed) this.#overlay.set(this.store.rowEntry(key, removed), null);
-    if (place) {
-      const entry = this.store.rowEntry(key, place);
-      this.#overlay.set(entry, place);
-      const entries = this.#overlayByHash.get(key);
-      if (entries) entries.add(entry);
-      else this.#overlayByHash.set(key, new Set([entry]));
-    }
+    if (place) this.#overlay.add(key, this.store.rowEntry(key, place), place);
   }
 
   /** All rows are gone. */
   truncate(): void {
-    this.#overlay.clear();
-    this.#overlayByHash.clear();
+    this.#overlay = new IndexOverlay();
     if (this.#isUsed) this.#ignoresStored = true;
   }
 
   /** Nothing that was noted holds any more: the index is looked at anew before its next use. */
   forget(): void {
     this.#moves = [];
-    this.#overlay.clear();
-    this.#overlayByHash.clear();
+    this.#overlay = new IndexOverlay();
     this.#isUsed = false;
     this.#ignoresStored = false;
   }
@@ -134,38 +141,46 @@ export class TableIndex {
   /** Moves an overlay that has grown too large into the store. */
   async spill(): Promise<void> {
     if (this.#overlay.size < maxOverlay) return;
+    await this.settled();
     await this.#beginUnfinished();
-    this.store.write(this.#overlay);
-    this.#overlay.clear();
-    this.#overlayByHash.clear();
+    this.store.write(this.#overlay.changes);
+    this.#overlay = new IndexOverlay();
   }
 
   /**
-   * Stores the changes of a commit that is done; goes on after this has returned. An index that the commit had no use for
-   * stays behind.
+   * Takes over the changes of a commit that is done, once those of the one before are stored; storing goes on after this
+   * has resolved. An index that the commit had no use for stays behind.
    */
-  settle(snapshotId: bigint, goneFiles: readonly string[]): void {
+  async settle(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
+    await this.settled();
     const work = this.#isUsed ? this.#store(snapshotId, goneFiles) : Promise.resolve();
-    this.#settling = work.then(() => {
-      this.store.markProven();
-      failpoint('after-index-update');
-    });
-    // Who needs the index next is told.
-    this.#settling.catch(() => undefined);
     this.forget();
+    this.#settling = work.then(
+      () => {
+        this.store.markProven();
+        failpoint('after-index-update');
+      },
+      (thrown: unknown) => {
+        // Who needs the index next is told.
+        this.#failure = { thrown };
+      },
+    );
   }
 
   /** Resolves when the changes of the last commit are stored. Throws where they could not be. */
   async settled(): Promise<void> {
     await this.#settling;
+    if (this.#failure) throw this.#failure.thrown;
   }
 
   async #store(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
     const stand = { snapshotId, shape: this.#shape };
     const [overlay, moves] = [this.#overlay, this.#moves];
-    this.#overlay = new Map();
     if (this.#ignoresStored) await this.#beginUnfinished();
-    await this.store.apply(overlay, stand, goneFiles, moves);
+    // Moved rows are found in the store alone.
+    else if (moves.length === 0) this.#pending = { overlay, stand };
+    await this.store.apply(overlay.changes, stand, goneFiles, moves);
+    this.#pending = null;
     this.#isUnfinished = false;
   }
 
@@ -203,7 +218,7 @@ export class TableIndex {
   }
 
   async close(): Promise<void> {
-    await this.#settling.catch(() => undefined);
+    await this.#settling;
     await this.store.close();
   }
 

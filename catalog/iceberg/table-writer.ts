@@ -253,7 +253,7 @@ export class TableWriter {
     this.#isChanged = false;
     this.#isReplaced = false;
     if (!this.isReplacing) this.#new.locations.clear();
-    this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
+    await this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
   }
 
   /**
