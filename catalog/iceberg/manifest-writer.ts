@@ -4,10 +4,10 @@ import { describeManifest, type ManifestFile } from './manifest-list.ts';
 import { withMetricsModes } from './metrics-modes.ts';
 import { writeBytes } from './storage.ts';
 import type { TableMetadata } from './table-metadata.ts';
+import { type MaintenanceSettings, maintenanceSettings } from './table-properties.ts';
 
-/** Manifests of data files are merged beyond this many of one spec, those of deletes (rewritten often) beyond a tenth. */
-const maxDataManifests = 100;
-const maxDeleteManifests = 10;
+/** Manifests of deletes are rewritten often: a tenth of the number that data manifests are merged at is enough. */
+const deletesPart = 0.1;
 
 /** Writes the manifests of one snapshot: new ones for what changes, the others are carried on as they are. */
 export class ManifestWriter {
@@ -22,6 +22,7 @@ export class ManifestWriter {
   readonly #id: bigint;
   readonly #sequenceNumber: bigint;
   readonly #metadata: TableMetadata;
+  readonly #settings: MaintenanceSettings;
   /** The entries of manifests written here, in file order. */
   readonly #entries = new Map<string, ManifestEntry[]>();
 
@@ -30,6 +31,7 @@ export class ManifestWriter {
     this.#id = id;
     this.#sequenceNumber = sequenceNumber;
     this.#metadata = metadata;
+    this.#settings = maintenanceSettings(metadata.properties).settings;
   }
 
   /**
@@ -68,24 +70,39 @@ export class ManifestWriter {
     removed: ReadonlySet<string>,
   ): Promise<ManifestFile[]> {
     const live = old.filter((manifest) => manifest.addedFiles + manifest.existingFiles > 0);
-    const isMerging = live.length >= (content === 'data' ? maxDataManifests : maxDeleteManifests);
+    const merged = this.#toMerge(content, live);
     const kept: ManifestFile[] = [];
     const rewritten: ManifestEntry[] = [];
+    let rewrittenBytes = 0;
     for (const manifest of live) {
-      if (!isMerging && removed.size === 0) {
+      if (!merged.has(manifest) && removed.size === 0) {
         kept.push(manifest);
         continue;
       }
       const entries = (await readManifest(manifest)).filter((entry) => entry.status !== 'deleted');
-      if (!isMerging && !entries.some((entry) => removed.has(entry.file.location))) {
+      if (!merged.has(manifest) && !entries.some((entry) => removed.has(entry.file.location))) {
         kept.push(manifest);
         continue;
       }
       for (const entry of entries) rewritten.push(this.#carry(entry, removed));
+      rewrittenBytes += manifest.lengthBytes;
     }
     const fresh = [...rewritten, ...added];
-    if (fresh.length === 0) return kept;
-    return [await this.#write(content, specId, fresh), ...kept];
+    const entryBytes = Math.max(1, rewrittenBytes / Math.max(1, rewritten.length));
+    const most = Math.max(1, Math.floor(this.#settings.targetManifestBytes / entryBytes));
+    const written: ManifestFile[] = [];
+    for (let start = 0; start < fresh.length; start += most) {
+      written.push(await this.#write(content, specId, fresh.slice(start, start + most)));
+    }
+    return [...written, ...kept];
+  }
+
+  /** Manifests below the target size, once there are many of them. */
+  #toMerge(content: 'data' | 'deletes', live: readonly ManifestFile[]): ReadonlySet<ManifestFile> {
+    const { minManifestsToMerge, targetManifestBytes } = this.#settings;
+    const small = live.filter((manifest) => manifest.lengthBytes < targetManifestBytes / 2);
+    const limit = content === 'data' ? minManifestsToMerge : Math.ceil(minManifestsToMerge * deletesPart);
+    return new Set(small.length >= Math.max(2, limit) ? small : []);
   }
 
   #addedEntry(written: DataFile): ManifestEntry {

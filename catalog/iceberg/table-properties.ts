@@ -97,7 +97,7 @@ export const maintenanceProperties = {
     'commit.manifest.min-count-to-merge',
     positive,
     100,
-    'this many manifests are rewritten as fewer',
+    'this many small manifests are rewritten as one with the next commit; a tenth of it for those of deletes',
   ),
   targetManifestBytes: property(
     'commit.manifest.target-size-bytes',

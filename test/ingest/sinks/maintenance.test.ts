@@ -6,6 +6,7 @@ import { compactTable } from '#catalog/iceberg/maintenance/compact-table.ts';
 import { type MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import { MaintenanceRunner } from '#catalog/iceberg/maintenance/maintenance-runner.ts';
 import { pinSnapshots } from '#catalog/iceberg/maintenance/snapshot-pins.ts';
+import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
 import { planScan } from '#catalog/iceberg/scan.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
@@ -375,6 +376,31 @@ describe('a run that somebody asks for', () => {
     expect(run.result.expiry?.snapshots).toBeGreaterThan(0);
     await studio.check();
   });
+});
+
+test('manifests are merged as the table asks for it, and none grows beyond the size it asks for', async () => {
+  await using studio = await Studio.open();
+  const manifests = async () => {
+    const { metadata } = await studio.entry();
+    const lists = await Promise.all(
+      metadata.snapshots.slice(-1).map((kept) => readManifestList(kept['manifest-list'])),
+    );
+    return lists.flat().filter((manifest) => manifest.content === 'data');
+  };
+  await studio.set({ 'commit.manifest.min-count-to-merge': '4' });
+  await studio.small(4);
+  await studio.sink.close();
+  studio.sink = openSink(studio.warehouse, { maintained: studio.tables });
+  await studio.small(8, 4);
+  expect((await manifests()).length).toBeLessThanOrEqual(4);
+  // About two files' entries.
+  const bytes = Math.max(...(await manifests()).map((manifest) => manifest.lengthBytes));
+  await studio.set({ 'commit.manifest.target-size-bytes': String(bytes / 2) });
+  await studio.sink.close();
+  studio.sink = openSink(studio.warehouse, { maintained: studio.tables });
+  await studio.small(12, 12);
+  expect((await manifests()).length).toBeGreaterThan(4);
+  await studio.check();
 });
 
 test('a setting that cannot be read is told, and its default holds', async () => {
