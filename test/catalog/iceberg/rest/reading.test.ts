@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { filePath } from '#catalog/iceberg/location.ts';
 import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
 import { openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';
-import { restDeps } from './rest-deps.ts';
-import { createWarehouse, schemaOf } from './warehouse.ts';
+import { restDeps } from '../rest-deps.ts';
+import { createWarehouse, schemaOf } from '../warehouse.ts';
 
 const schema = schemaOf({ id: 'long' }, ['id']);
 
