@@ -26,6 +26,8 @@ export async function serveCatalog(catalog: IcebergCatalog): Promise<ServedCatal
       outgoing.end(Buffer.from(await response.arrayBuffer()));
     });
   });
+  // An engine that thinks for a while finds its connection as it left it.
+  server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
