@@ -22,6 +22,11 @@ export function isDeletionVector(file: DataFile): boolean {
   return file.content === 'position-deletes' && file.format === 'puffin';
 }
 
+/** Tells an entry of a manifest from all others: other writers put the vectors of several data files into one file. */
+export function entryKey(file: DataFile): string {
+  return isDeletionVector(file) ? `${file.location}#${file.contentOffset}` : file.location;
+}
+
 /** Writes the deletion vector of one data file, in a Puffin file of its own; durable but for its folder's entry. */
 export async function writeDeletionVector(data: DataFile, deleted: PositionSet, location: string): Promise<DataFile> {
   const { bytes, contentOffset, contentSizeBytes } = encodeDeletionVectorFile(data.location, deleted);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { entryKey } from './deletion-vector.ts';
 import { type DataFile, encodeManifest, type ManifestEntry, readManifest, rememberManifest } from './manifest.ts';
 import { describeManifest, type ManifestFile } from './manifest-list.ts';
 import { withMetricsModes } from './metrics-modes.ts';
@@ -35,7 +36,7 @@ export class ManifestWriter {
   }
 
   /**
-   * The manifests after `added` came and the files at `removed` went. Manifests of data files come first; what has not
+   * The manifests after `added` came and the files of these keys (`entryKey`) went. Those of data files come first; what has not
    * got its row ids yet (format 3) gets them from `firstRowId` on.
    */
   async manifests(
@@ -80,7 +81,7 @@ export class ManifestWriter {
         continue;
       }
       const entries = (await readManifest(manifest)).filter((entry) => entry.status !== 'deleted');
-      if (!merged.has(manifest) && !entries.some((entry) => removed.has(entry.file.location))) {
+      if (!merged.has(manifest) && !entries.some((entry) => removed.has(entryKey(entry.file)))) {
         kept.push(manifest);
         continue;
       }
@@ -112,7 +113,7 @@ export class ManifestWriter {
   }
 
   #carry(entry: ManifestEntry, removed: ReadonlySet<string>): ManifestEntry {
-    if (!removed.has(entry.file.location)) return { ...entry, status: 'existing' };
+    if (!removed.has(entryKey(entry.file))) return { ...entry, status: 'existing' };
     const gone: ManifestEntry = { ...entry, status: 'deleted', snapshotId: this.#id };
     this.removed.push(gone);
     return gone;

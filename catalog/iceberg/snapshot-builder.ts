@@ -32,7 +32,7 @@ export interface TableBase {
 /** What a commit changes of the table's files. */
 export interface FileChanges {
   added: readonly DataFile[];
-  /** Locations of data files and of delete files that leave the table. */
+  /** Keys (`entryKey`) of data files and of delete files that leave the table. */
   removed: ReadonlySet<string>;
   operation: Operation;
   summary: Readonly<Record<string, string>>;

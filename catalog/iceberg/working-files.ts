@@ -1,7 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import type { Row, Value } from '../schemas/schema.ts';
-import { isDeletionVector, readDeletionVector } from './deletion-vector.ts';
+import { entryKey, isDeletionVector, readDeletionVector } from './deletion-vector.ts';
 import { fromDuckdb } from './duckdb-values.ts';
 import type { RowPlace } from './key-index.ts';
 import type { LiveFile } from './live-files.ts';
@@ -28,7 +28,7 @@ export interface WorkingFile {
 export class WorkingFiles {
   readonly #connection: DuckDBConnection;
   readonly #files = new Map<string, WorkingFile>();
-  /** Locations of committed data and delete files that the commit in hand removes. */
+  /** Keys (`entryKey`) of committed data and delete files that the commit in hand removes. */
   readonly removed = new Set<string>();
 
   constructor(connection: DuckDBConnection, live: readonly LiveFile[]) {
@@ -85,7 +85,7 @@ export class WorkingFiles {
 
   /** Takes the file's own deletes out of the table; those that other data files share stay. */
   removeDeletes({ file, deletes }: WorkingFile): void {
-    for (const old of deletes) if (isOnlyOf(file, old.file)) this.removed.add(old.file.location);
+    for (const old of deletes) if (isOnlyOf(file, old.file)) this.removed.add(entryKey(old.file));
   }
 
   /** Deletes one row; false if it was deleted already. */

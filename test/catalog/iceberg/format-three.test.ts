@@ -1,15 +1,19 @@
+import { writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
-import { readDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
+import { encodeDeletionVector, readDeletionVector, writeDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
 import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
 import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
+import { filePath } from '#catalog/iceberg/location.ts';
 import { readManifest } from '#catalog/iceberg/manifest.ts';
 import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
+import { PositionSet } from '#catalog/iceberg/position-set.ts';
 import { readParquet } from '#catalog/iceberg/read-parquet.ts';
 import { rewriteFiles } from '#catalog/iceberg/rewrite-files.ts';
 import { lineageColumns, withLineage } from '#catalog/iceberg/row-lineage.ts';
 import { fieldIds } from '#catalog/iceberg/schema-conversion.ts';
 import { createIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
+import { buildSnapshot } from '#catalog/iceberg/snapshot-builder.ts';
 import { localPath } from '#catalog/iceberg/storage.ts';
 import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
@@ -157,6 +161,47 @@ test('rows keep their ids and the numbers of their last changes when their files
   for (const [id, lineage] of before) if (id !== 5n) expect(after.get(id), String(id)).toEqual(lineage);
   expect(after.get(5n)?.[0]).not.toBe(before.get(5n)?.[0]);
   expect(new Set([...after.values()].map(([id]) => id)).size).toBe(after.size);
+});
+
+test('a deletion vector that shares its file with others is replaced alone', async () => {
+  await using warehouse = await createWarehouse();
+  const options = { formatVersion: 3 as const, partition: ['truncate(1, title)'] };
+  const sink = openSink(warehouse, options);
+  await snapshot(sink, movie, [
+    ...films(10, 'A'),
+    ...films(10, 'B').map((row) => row.with(0, (row[0] as bigint) + 10n)),
+  ]);
+  await sink.commit(position(1), signal);
+  await sink.close();
+  // As Spark writes them: one Puffin file with the vectors of several data files.
+  const entry = await warehouse.catalog.load(name);
+  const current = entry && currentSnapshot(entry.metadata);
+  if (!entry || !current) throw new Error('no table');
+  const { manifests, files } = await readLiveFiles(current);
+  const location = `${entry.metadata.location}/data/of-spark.puffin`;
+  const vectors = files.map(() => new PositionSet());
+  for (const vector of vectors) vector.add(3);
+  const blobs = vectors.map(encodeDeletionVector);
+  await writeFile(filePath(location), Buffer.concat([Buffer.from('PFA1'), ...blobs]));
+  const added = await Promise.all(
+    files.map(async ({ data }, index) => ({
+      ...(await writeDeletionVector(data.file, vectors[index] ?? new PositionSet(), `${location}.${index}`)),
+      location,
+      contentOffset: 4 + (index > 0 ? (blobs[0]?.length ?? 0) : 0),
+    })),
+  );
+  const base = { name, uuid: entry.metadata['table-uuid'], location: entry.metadata.location, entry, manifests };
+  const change = { updates: [], metadata: entry.metadata };
+  const foreign = { added, removed: new Set<string>(), operation: 'delete' as const, summary: {} };
+  const { requirements, updates } = await buildSnapshot(base, change, foreign, Date.now());
+  await warehouse.catalog.commit([{ name, base: entry, requirements, updates }]);
+  const model = (await warehouse.read(name)).filter(([id]) => id !== 5n);
+  expect(model.length).toBe(17);
+  const ours = openSink(warehouse, options);
+  await ours.write(changesOf(movie, [{ op: 'd', before: [5n, null] }]), signal);
+  await ours.commit(position(2), signal);
+  await ours.close();
+  expect(sorted(await warehouse.read(name))).toEqual(sorted(model));
 });
 
 /** By key: the row's id and the sequence number of its last change, as the specification has readers find them. */
