@@ -20,6 +20,8 @@ export interface ScanTarget {
   projections: FileProjections;
   /** Each row as one struct `item`, in place of its columns. */
   isItem?: boolean;
+  /** With the rows' ids and sequence numbers after their columns (format 3). */
+  hasLineage?: boolean;
 }
 
 /** By location: the SELECT list for these columns, null where DuckDB reads the file right by field id. */

@@ -2,10 +2,12 @@ import type { Schema } from '../schemas/schema.ts';
 import { isDeleted, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
+import type { IcebergSchema } from './iceberg-schema.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import { fileFilter, type RowFilter } from './pruning.ts';
 import { mapEntry, pathList } from './read-parquet.ts';
+import { withLineage } from './row-lineage.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
 import { localPath } from './storage.ts';
@@ -30,15 +32,23 @@ export interface TableScan {
   rows: bigint;
 }
 
-/** What all rows fulfil that are wanted, over the columns that the scan finds. */
-export type ScanFilter = (columns: readonly ScanColumn[]) => RowFilter;
+export interface ScanOptions {
+  /** What all rows fulfil that are wanted, over the columns that the scan finds. */
+  filter?: ((columns: readonly ScanColumn[]) => RowFilter) | undefined;
+  /** Of a table of format 3: `_row_id` and `_last_updated_sequence_number` after its own columns. */
+  hasLineage?: boolean | undefined;
+}
 
 /**
  * Plans a scan of the table at its current snapshot, or at an older one. Throws `not_found` naming the oldest snapshot
  * kept if `at` is before it, `table_corrupt`, or `unsupported` for what another engine wrote and DuckDB cannot read. Files
  * without rows that fulfil `filter` are left out; others may still give rows that do not.
  */
-export async function planScan(metadataLocation: string, at?: ScanTime, filter?: ScanFilter): Promise<TableScan> {
+export async function planScan(
+  metadataLocation: string,
+  at?: ScanTime,
+  { filter, hasLineage }: ScanOptions = {},
+): Promise<TableScan> {
   const metadata = await readTableMetadata(metadataLocation);
   const snapshot = at === undefined ? currentSnapshot(metadata) : snapshotAt(metadata, at);
   const iceberg = schemaOf(metadata, at === undefined ? undefined : snapshot?.['schema-id']);
@@ -46,8 +56,10 @@ export async function planScan(metadataLocation: string, at?: ScanTime, filter?:
   const pruning = filter === undefined ? undefined : fileFilter(filter(columns), metadata);
   const files = snapshot ? (await readScannedFiles(snapshot, pruning)).files : [];
   const locations = scanLocations(files);
+  const isLineage = hasLineage === true && metadata['format-version'] === 3;
+  const target = await scanTarget(metadata, columns, files);
   return {
-    sql: liveRowsSql(await scanTarget(metadata, columns, files), files),
+    sql: liveRowsSql({ ...target, hasLineage: isLineage }, files),
     locations,
     files: locations.map(localPath),
     schema,
@@ -91,11 +103,37 @@ export function rowsSql(target: ScanTarget, files: readonly ScannedFile[], where
     relationSql(target.projections, columns, read, true);
   const hasEquality = files.some((file) => file.equalityDeletes.length > 0);
   const equality = hasEquality ? equalityJoins(target.keys, files, relation) : '';
-  const columns = hasEquality ? [...target.columns, ...keyColumns(target.keys, target.columns)] : target.columns;
+  const columns = [
+    ...target.columns,
+    ...(hasEquality ? keyColumns(target.keys, target.columns) : []),
+    ...(target.hasLineage ? lineageScanColumns : []),
+  ];
   const read = files.map(({ data }) => data.file);
-  const source = relationSql(target.projections, columns, read, hasEquality || where !== undefined);
-  return `SELECT ${selectList(target)} FROM (${source}) AS data ${join} ${equality}${where === undefined ? '' : ` WHERE ${where}`}`;
+  const needsPlace = hasEquality || where !== undefined || target.hasLineage === true;
+  const source = relationSql(target.projections, columns, read, needsPlace);
+  const list = [selectList(target), ...(target.hasLineage ? lineageList(files) : [])].join(', ');
+  return `SELECT ${list} FROM (${source}) AS data ${join} ${equality}${where === undefined ? '' : ` WHERE ${where}`}`;
 }
+
+/** Row ids and sequence numbers: those of a row's file, unless the row was moved there with its own (spec, Row Lineage). */
+function lineageList(files: readonly ScannedFile[]): string[] {
+  const first = files.map(({ data }) => data.file.firstRowId ?? 'NULL').join(', ');
+  const sequence = files.map(({ data }) => data.sequenceNumber).join(', ');
+  const inherited = [`([${first}]::BIGINT[])[data.f + 1] + data.r`, `([${sequence}]::BIGINT[])[data.f + 1]`];
+  return lineageScanColumns.map(
+    (column, index) =>
+      `coalesce(data.${innerName(column)}, ${inherited[index]})::BIGINT AS ${identifier(column.field.name)}`,
+  );
+}
+
+const lineageScanColumns: readonly ScanColumn[] = withLineage<{ schema: Schema; iceberg: IcebergSchema }>({
+  schema: { fields: [], key: [] },
+  iceberg: { type: 'struct', 'schema-id': 0, fields: [] },
+}).iceberg.fields.map((field) => ({
+  id: field.id,
+  field: { name: field.name, type: { kind: 'long' }, required: false },
+  iceberg: field,
+}));
 
 function selectList({ columns, isItem }: ScanTarget): string {
   if (isItem) {
@@ -140,8 +178,10 @@ function schemaOption(columns: readonly ScanColumn[]): string {
   return `schema = MAP {${entries.join(', ')}}`;
 }
 
-function noRowsSql({ columns }: ScanTarget): string {
-  const list = columns.map(({ field }) => `CAST(NULL AS ${duckdbTypeName(field.type)}) AS ${identifier(field.name)}`);
+function noRowsSql({ columns, hasLineage }: ScanTarget): string {
+  const list = [...columns, ...(hasLineage ? lineageScanColumns : [])].map(
+    ({ field }) => `CAST(NULL AS ${duckdbTypeName(field.type)}) AS ${identifier(field.name)}`,
+  );
   return `SELECT ${list.join(', ')} WHERE false`;
 }
 

@@ -1,4 +1,5 @@
 import { parseJson } from '../iceberg/json.ts';
+import { lineageNames } from '../iceberg/row-lineage.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
 import type { Analysis, Place, TableMention } from './child-protocol.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';
@@ -41,7 +42,9 @@ export function checkStatement(sql: string, tree: string, nowMs: number): Checke
   }
   const walk = new StatementWalk(sql, nowMs);
   walk.visit(statement, new Set());
-  return { tables: [...walk.tables.values()], specialReads: walk.specialReads };
+  const { wantsLineage } = walk;
+  const tables = [...walk.tables.values()].map((mention) => ({ ...mention, wantsLineage }));
+  return { tables, specialReads: walk.specialReads };
 }
 
 function refusedByParser(sql: string, answer: Tree): StatementError {
@@ -73,8 +76,11 @@ const expressionClasses = new Set(
    POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW`.split(/\s+/),
 );
 
+type Mention = Omit<TableMention, 'wantsLineage'>;
+
 class StatementWalk {
-  readonly tables = new Map<string, TableMention>();
+  readonly tables = new Map<string, Mention>();
+  wantsLineage = false;
   readonly specialReads: SpecialRead[] = [];
   readonly #filters = new Map<Tree, TableFilter>();
   readonly #sql: string;
@@ -100,6 +106,9 @@ class StatementWalk {
       if (!expressionClasses.has(tree.class)) throw this.#unknown(tree, tree.class);
     } else if (typeof tree.type === 'string') {
       this.#checkKind(tree, tree.type, outer);
+    }
+    if (tree.class === 'COLUMN_REF' && Array.isArray(tree.column_names)) {
+      this.wantsLineage ||= lineageNames.includes(String(tree.column_names.at(-1)).toLowerCase());
     }
     if (isConstant(tree)) return;
     if (tree.type === 'SELECT_NODE') {
@@ -190,7 +199,7 @@ class StatementWalk {
     this.#addSpecial(tree, { levels: path, table, at, read, filter: null }, 'changes');
   }
 
-  #addTable(mention: TableMention): number {
+  #addTable(mention: Mention): number {
     const { levels, table, read } = mention;
     const key = JSON.stringify([levels.map(lowerCase), lowerCase(table), read]);
     const known = this.tables.get(key);
@@ -201,7 +210,7 @@ class StatementWalk {
     return [...this.tables.keys()].indexOf(key);
   }
 
-  #addSpecial(tree: Tree, mention: TableMention, kind: SpecialRead['kind']): void {
+  #addSpecial(tree: Tree, mention: Mention, kind: SpecialRead['kind']): void {
     if (typeof tree.query_location !== 'number') throw this.#unknown(tree, kind);
     const alias = typeof tree.alias === 'string' ? tree.alias : null;
     this.specialReads.push({ table: this.#addTable(mention), kind, startByte: tree.query_location, alias });

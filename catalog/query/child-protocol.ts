@@ -57,6 +57,8 @@ export interface TableMention {
   read: TableRead;
   /** What all rows fulfil that the statement needs of it; null for all of them. */
   filter: TableFilter | null;
+  /** True if the statement names a column of row lineage (`_row_id`), which tables show when they are asked for it. */
+  wantsLineage: boolean;
 }
 
 /** As it is, or as of the whole query; as of a state of its own; what changed from one state to another, null for the last. */

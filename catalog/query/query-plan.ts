@@ -2,7 +2,7 @@ import { DailiesError, toDailiesError } from '../error.ts';
 import { planChanges } from '../iceberg/changes.ts';
 import { isBelow } from '../iceberg/location-root.ts';
 import type { Pinnable } from '../iceberg/maintenance/snapshot-pins.ts';
-import { planScan, type ScanFilter, type TableScan } from '../iceberg/scan.ts';
+import { planScan, type ScanOptions, type TableScan } from '../iceberg/scan.ts';
 import { isS3 } from '../iceberg/storage/s3-location.ts';
 import { readTableMetadata, type TableMetadata } from '../iceberg/table-metadata.ts';
 import type { ScanTime } from '../iceberg/time-travel.ts';
@@ -19,7 +19,7 @@ import { type PointUnit, parseTime, pointOfValue, type TablePoint } from './tabl
 export type PlanTable = (
   metadataLocation: string,
   at?: ScanTime,
-  filter?: ScanFilter,
+  options?: ScanOptions,
 ) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations' | 'metadata'>>>;
 
 export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
@@ -80,11 +80,10 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       return { ...scan, snapshot: `${scan.fromSnapshotId}..${scan.toSnapshotId ?? ''}`, reads };
     }
     const asOf = read.kind === 'at' ? time(read.point)(await readTableMetadata(table.metadataLocation)) : context.asOf;
-    const scan = await (context.plan ?? planScan)(
-      table.metadataLocation,
-      asOf ?? undefined,
-      filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
-    );
+    const scan = await (context.plan ?? planScan)(table.metadataLocation, asOf ?? undefined, {
+      filter: filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
+      hasLineage: table.mention.wantsLineage,
+    });
     requireBelow(context.root, scan.locations ?? []);
     const { metadata, snapshotId } = scan;
     if (snapshotId === null) return { ...scan, snapshot: null, reads: [] };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encodeLong } from '#catalog/iceberg/bounds.ts';
-import { column, ForeignTable } from './foreign-table.ts';
+import { planScan } from '#catalog/iceberg/scan.ts';
+import { column, ForeignTable, runRows } from './foreign-table.ts';
 
 const ids = '{id: 1, name: 2}';
 const plain = () => [column(1, 'id', 'long'), column(2, 'name', 'string')];
@@ -243,4 +244,24 @@ test('a data file in ORC is refused by name', async () => {
     code: 'unsupported',
     message: expect.stringContaining(data.location),
   });
+});
+
+test('rows of format 3 have their ids and sequence numbers when asked, their own where they were moved', async () => {
+  await using table = await ForeignTable.create(plain(), { formatVersion: 3 });
+  const fresh = await table.file("SELECT range AS id, 'a' AS name FROM range(3)", ids, { firstRowId: 100n });
+  await table.commit([fresh]);
+  const moved = await table.file(
+    "SELECT 9 AS id, 'b' AS name, 42::BIGINT AS _row_id, NULL::BIGINT AS _last_updated_sequence_number",
+    '{id: 1, name: 2, _row_id: 2147483540, _last_updated_sequence_number: 2147483539}',
+    { firstRowId: 200n },
+  );
+  await table.commit([moved]);
+  await table.commit([await table.positionDeletes([[fresh, 1]])]);
+  const { sql } = await planScan(table.metadataLocation, undefined, { hasLineage: true });
+  expect(await runRows(sql)).toEqual([
+    '{"id":0,"name":"a","_row_id":100,"_last_updated_sequence_number":1}',
+    '{"id":2,"name":"a","_row_id":102,"_last_updated_sequence_number":1}',
+    '{"id":9,"name":"b","_row_id":42,"_last_updated_sequence_number":2}',
+  ]);
+  expect(await table.read()).toHaveLength(3);
 });

@@ -31,13 +31,14 @@ describe('a scan with a filter', () => {
     const planned = async (
       filter: (field: (name: string) => NonNullable<ReturnType<typeof filterField>>) => RowFilter,
     ) => {
-      const scan = await planScan(table.metadataLocation, undefined, (columns) =>
-        filter((name) => {
-          const field = filterField(columns, [name.toUpperCase()]);
-          if (!field) throw new Error(`no column ${name}`);
-          return field;
-        }),
-      );
+      const scan = await planScan(table.metadataLocation, undefined, {
+        filter: (columns) =>
+          filter((name) => {
+            const field = filterField(columns, [name.toUpperCase()]);
+            if (!field) throw new Error(`no column ${name}`);
+            return field;
+          }),
+      });
       return scan.locations.map((location) => files.findIndex((candidate) => candidate.location === location));
     };
     expect(await planned(() => ({ op: 'unknown' }))).toEqual([0, 1, 2]);
