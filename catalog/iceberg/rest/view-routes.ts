@@ -15,7 +15,7 @@ import {
 } from '../view-metadata.ts';
 import { addView, dropView, locateView, moveView } from '../views.ts';
 import { audited, requireWrite } from './access.ts';
-import { allowedLocation, isInWarehouse, requireFree, requireInWarehouse } from './locations.ts';
+import { allowedLocation, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';
@@ -53,7 +53,7 @@ export async function createView(
     ],
     Date.now(),
   );
-  const metadataLocation = await writeViewMetadata(deps, metadata, 0);
+  const metadataLocation = await writeViewMetadata(deps, name, metadata, 0);
   await addView(deps.catalog.state, { name, uuid, metadataLocation }, audited(deps, 'view.create', name)).catch(
     async (thrown: unknown) => {
       await removeFiles([metadataLocation]);
@@ -115,7 +115,7 @@ export async function commitView(deps: IcebergRestDeps, request: Request, target
       });
   }
   const metadata = applyViewUpdates(base, allowed, Date.now());
-  const next = await writeViewMetadata(deps, metadata, versionOf(location) + 1);
+  const next = await writeViewMetadata(deps, fullName(target), metadata, versionOf(location) + 1);
   await moveView(deps.catalog.state, fullName(target), location, next).catch(async (thrown: unknown) => {
     await removeFiles([next]);
     throw thrown;
@@ -163,10 +163,14 @@ async function requireView(deps: IcebergRestDeps, target: Identifier): Promise<s
   return location;
 }
 
-async function writeViewMetadata(deps: IcebergRestDeps, metadata: ViewMetadata, version: number): Promise<string> {
+async function writeViewMetadata(
+  deps: IcebergRestDeps,
+  name: string,
+  metadata: ViewMetadata,
+  version: number,
+): Promise<string> {
   const file = `${String(version).padStart(5, '0')}-${randomUUID()}.metadata.json`;
-  const asked = metadata.properties['write.metadata.path']?.replace(/\/+$/, '') ?? '';
-  const folder = isInWarehouse(deps, asked) ? asked : metadata.location;
+  const folder = await allowedLocation(deps, metadata.properties['write.metadata.path'], metadata.location, name);
   const location = `${folder}/metadata/${file}`;
   await makeTableFolders(folder);
   await writeBytes(location, printJson(metadata));
