@@ -41,7 +41,8 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
   // Its first load takes a second for 10,000 tables: nobody should wait for it.
   deps.index.search('').catch((error: unknown) => options.report(`search: ${describe(error)}`));
   const serve = (isSocket: boolean) =>
-    createServer((message: IncomingMessage, response: ServerResponse) => {
+    // Engines send their next request on the same connection a while later: one that ends just then fails them.
+    createServer({ keepAliveTimeout: 75_000 }, (message: IncomingMessage, response: ServerResponse) => {
       dispatch(message, response, isSocket).catch((error: unknown) => {
         options.report(`${message.method} ${message.url?.split('?', 1)[0]}: ${describe(error)}`);
         response.destroy();
