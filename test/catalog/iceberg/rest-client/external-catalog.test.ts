@@ -3,7 +3,7 @@ import { parseJson, printJson } from '#catalog/iceberg/json.ts';
 import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { RestSession } from '#catalog/iceberg/rest-client/session.ts';
 import type { RestCatalogAuth } from '#catalog/iceberg/rest-client/settings.ts';
-import type { Row } from '#catalog/schemas/schema.ts';
+import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { openState } from '#catalog/state/state.ts';
 import type { Sink } from '#ingest/sink.ts';
 import { createWarehouse, readTable, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
@@ -90,6 +90,28 @@ describeWith('rest-kit', "another server's catalog", () => {
     await catalog.drop(`${namespace}.movie`);
     expect(await catalog.list(namespace)).toEqual([]);
     await catalog.drop(`${namespace}.movie`);
+  });
+
+  test.each([2, 3] as const)('follows columns and deletes rows in format version %i', async (formatVersion) => {
+    const options = { table: `${namespace}.movie`, formatVersion, partition: ['bucket(4, id)'] };
+    const sink = openSink({ ...warehouse, catalog: open() }, options);
+    const rows = Array.from({ length: 100 }, (_, id): Row => [BigInt(id), `film ${id}`]);
+    await snapshot(sink, movie, rows, sources[0]);
+    await sink.commit(position(1), signal);
+    const wider = schemaOf({ id: 'long', title: 'string', year: 'int' }, ['id']);
+    await sink.write(changesOf(wider, [{ op: 'd', before: [1n, UNKNOWN, UNKNOWN] }]), signal);
+    await sink.write(changesOf(wider, [{ op: 'u', after: [2n, UNKNOWN, 1999] }]), signal);
+    await sink.commit(position(2), signal);
+    await sink.write(changesOf(wider, [{ op: 'd', before: [3n, UNKNOWN, UNKNOWN] }]), signal);
+    await sink.commit(position(3), signal);
+    await sink.close();
+    const expected = rows.flatMap(([id = null, title = null]): Row[] =>
+      id === 1n || id === 3n ? [] : [[id, title, id === 2n ? 1999 : null]],
+    );
+    expect(await read('movie')).toEqual(sorted(expected));
+    const metadata = (await open().load(`${namespace}.movie`))?.metadata;
+    expect(metadata?.['format-version']).toBe(formatVersion);
+    expect(metadata?.['partition-specs'].at(-1)?.fields).toMatchObject([{ transform: 'bucket[4]' }]);
   });
 
   test('commits the tables of a pipeline together', async () => {
