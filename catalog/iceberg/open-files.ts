@@ -26,15 +26,21 @@ export function layoutOf(schema: Schema, metadata: TableMetadata): FileLayout {
 }
 
 interface OpenFile {
-  writer: RowFile;
   location: string;
   partition: readonly Value[];
+  rows: number;
+  /** Rough memory that its rows take. */
   bytes: number;
+  /** Rows that wait for a writer: most files of many partitions stay small. */
+  waiting: (readonly Value[])[];
+  writer: RowFile | null;
 }
 
-/** Files of more partitions than this are not kept open at once: the one that has waited longest is closed. */
-const maxOpenFiles = 64;
-/** Rows held by all open files, in rough bytes of memory; beyond it the largest one is closed. */
+/** A file of a partition is given a writer of its own beyond this many rows. */
+const maxWaitingRows = 5_000;
+/** Not more writers than these at once: the file that has waited longest for rows is closed. */
+const maxWriters = 32;
+/** Rows held by all open files, in rough bytes of memory; beyond it the largest ones are closed until half is free. */
 const maxOpenBytes = 192 << 20;
 
 /** The data files that rows are being written to, one for each partition that rows come for. */
@@ -60,14 +66,19 @@ export class OpenFiles {
   async write(row: readonly Value[]): Promise<RowPlace> {
     const partition = this.#partitionOf(row);
     const key = tupleKey(partition);
-    const file = this.#last?.key === key ? this.#last.file : await this.#take(key, partition);
-    const place = { location: file.location, position: file.writer.rows };
-    file.writer.append(row);
+    const file = this.#last?.key === key ? this.#last.file : this.#take(key, partition);
+    const place = { location: file.location, position: file.rows };
+    if (file.writer) file.writer.append(row);
+    else file.waiting.push(row);
     const bytes = estimateBytes(row);
+    file.rows += 1;
     file.bytes += bytes;
     this.#bytes += bytes;
-    if (file.writer.rows >= maxFileRows || file.bytes >= maxFileBytes) await this.#close(key);
-    else if (this.#bytes >= maxOpenBytes) await this.#close(this.#largest());
+    if (file.rows >= maxFileRows || file.bytes >= maxFileBytes) await this.#close(key);
+    else if (!file.writer && (file.waiting.length >= maxWaitingRows || this.layout.partition.length === 0)) {
+      await this.#giveWriter(file);
+    }
+    if (this.#bytes >= maxOpenBytes) await this.#closeLargest();
     return place;
   }
 
@@ -90,47 +101,52 @@ export class OpenFiles {
     this.#open.clear();
     this.#last = null;
     this.#bytes = 0;
-    for (const { writer } of open) await writer.abandon();
+    for (const { writer } of open) await writer?.abandon();
     const closed = this.#closed;
     this.#closed = [];
     await removeFiles(closed.map((file) => file.location));
   }
 
-  async #take(key: string, partition: readonly Value[]): Promise<OpenFile> {
-    const file = this.#open.get(key) ?? (await this.#begin(partition));
+  #take(key: string, partition: readonly Value[]): OpenFile {
+    const file = this.#open.get(key) ?? {
+      location: this.#newLocation(),
+      partition,
+      rows: 0,
+      bytes: 0,
+      waiting: [],
+      writer: null,
+    };
     this.#open.delete(key);
     this.#open.set(key, file);
     this.#last = { key, file };
     return file;
   }
 
-  async #begin(partition: readonly Value[]): Promise<OpenFile> {
-    if (this.#open.size >= maxOpenFiles) {
-      const [oldest] = this.#open.keys();
-      if (oldest !== undefined) await this.#close(oldest);
-    }
-    const location = this.#newLocation();
-    return { writer: await openDataFile(this.#connection, this.layout, location), location, partition, bytes: 0 };
+  async #giveWriter(file: OpenFile): Promise<void> {
+    const written = [...this.#open].filter(([, other]) => other.writer !== null);
+    const oldest = written[0];
+    if (oldest && written.length >= maxWriters) await this.#close(oldest[0]);
+    file.writer = await openDataFile(this.#connection, this.layout, file.location);
+    for (const row of file.waiting) file.writer.append(row);
+    file.waiting = [];
   }
 
   async #close(key: string): Promise<void> {
     const file = this.#open.get(key);
     if (!file) return;
+    if (!file.writer) await this.#giveWriter(file);
     this.#open.delete(key);
     if (this.#last?.file === file) this.#last = null;
     this.#bytes -= file.bytes;
-    const written = await file.writer.finish();
-    this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });
+    const written = await file.writer?.finish();
+    if (written) this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });
   }
 
-  #largest(): string {
-    let largest = '';
-    let bytes = -1;
-    for (const [key, file] of this.#open) {
-      if (file.bytes <= bytes) continue;
-      largest = key;
-      bytes = file.bytes;
+  async #closeLargest(): Promise<void> {
+    const bySize = [...this.#open].sort(([, a], [, b]) => b.bytes - a.bytes);
+    for (const [key] of bySize) {
+      if (this.#bytes < maxOpenBytes / 2) break;
+      await this.#close(key);
     }
-    return largest;
   }
 }
