@@ -83,6 +83,8 @@ export class ExactFileWriter {
     const columnData = this.#schema.fields.map((field, index) => ({
       name: field.name,
       data: this.#columns[index] ?? [],
+      // Spark's vectorized reader takes booleans in no other encoding.
+      ...(field.type.kind === 'boolean' ? { encoding: 'PLAIN' as const } : {}),
     }));
     this.#tried(() => this.#parquet.write({ columnData, rowGroupSize: groupRows }));
     this.#columns = this.#schema.fields.map(() => []);
