@@ -1,6 +1,6 @@
 import { DailiesError, toDailiesError } from '../error.ts';
 import { planChanges } from '../iceberg/changes.ts';
-import { isBelow } from '../iceberg/location-root.ts';
+import { isBelow, plainLocation } from '../iceberg/location-root.ts';
 import type { Pinnable } from '../iceberg/maintenance/snapshot-pins.ts';
 import { planScan, type ScanOptions, type TableScan } from '../iceberg/scan.ts';
 import { isS3 } from '../iceberg/storage/s3-location.ts';
@@ -33,13 +33,15 @@ export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
   tableFiles: TableFiles[];
 }
 
+/** Where a table's local files must be, or must not be: engines may commit any. */
+export type LocalFilesRule = { below: string } | { notBelow: string };
+
 /** What the statement is read with: the state that the whole query asks for, null for now, and its parameters. */
 export interface PlanContext {
   asOf: ScanTime | null;
   parameters: readonly BoundParameter[];
   plan?: PlanTable | undefined;
-  /** Where all files must be, for tables that others may commit files to; anywhere if null. */
-  root: string | null;
+  localFiles: LocalFilesRule;
 }
 
 /** Finds every table of the statement and plans how it is read. Throws `StatementError`, and what planning throws with the table's name. */
@@ -75,7 +77,7 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
     if (read.kind === 'changes') {
       const { from, to } = read;
       const scan = await planChanges(table.metadataLocation, time(from), to === null ? null : time(to));
-      requireBelow(context.root, scan.locations);
+      requireOwnFiles(context.localFiles, scan.locations);
       const reads = scan.snapshotIds.map((snapshotId) => ({ metadata: scan.metadata, snapshotId }));
       return { ...scan, snapshot: `${scan.fromSnapshotId}..${scan.toSnapshotId ?? ''}`, reads };
     }
@@ -84,7 +86,7 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       filter: filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
       hasLineage: table.mention.wantsLineage,
     });
-    requireBelow(context.root, scan.locations ?? []);
+    requireOwnFiles(context.localFiles, scan.locations ?? []);
     const { metadata, snapshotId } = scan;
     if (snapshotId === null) return { ...scan, snapshot: null, reads: [] };
     return { ...scan, snapshot: String(snapshotId), reads: metadata ? [{ metadata, snapshotId }] : [] };
@@ -99,9 +101,12 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
 }
 
 /** Engines commit files by name: a local one that is not a table's own would show what else this machine holds. */
-function requireBelow(root: string | null, locations: readonly string[]): void {
-  if (root === null) return;
-  const outside = locations.find((location) => !isS3(location) && !isBelow(root, location));
+function requireOwnFiles(rule: LocalFilesRule, locations: readonly string[]): void {
+  const isRefused = (location: string) =>
+    'below' in rule
+      ? !isBelow(rule.below, location)
+      : plainLocation(location) === null || isBelow(rule.notBelow, location);
+  const outside = locations.find((location) => !isS3(location) && isRefused(location));
   if (outside === undefined) return;
   throw new DailiesError('unsupported', `It has a file outside the warehouse: ${outside}.`, {
     details: { location: outside },

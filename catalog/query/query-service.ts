@@ -15,7 +15,7 @@ import { holdReads, whileAlive } from './hold-reads.ts';
 import type { JsonCell } from './json-values.ts';
 import { type BoundParameter, bindParameters } from './parameters.ts';
 import { defaultLimits, type QueryLimits } from './query-limits.ts';
-import { type PlanTable, planTables, type QueryPlan, requireParameters } from './query-plan.ts';
+import { type LocalFilesRule, type PlanTable, planTables, type QueryPlan, requireParameters } from './query-plan.ts';
 import { noSuchQuery, QueryRecords } from './query-records.ts';
 import {
   type QueryErrorRecord,
@@ -77,7 +77,7 @@ export class QueryService {
   readonly #deps: QueryDeps;
   readonly #limits: QueryLimits;
   readonly #now: () => Date;
-  readonly #root: string | null;
+  readonly #localFiles: LocalFilesRule;
   readonly #records: QueryRecords;
   readonly #store: ResultStore;
   readonly #reader: ResultReader;
@@ -95,7 +95,11 @@ export class QueryService {
     this.#deps = deps;
     this.#limits = { ...defaultLimits, ...deps.limits };
     this.#now = deps.now ?? (() => new Date());
-    this.#root = deps.catalog instanceof IcebergCatalog ? deps.catalog.warehouseLocation : null;
+    // Where another server's warehouse is, is for it to say; nothing of it is in our own home.
+    this.#localFiles =
+      deps.catalog instanceof IcebergCatalog
+        ? { below: deps.catalog.warehouseLocation }
+        : { notBelow: path.dirname(path.resolve(deps.resultsDir)) };
     this.#records = new QueryRecords(deps.state, this.#now);
     this.#store = new ResultStore(deps.resultsDir, this.#limits.kept, this.#now);
     fs.mkdirSync(this.#store.dir, { recursive: true });
@@ -331,7 +335,7 @@ export class QueryService {
           asOf: query.asOf === null ? null : scanTimeOf(query.asOf),
           parameters: query.parameters,
           plan: this.#deps.plan,
-          root: this.#root,
+          localFiles: this.#localFiles,
         }),
       );
       query.snapshots = plan.snapshots;

@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commitTables } from '#catalog/iceberg/commit.ts';
+import { filePath } from '#catalog/iceberg/location.ts';
 import { planScan } from '#catalog/iceberg/scan.ts';
 import { TableWriter } from '#catalog/iceberg/table-writer.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
@@ -182,5 +183,23 @@ describe('a table whose files are not as they should be', () => {
       message: expect.stringContaining('outside the warehouse'),
     });
     await queries.close();
+  });
+
+  test('is refused where a table of another catalog has a file in our own home', async () => {
+    await using warehouse = await createWarehouse();
+    await using foreign = await ForeignTable.create([column(1, 'id', 'long')]);
+    await foreign.commit([await foreign.file('SELECT 1 AS id', '{id: 1}')]);
+    const elsewhere = { list: async () => [], locate: async () => foreign.metadataLocation };
+    const ask = async (home: string) => {
+      const resultsDir = path.join(home, 'results');
+      const queries = new QueryService({ state: warehouse.state, catalog: elsewhere, resultsDir, limits: { warm: 1 } });
+      const { id } = await queries.submit({ sql: 'FROM engines.table', origin: 'api' }, ana);
+      const { state, error } = await queries.wait(id, ana);
+      await queries.close();
+      return { state, error };
+    };
+    expect(await ask(warehouse.root)).toEqual({ state: 'succeeded', error: null });
+    const home = path.dirname(filePath(foreign.metadataLocation));
+    expect(await ask(path.dirname(home))).toMatchObject({ error: { code: 'unsupported' } });
   });
 });
