@@ -75,7 +75,7 @@ function Figures({ figures }: { figures: NonNullable<Maintenance['figures']> }) 
     ['Every state since', <When key="whole" at={dateOf(figures.wholeSince)} />],
     ['Oldest state', <When key="oldest" at={dateOf(figures.oldestAsOf)} />],
     ['Next look', <When key="next" at={dateOf(nextDue.expiry)} none="switched off" />],
-    ['Left-over files', <When key="orphans" at={dateOf(nextDue.orphans)} none="switched off" />],
+    ['Next search for left-over files', <When key="orphans" at={dateOf(nextDue.orphans)} none="switched off" />],
   ];
   return (
     <dl className={css.figures}>
@@ -161,6 +161,7 @@ function shownValue({ key, value }: Setting): string {
   if (value === 'Infinity') return 'no limit';
   if (!Number.isFinite(number) || value === 'true' || value === 'false') return value;
   if (key.endsWith('-ms')) return number >= 86_400_000 ? counted(number / 86_400_000, 'day') : duration(number);
+  if (!Number.isInteger(number)) return value;
   return /bytes/.test(key) ? bytes(number) : count(number);
 }
 
