@@ -94,7 +94,7 @@ export default function TablePage() {
                 Report
               </Button>
             )}
-            <HowToUse name={name} />
+            <HowToUse name={name} catalogUri={data.catalogUri} />
           </>
         }
       />
@@ -115,7 +115,7 @@ export default function TablePage() {
 }
 
 /** The table's address for other tools. */
-function HowToUse({ name }: { name: string }) {
+function HowToUse({ name, catalogUri }: { name: string; catalogUri: string | null }) {
   const origin = typeof window === 'undefined' ? '' : window.location.origin;
   return (
     <Menu width={360}>
@@ -124,10 +124,16 @@ function HowToUse({ name }: { name: string }) {
       </Menu.Target>
       <Menu.Dropdown p="sm">
         <p style={{ margin: '0 0 8px' }}>
-          Any Iceberg reader opens it through the REST catalog, with an API token of yours as <code>token</code>:
+          {catalogUri === null ? (
+            <>
+              Any Iceberg reader opens it through the REST catalog, with an API token of yours as <code>token</code>:
+            </>
+          ) : (
+            'Any Iceberg reader opens it through the catalog that it is in, with an access of yours to that one:'
+          )}
         </p>
         <p style={{ margin: '0 0 4px' }}>
-          uri <CopyId value={`${origin}/iceberg`} />
+          uri <CopyId value={catalogUri ?? `${origin}/iceberg`} />
         </p>
         <p style={{ margin: 0 }}>
           table <CopyId value={name} />

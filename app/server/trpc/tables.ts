@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ErrorRecord } from '#catalog/error.ts';
+import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { tableLineage } from '#catalog/lineage/table-lineage.ts';
 import { getTable } from '#catalog/services/table/get.ts';
 import { tableHistory } from '#catalog/services/table/history.ts';
@@ -18,7 +19,13 @@ export const tablesRouter = router({
     .query(({ ctx: { scope }, input }) => searchTables(scope, input.text, 500)),
   get: procedure.input(named).query(async ({ ctx: { scope }, input }) => {
     const table = await getTable(scope, input.name);
-    return { ...table, lastError: table.lastError as ErrorRecord | null };
+    const { catalog } = scope;
+    return {
+      ...table,
+      lastError: table.lastError as ErrorRecord | null,
+      // Of another server's catalog; null for ours.
+      catalogUri: catalog instanceof ExternalCatalog ? catalog.uri : null,
+    };
   }),
   lineage: procedure.input(named).query(({ ctx: { scope }, input }) => tableLineage(scope, input.name)),
   /** A hundred rows, as who asks may see them. */
