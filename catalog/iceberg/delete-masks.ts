@@ -106,10 +106,10 @@ export function parquetLocation(file: DataFile): string {
 }
 
 // `file:///a`, `file:/a` and `/a` name the same file; so do the schemes of S3.
-function comparable(location: string): string {
+export function comparable(location: string): string {
   return location.replace(/^file:(\/\/)?\//, '/').replace(/^s3[an]:/, 's3:');
 }
 
-function comparablePath(expression: string): string {
+export function comparablePath(expression: string): string {
   return `regexp_replace(regexp_replace(${expression}, '^file:(//)?/', '/'), '^s3[an]:', 's3:')`;
 }

@@ -1,6 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { encodeLong } from './bounds.ts';
+import { comparable, comparablePath } from './delete-masks.ts';
 import { literal } from './duckdb-values.ts';
 import { deletePathFieldId, deletePositionFieldId } from './live-files.ts';
 import { type DataFile, plainFile } from './manifest.ts';
@@ -93,7 +94,7 @@ export async function readPositionDeletes(
   using held = await holdLocal(deleteLocations);
   const paths = held.paths.map(literal).join(', ');
   const result = await connection.stream(
-    `SELECT pos FROM read_parquet([${paths}]) WHERE file_path = ${literal(dataLocation)}`,
+    `SELECT pos FROM read_parquet([${paths}]) WHERE ${comparablePath('file_path')} = ${literal(comparable(dataLocation))} AND pos < ${recordCount}`,
   );
   for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
     for (const position of chunk.getColumnValues(0)) deleted.add(Number(position));

@@ -42,6 +42,14 @@ export class PositionSet {
     this.#size += 1;
   }
 
+  /** The positions of rows that a file of so many rows has. */
+  below(rowCount: number): PositionSet {
+    const words = this.#words.slice(0, Math.max(1, Math.ceil(rowCount / 32)));
+    const last = words.length - 1;
+    if (last * 32 + 32 > rowCount) words[last] = (words[last] ?? 0) & (2 ** (rowCount - last * 32) - 1);
+    return PositionSet.ofWords(words);
+  }
+
   clone(): PositionSet {
     const copy = new PositionSet();
     copy.#words = this.#words.slice();

@@ -107,7 +107,7 @@ export class WorkingFiles {
   async #readPositions({ file, deletes }: WorkingFile): Promise<PositionSet> {
     // A deletion vector holds all that older position deletes of its data file held.
     const vector = deletes.findLast((entry) => isDeletionVector(entry.file));
-    if (vector) return await readDeletionVector(vector.file);
+    if (vector) return (await readDeletionVector(vector.file)).below(file.recordCount);
     return await readPositionDeletes(
       this.#connection,
       file.location,

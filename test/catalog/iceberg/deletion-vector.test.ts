@@ -78,6 +78,14 @@ describe('a roaring bitmap', () => {
   });
 });
 
+test('positions beyond the rows of a file are none of it', () => {
+  const set = setOf([0, 31, 32, 99, 100, 127, 128, 5000]);
+  for (const rows of [0, 1, 32, 100, 101, 128, 5000, 5001, 9000]) {
+    const expected = [0, 31, 32, 99, 100, 127, 128, 5000].filter((position) => position < rows);
+    expect([...set.below(rows).toArray()].map(Number), String(rows)).toEqual(expected);
+  }
+});
+
 describe('a deletion vector', () => {
   test('stands in the bytes of the format, its file too', () => {
     const blob = encodeDeletionVector(setOf([0]));
