@@ -17,13 +17,15 @@ const magic = Buffer.from('Obj\x01', 'latin1');
 const encryptedMagic = Buffer.from('AGS1', 'latin1');
 const headerType = avro.Type.forSchema({ type: 'map', values: 'bytes' });
 
+const longBuffer = Buffer.alloc(8);
+
 /** Avro longs as bigint in both directions. */
 const longType = avro.types.LongType.__with({
   fromBuffer: (buffer: Buffer) => buffer.readBigInt64LE(),
+  // avsc packs it at once.
   toBuffer: (value: bigint) => {
-    const buffer = Buffer.alloc(8);
-    buffer.writeBigInt64LE(value);
-    return buffer;
+    longBuffer.writeBigInt64LE(value);
+    return longBuffer;
   },
   fromJSON: BigInt,
   toJSON: Number,
