@@ -178,6 +178,7 @@ export class IcebergSink implements Sink {
     const maintained: MaintainedTable = {
       name: writer.name,
       writer,
+      isAtRest: () => isAtRest(target),
       inTurn: (work, turn) => this.#deps.turns.between(() => isAtRest(target), work, turn),
       commit: (prepared) => commitPrepared(catalog, [{ writer, prepared }], this.#record(null, false)),
     };

@@ -6,6 +6,8 @@ export interface MaintainedTable {
   /** namespace.table */
   readonly name: string;
   readonly writer: TableWriter;
+  /** True while the writer has nothing staged. */
+  isAtRest(): boolean;
   /**
    * Runs `work` while the writer has nothing staged and nobody else uses it; what it throws makes the writer useless.
    * Rejects with `cancelled` where such a moment does not come before `signal` is aborted.

@@ -56,9 +56,10 @@ export class TableRound {
       // Only a commit gives compaction anything to do.
       if (this.#looked !== entry.metadata) {
         const looked = entry.metadata;
-        const done = await compactTable(table, signal);
+        const isFree = table.isAtRest();
+        const done = await compactTable(table, signal, { waits: false });
         if (done) this.#add({ compaction: done });
-        else this.#looked = looked;
+        else if (isFree) this.#looked = looked;
       }
       if (nowMs < (this.#expired === entry.metadata ? this.#expiredMs + idleEveryMs : this.#expiredMs + expiryEveryMs))
         return;
@@ -108,7 +109,7 @@ export class TableRound {
 
   async #compactAll(table: MaintainedTable, signal: AbortSignal): Promise<void> {
     for (let count = 0; count < maxRewrites; count++) {
-      const done = await compactTable(table, signal);
+      const done = await compactTable(table, signal, { waits: true });
       if (!done) return;
       this.#add({ compaction: done });
     }
