@@ -103,8 +103,14 @@ function evolutionRules(
   const columns = new Set(partition?.map(({ column }) => column));
   const sources = partition
     ? [...nestedFields(state.schema.fields)].filter((field) => columns.has(field.path.join('.'))).map(({ id }) => id)
-    : (spec?.fields ?? []).map((field) => field['source-id']);
-  return { formatVersion: formatVersion ?? current?.['format-version'] ?? 2, partitionSources: new Set(sources) };
+    : // The column of a field without values may go.
+      (spec?.fields ?? []).filter((field) => field.transform !== 'void').map((field) => field['source-id']);
+  const order = current?.['sort-orders'].find((each) => each['order-id'] === current['default-sort-order-id']);
+  const sorted = (order?.fields ?? []).map((field) => field['source-id']);
+  return {
+    formatVersion: formatVersion ?? current?.['format-version'] ?? 2,
+    partitionSources: new Set([...sources, ...sorted]),
+  };
 }
 
 function creation(base: TableBase, definition: TableDefinition): TableUpdate[] {

@@ -291,3 +291,30 @@ describeWith('pyiceberg', 'PyIceberg after a change of the schema', () => {
     expect(byId(table.rows)).toEqual(printedRows(withDefaults, defaultRows));
   });
 });
+
+test('a column that the table is sorted by cannot go: engines could not load the table', async () => {
+  await using warehouse = await createWarehouse();
+  const schema = schemaOf({ id: 'long', title: text }, ['id']);
+  await land(warehouse, [{ schema, upserts: [[1n, 'M']] }], 2);
+  const entry = await warehouse.catalog.load(name);
+  await warehouse.catalog.commit([
+    {
+      name,
+      base: entry,
+      requirements: [],
+      updates: [
+        {
+          action: 'add-sort-order',
+          'sort-order': {
+            fields: [{ 'source-id': 2, transform: 'identity', direction: 'asc', 'null-order': 'nulls-first' }],
+          },
+        },
+        { action: 'set-default-sort-order', 'sort-order-id': -1 },
+      ],
+    },
+  ]);
+  const gone = { schema: schemaOf({ id: 'long' }, ['id']), upserts: [] };
+  await expect(land(warehouse, [gone], 2)).rejects.toThrow(
+    /"title" is gone, and the table is partitioned or sorted by it/,
+  );
+});
