@@ -48,7 +48,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     databaseUrl: readUrl('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:']),
     warehouse,
     catalog,
-    s3: readS3Settings(env),
+    // What is set for other programs must not stop a start that has no use for it.
+    s3: readS3Settings(isFar ? env : {}),
     cacheBytes: readBytes('DAILIES_CACHE_SIZE', env.DAILIES_CACHE_SIZE),
     commitEveryMs: readSeconds('DAILIES_COMMIT_SECONDS', env.DAILIES_COMMIT_SECONDS) ?? (isFar ? 5_000 : 200),
     secret: readSecret(env.DAILIES_SECRET),

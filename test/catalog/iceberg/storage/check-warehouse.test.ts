@@ -69,7 +69,9 @@ describeWith('versitygw', 'before anything starts on a warehouse in S3', (progra
     const read = (env: Record<string, string>) => () => readEnvironment(env);
     expect(read({ DAILIES_WAREHOUSE: 's3:///no-bucket' })).toThrow(/DAILIES_WAREHOUSE must be s3:\/\/bucket\/prefix/);
     expect(read({ DAILIES_WAREHOUSE: 'gs://bucket' })).toThrow(/DAILIES_WAREHOUSE/);
-    expect(read({ AWS_ENDPOINT_URL: 'localhost:9000' })).toThrow(/AWS_ENDPOINT_URL must be an address/);
+    const inS3 = { DAILIES_WAREHOUSE: 's3://bucket/prefix' };
+    expect(read({ ...inS3, AWS_ENDPOINT_URL: 'localhost:9000' })).toThrow(/AWS_ENDPOINT_URL must be an address/);
+    expect(read({ AWS_ENDPOINT_URL: 'localhost:9000' })).not.toThrow();
     expect(read({ DAILIES_CACHE_SIZE: 'much' })).toThrow(/DAILIES_CACHE_SIZE .*20GB/);
     expect(read({ DAILIES_COMMIT_SECONDS: '0' })).toThrow(/DAILIES_COMMIT_SECONDS/);
   });
