@@ -56,10 +56,47 @@ export function isDeleted(file: LiveFile, vectors: DeletionVectors, row: string)
   const bits = vectors.get(file.data.file.location);
   if (bits) return `get_bit(${bitsLiteral(bits)}, ${row}::INTEGER) = 1`;
   const last = Math.max(0, file.data.file.recordCount - 1);
-  const isOwn = file.deletes.every((entry) => entry.file.referencedDataFile === file.data.file.location);
-  const about = isOwn ? '' : ` AND ${comparablePath('file_path')} = ${literal(comparable(file.data.file.location))}`;
   const source = `read_parquet(${pathList(deletePaths([file]))})`;
-  return `coalesce(get_bit((SELECT bitstring_agg(pos, 0, ${last}) FROM ${source} WHERE pos <= ${last}${about}), ${row}::INTEGER), 0) = 1`;
+  return `coalesce(get_bit((SELECT bitstring_agg(pos, 0, ${last}) FROM ${source} WHERE pos <= ${last}${aboutFile(file)}), ${row}::INTEGER), 0) = 1`;
+}
+
+/** A mask of this many rows is copied for every vector that DuckDB looks at: one of a whole large file would be dear. */
+const segmentBits = 17;
+const segmentRows = 2 ** segmentBits;
+
+/** A join that gives each row of one large file the mask of its segment as `mask.bits`, NULL where nothing is deleted there. */
+export function segmentsJoin(file: LiveFile, vectors: DeletionVectors, row: string): string {
+  const bits = vectors.get(file.data.file.location);
+  const masks = bits ? vectorSegments(bits) : positionSegments(file);
+  return `LEFT JOIN (${masks}) AS mask(k, bits) ON mask.k = (${row} >> ${segmentBits})`;
+}
+
+/** The condition that goes with `segmentsJoin`. */
+export function isUnmaskedSegment(row: string): string {
+  return isUnmasked(`(${row} & ${segmentRows - 1})`);
+}
+
+function vectorSegments(bits: VectorBits): string {
+  const segmentBytes = segmentRows / 8;
+  const segments: string[] = [];
+  for (let k = 0; k * segmentBytes < bits.length; k++) {
+    const segment = bits.subarray(k * segmentBytes, (k + 1) * segmentBytes);
+    if (segment.some((byte) => byte !== 0)) segments.push(`(${k}::BIGINT, ${bitsLiteral(segment)})`);
+  }
+  if (segments.length === 0) return 'SELECT NULL::BIGINT, NULL::BIT WHERE false';
+  return `SELECT * FROM (VALUES ${segments.join(', ')}) AS segments(k, bits)`;
+}
+
+function positionSegments(file: LiveFile): string {
+  const source = `read_parquet(${pathList(deletePaths([file]))})`;
+  return `SELECT pos >> ${segmentBits}, bitstring_agg(pos & ${segmentRows - 1}, 0, ${segmentRows - 1}) FROM ${source} WHERE true${aboutFile(file)} GROUP BY 1`;
+}
+
+/** What narrows position deletes to those of one file; nothing where they are its own. */
+function aboutFile(file: LiveFile): string {
+  const { location } = file.data.file;
+  if (file.deletes.every((entry) => entry.file.referencedDataFile === location)) return '';
+  return ` AND ${comparablePath('file_path')} = ${literal(comparable(location))}`;
 }
 
 /** A join that gives each row of `data` its file's mask as `mask.bits`, NULL where the file has none. */

@@ -1,5 +1,5 @@
 import type { Schema } from '../schemas/schema.ts';
-import { isDeleted, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
+import { isUnmasked, isUnmaskedSegment, masksJoin, parquetLocation, segmentsJoin } from './delete-masks.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import type { IcebergSchema } from './iceberg-schema.ts';
@@ -13,8 +13,6 @@ import { type FileProjections, type ScanTarget, scanTarget } from './scan-target
 import { localPath } from './storage.ts';
 import { currentSnapshot, liveRows, readTableMetadata, schemaOf, type TableMetadata } from './table-metadata.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
-
-export { readParquet } from './read-parquet.ts';
 
 /** How to read one snapshot of a table with DuckDB. */
 export interface TableScan {
@@ -83,7 +81,10 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
     for (const file of group) {
       if (file.deletes.length === 0) clean.push(file);
       else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
-      else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'data.r')})`));
+      else
+        branches.push(
+          rowsSql(target, [file], isUnmaskedSegment('data.r'), segmentsJoin(file, target.vectors, 'data.r')),
+        );
     }
     if (joined.length > 0) {
       const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
