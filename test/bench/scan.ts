@@ -1,0 +1,128 @@
+// Scans of a table after many updates, before any compaction, against a plain Parquet copy of the same rows, in a DuckDB of
+// this process. Prints one JSON document. Usage: node test/bench/scan.ts [--rows 10000000] [--updates 1000000] [--format 2]
+// CPU milliseconds, which a busy machine disturbs less, and wall milliseconds, each the best of the rounds.
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { writeDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
+import { literal } from '#catalog/iceberg/duckdb-values.ts';
+import type { DataFile } from '#catalog/iceberg/manifest.ts';
+import { PositionSet } from '#catalog/iceberg/position-set.ts';
+import { planScan } from '#catalog/iceberg/scan.ts';
+import { column, ForeignTable } from '../catalog/iceberg/read/foreign-table.ts';
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '10000000' },
+    updates: { type: 'string', default: '1000000' },
+    format: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '5' },
+  },
+});
+const rows = Number(values.rows);
+const updates = Number(values.updates);
+const isV3 = values.format === '3';
+const perFile = Math.min(rows, 2_000_000);
+const perCommit = Math.min(updates, 10_000);
+
+await using table = await ForeignTable.create(
+  [
+    column(1, 'id', 'long'),
+    column(2, 'title', 'string'),
+    column(3, 'budget', 'long'),
+    column(4, 'status', 'string'),
+    column(5, 'released', 'date'),
+    column(6, 'rating', 'double'),
+  ],
+  { formatVersion: isV3 ? 3 : 2, key: [1] },
+);
+const fieldIds = '{id: 1, title: 2, budget: 3, status: 4, released: 5, rating: 6}';
+const select = (source: string) =>
+  `SELECT i AS id, 'Title ' || i AS title, (i * 7919) % 100000 AS budget, ['a', 'b', 'c', 'draft'][1 + i % 4] AS status, DATE '2000-01-01' + (i % 9000)::INTEGER AS released, i * 0.37::DOUBLE AS rating FROM ${source}`;
+
+const base: DataFile[] = [];
+for (let start = 0; start < rows; start += perFile) {
+  base.push(await table.file(select(`range(${start}, ${Math.min(rows, start + perFile)}) AS rows(i)`), fieldIds));
+}
+// Every n-th row is updated: spread over all files, as by a hash of the key.
+const step = Math.floor(rows / updates);
+const fresh: DataFile[] = [];
+for (let start = 0; start < updates; start += perCommit) {
+  const ids = `(SELECT ((range * 7919) % ${updates}) * ${step} AS i FROM range(${start}, ${start + perCommit}))`;
+  fresh.push(await table.file(select(ids), fieldIds));
+}
+const deletes: DataFile[] = [];
+for (const [index, file] of base.entries()) {
+  const first = Math.ceil((index * perFile) / step) * step - index * perFile;
+  const deleted = new PositionSet(file.recordCount);
+  for (let row = first; row < file.recordCount; row += step) deleted.add(row);
+  deletes.push(
+    isV3
+      ? await writeDeletionVector(file, deleted, `file://${table.folder}/data/${randomUUID()}.puffin`)
+      : await table.file(
+          `SELECT ${literal(file.location)} AS file_path, unnest(range(${first}, ${file.recordCount}, ${step})) AS pos`,
+          '{file_path: 2147483546, pos: 2147483545}',
+          { content: 'position-deletes', referencedDataFile: file.location },
+        ),
+  );
+}
+await table.commit(base);
+await table.commit([...fresh, ...deletes]);
+
+const plannedAt = performance.now();
+const scan = await planScan(table.metadataLocation);
+const planMs = performance.now() - plannedAt;
+const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
+const connection = await instance.connect();
+await connection.run('SET parquet_metadata_cache = true');
+const copy = `${table.folder}/copy.parquet`;
+await connection.run(`CREATE VIEW scanned AS ${scan.sql}`);
+await connection.run(`COPY (FROM scanned) TO ${literal(copy)} (FORMAT parquet)`);
+await connection.run(`CREATE VIEW plain AS FROM read_parquet(${literal(copy)})`);
+
+const queries: Record<string, (from: string) => string> = {
+  count: (from) => `SELECT count(*) FROM ${from}`,
+  'sum of one column': (from) => `SELECT sum(budget) FROM ${from}`,
+  'group by': (from) => `SELECT status, count(*), avg(rating), max(released) FROM ${from} GROUP BY ALL`,
+  'all columns': (from) =>
+    `SELECT max(title), sum(id), sum(budget), max(status), max(released), sum(rating) FROM ${from}`,
+  'one row': (from) => `SELECT * FROM ${from} WHERE id = ${Math.floor(rows / 3)}`,
+  'all rows to Parquet': (from) =>
+    `COPY (FROM ${from}) TO ${literal(`${table.folder}/result.parquet`)} (FORMAT parquet)`,
+};
+const figures: Record<string, object> = {};
+for (const [name, sql] of Object.entries(queries)) {
+  const best = { plain: { cpuMs: Infinity, wallMs: Infinity }, scanned: { cpuMs: Infinity, wallMs: Infinity } };
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const from of ['plain', 'scanned'] as const) {
+      const cpu = process.cpuUsage();
+      const at = performance.now();
+      await connection.runAndReadAll(sql(from));
+      const { user, system } = process.cpuUsage(cpu);
+      best[from].cpuMs = Math.min(best[from].cpuMs, (user + system) / 1000);
+      best[from].wallMs = Math.min(best[from].wallMs, performance.now() - at);
+    }
+  }
+  const { plain, scanned } = best;
+  figures[name] = {
+    'plain cpu ms': Math.round(plain.cpuMs),
+    'scanned cpu ms': Math.round(scanned.cpuMs),
+    'times cpu': Number((scanned.cpuMs / plain.cpuMs).toFixed(2)),
+    'times wall': Number((scanned.wallMs / plain.wallMs).toFixed(2)),
+  };
+}
+connection.closeSync();
+console.log(
+  JSON.stringify(
+    {
+      rows,
+      updates,
+      format: values.format,
+      files: base.length + fresh.length,
+      'plan ms': Math.round(planMs),
+      ...figures,
+    },
+    null,
+    2,
+  ),
+);
