@@ -102,7 +102,7 @@ describeWith('versitygw', 'tables in S3', (program) => {
     const files = () => warehouse.catalog.load(name).then((entry) => entry?.metadata.snapshots.at(-1)?.summary);
     const many = Number((await files())?.['total-data-files']);
     let rounds = 0;
-    while (await tables.use(name, (maintained) => compactTable(maintained, signal))) rounds += 1;
+    while (await tables.use(name, (maintained) => compactTable(maintained, signal, { waits: true }))) rounds += 1;
     expect(rounds).toBeGreaterThan(0);
     expect(Number((await files())?.['total-data-files'])).toBeLessThan(many);
     await check();
