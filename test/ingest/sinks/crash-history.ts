@@ -6,7 +6,7 @@ import { type Change, changesOf, openSink, position, signal, snapshot } from './
 
 /*
  * A fixed history of two tables, batch by batch, as a process of its own that a failpoint may end anywhere:
- * node crash-history.ts STATE_URL WAREHOUSE INDEX_DIR. It goes on after what the tables say they hold.
+ * node crash-history.ts STATE_URL WAREHOUSE INDEX_DIR FORMAT_VERSION. It goes on after what the tables say they hold.
  */
 export const movies = 'production.public.movie';
 export const log = 'production.public.log';
@@ -59,10 +59,10 @@ export function modelAfter(last: number): Tables {
   return tables;
 }
 
-async function run(stateUrl: string, warehouse: string, indexDir: string): Promise<void> {
+async function run(stateUrl: string, warehouse: string, indexDir: string, formatVersion: 2 | 3): Promise<void> {
   const state = openState(stateUrl, 3);
   const catalog = new IcebergCatalog(state, warehouse);
-  const sink = openSink({ catalog, state, indexDir }, { sourceTables: [movies, log] });
+  const sink = openSink({ catalog, state, indexDir }, { sourceTables: [movies, log], formatVersion });
   const held = await sink.writtenUpTo(movies, signal);
   const done = held?.production?.offset ?? -1;
   if (done < 0) {
@@ -81,5 +81,6 @@ async function run(stateUrl: string, warehouse: string, indexDir: string): Promi
   await state.$disconnect();
 }
 
-const [stateUrl, warehouse, indexDir] = process.argv.slice(2);
-if (import.meta.main && stateUrl && warehouse && indexDir) await run(stateUrl, warehouse, indexDir);
+const [stateUrl, warehouse, indexDir, format] = process.argv.slice(2);
+if (import.meta.main && stateUrl && warehouse && indexDir)
+  await run(stateUrl, warehouse, indexDir, format === '3' ? 3 : 2);

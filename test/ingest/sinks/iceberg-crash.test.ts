@@ -11,39 +11,50 @@ import { batches, log, modelAfter, movies } from './crash-history.ts';
 import { openSink, signal } from './sink-driver.ts';
 
 /** Passes count from the process's start: the second and later ones are commits of changes, not of the snapshot. */
-const points = [
-  'before-data-files:1',
-  'before-data-files:4',
-  'after-data-files:1',
-  'after-data-files:4',
-  'after-data-files:5',
-  'after-table-commit:1',
-  'after-table-commit:3',
-  'after-index-update:1',
-  'after-index-update:4',
-  'after-index-update:7',
-];
+const points: Record<2 | 3, string[]> = {
+  2: [
+    'before-data-files:1',
+    'before-data-files:4',
+    'after-data-files:1',
+    'after-data-files:4',
+    'after-data-files:5',
+    'after-table-commit:1',
+    'after-table-commit:3',
+    'after-index-update:1',
+    'after-index-update:4',
+    'after-index-update:7',
+  ],
+  3: ['after-data-files:1', 'after-data-files:4', 'after-table-commit:3', 'after-index-update:4'],
+};
 
-test('a process that dies at any point of a commit loses nothing and doubles nothing', async () => {
-  await using fixture = await createState();
-  const root = await mkdtemp(join(tmpdir(), 'crash-'));
-  const warehouse = join(root, 'warehouse');
-  const indexDir = join(root, 'index');
-  const catalog = new IcebergCatalog(fixture.state, warehouse);
-  for (const failpoint of points) {
-    expect(await runHistory([fixture.url, warehouse, indexDir], failpoint), failpoint).toBe('SIGKILL');
-    const sink = openSink({ catalog, state: fixture.state, indexDir }, { sourceTables: [movies, log] });
-    const held = (await sink.writtenUpTo(movies, signal))?.production?.offset ?? null;
-    // Both tables have moved together, and what the catalog's pages show is of the same commit.
-    expect((await sink.writtenUpTo(log, signal))?.production?.offset ?? null).toBe(held);
-    await sink.close();
-    if (held === null) expect(await catalog.list()).toEqual([]);
-    else await expectModel(fixture.state, catalog, held);
-  }
-  expect(await runHistory([fixture.url, warehouse, indexDir], '')).toBe(0);
-  await expectModel(fixture.state, catalog, batches);
-  await rm(root, { recursive: true, force: true });
-}, 600_000);
+test.each([2, 3] as const)(
+  'a process that dies at any point of a commit of format %i loses nothing and doubles nothing',
+  async (formatVersion) => {
+    await using fixture = await createState();
+    const root = await mkdtemp(join(tmpdir(), 'crash-'));
+    const warehouse = join(root, 'warehouse');
+    const indexDir = join(root, 'index');
+    const catalog = new IcebergCatalog(fixture.state, warehouse);
+    const args = [fixture.url, warehouse, indexDir, String(formatVersion)];
+    for (const failpoint of points[formatVersion]) {
+      expect(await runHistory(args, failpoint), failpoint).toBe('SIGKILL');
+      const sink = openSink(
+        { catalog, state: fixture.state, indexDir },
+        { sourceTables: [movies, log], formatVersion },
+      );
+      const held = (await sink.writtenUpTo(movies, signal))?.production?.offset ?? null;
+      // Both tables have moved together, and what the catalog's pages show is of the same commit.
+      expect((await sink.writtenUpTo(log, signal))?.production?.offset ?? null).toBe(held);
+      await sink.close();
+      if (held === null) expect(await catalog.list()).toEqual([]);
+      else await expectModel(fixture.state, catalog, held);
+    }
+    expect(await runHistory(args, '')).toBe(0);
+    await expectModel(fixture.state, catalog, batches);
+    await rm(root, { recursive: true, force: true });
+  },
+  600_000,
+);
 
 async function expectModel(
   state: Awaited<ReturnType<typeof createState>>['state'],
