@@ -76,7 +76,9 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
   try {
     if (read.kind === 'changes') {
       const { from, to } = read;
-      const scan = await planChanges(table.metadataLocation, time(from), to === null ? null : time(to));
+      const { asOf } = context;
+      const until = to === null ? asOf && (() => asOf) : time(to);
+      const scan = await planChanges(table.metadataLocation, time(from), until);
       requireOwnFiles(context.localFiles, scan.locations);
       const reads = scan.snapshotIds.map((snapshotId) => ({ metadata: scan.metadata, snapshotId }));
       return { ...scan, snapshot: `${scan.fromSnapshotId}..${scan.toSnapshotId ?? ''}`, reads };
