@@ -13,7 +13,8 @@ const source = 'production.public.movie';
 const name = 'production.movie_changes';
 const movie = schemaOf({ id: 'long', title: 'string', status: 'string' }, ['id']);
 
-const open = (warehouse: TestWarehouse) => openSink(warehouse, { table: name, mode: 'changes' });
+const open = (warehouse: TestWarehouse, formatVersion: 2 | 3 = 2) =>
+  openSink(warehouse, { table: name, mode: 'changes', formatVersion });
 
 async function append(sink: Sink, schema: Schema, changes: readonly Change[], offset: number): Promise<void> {
   await sink.write(changesOf(schema, changes), signal);
@@ -86,11 +87,11 @@ describe('a table of changes', () => {
     ]);
   });
 
-  test('knows the row before from its own history where the source tells the key alone', async () => {
+  test.each([2, 3] as const)('knows the row before from its own history in format version %i', async (version) => {
     await using warehouse = await createWarehouse();
     const told = 'SELECT op, id, title, status, before, unknown_columns FROM changes ORDER BY change_number';
     const keyAlone = (id: bigint): Row => [id, UNKNOWN, UNKNOWN];
-    let sink = open(warehouse);
+    let sink = open(warehouse, version);
     await snapshot(sink, movie, [
       [1n, 'Alpha', 'draft'],
       [2n, 'Beta', 'draft'],
@@ -108,7 +109,7 @@ describe('a table of changes', () => {
       1,
     );
     await sink.close();
-    sink = open(warehouse);
+    sink = open(warehouse, version);
     // A change of the key, which leaves a value out, after a restart.
     await append(
       sink,
@@ -123,7 +124,7 @@ describe('a table of changes', () => {
     const folders = (await readdir(warehouse.indexDir)).filter((folder) => folder.endsWith('-rows'));
     expect(folders).toHaveLength(1);
     await rm(join(warehouse.indexDir, folders[0] ?? ''), { recursive: true });
-    sink = open(warehouse);
+    sink = open(warehouse, version);
     await append(
       sink,
       movie,
