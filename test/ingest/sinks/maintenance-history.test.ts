@@ -126,9 +126,10 @@ class Run implements AsyncDisposable {
     await snapshot(this.#sink, this.#schema(), [], this.#source);
     await this.#commit();
     const entry = await this.#entry();
-    // Few files are many here, and files go as soon as their snapshots do.
+    // Few files, and manifests, are many here, and files go as soon as their snapshots do.
     const updates = {
       'dailies.compaction.min-files': '3',
+      'commit.manifest.min-count-to-merge': '3',
       'dailies.history.file-grace-ms': '0',
       'history.expire.min-snapshots-to-keep': '1',
     };
