@@ -21,6 +21,8 @@ import type { TableUpdate } from './table-updates.ts';
 export interface TableDefinition {
   formatVersion: 2 | 3 | null;
   partition: readonly PartitionDefinition[] | null;
+  /** Table properties that the table is given; others stay as they are. */
+  properties?: Readonly<Record<string, string>>;
 }
 
 /** What a commit changes of a table beside its files, and the metadata that this leads to. */
@@ -61,9 +63,8 @@ export function tableChange(
     );
   }
   const properties = schemaProperties(schema, state.schema, current?.properties ?? {});
-  const missing = Object.entries({ ...(current ? {} : newTableProperties), ...properties }).filter(
-    ([key, value]) => current?.properties[key] !== value,
-  );
+  const asked = { ...(current ? {} : newTableProperties), ...definition.properties, ...properties };
+  const missing = Object.entries(asked).filter(([key, value]) => current?.properties[key] !== value);
   if (missing.length > 0) updates.push({ action: 'set-properties', updates: Object.fromEntries(missing) });
   return { updates, metadata: applyUpdates(current, updates, nowMs) };
 }

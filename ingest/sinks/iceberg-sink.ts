@@ -39,6 +39,8 @@ interface IcebergSinkConfig {
   formatVersion?: 2 | 3 | undefined;
   /** `month(released)`, `bucket(16, id)`, … */
   partition: readonly string[];
+  /** Table properties. */
+  properties: Readonly<Record<string, string>>;
 }
 
 const positionProperty = 'dailies.position';
@@ -168,11 +170,11 @@ export class IcebergSink implements Sink {
     const known = this.#targets.get(table);
     if (known) return known;
     const { catalog, indexDir, now, state, pipeline, owner } = this.#deps;
-    const { formatVersion = null, partition } = this.#config;
+    const { formatVersion = null, partition, properties } = this.#config;
     const writer = await TableWriter.open(
       this.#targetName(table),
       { catalog, indexDir, now },
-      { formatVersion, partition: partitionOf(partition) },
+      { formatVersion, partition: partitionOf(partition), properties },
     );
     const epoch = Number(writer.summaryValue(epochProperty) ?? 0) + 1;
     const maintained: MaintainedTable = {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Turns } from '#catalog/iceberg/maintenance/turns.ts';
+import { maintenanceSettings } from '#catalog/iceberg/table-properties.ts';
 import type { Sink, SinkModule } from '../sink.ts';
 import { parsePartition } from './iceberg-partition.ts';
 import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';
@@ -35,6 +36,20 @@ const config = z.strictObject({
       description:
         'Columns, or transforms of them, by which files are kept apart: year, month, day and hour of a date or time, bucket(number, column), truncate(width, column). None if empty; a change holds for files written from then on.',
       examples: [['month(released)'], ['territory', 'bucket(16, id)']],
+    }),
+  properties: z
+    .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+    .superRefine((properties, context) => {
+      for (const problem of maintenanceSettings(properties).problems) {
+        context.addIssue({ code: 'custom', message: problem.replace(/; [^;]* holds instead\.$/, '') });
+      }
+    })
+    .default({})
+    .meta({
+      title: 'Table properties',
+      description:
+        'Iceberg table properties that the table is given with its next commit; those that steer maintenance are listed on the table’s page.',
+      examples: [{ 'history.expire.max-snapshot-age-ms': '7200000' }],
     }),
   mode: z.enum(['mirror', 'changes']).default('mirror').meta({
     title: 'Mode',

@@ -13,6 +13,7 @@ import type { Row } from '#catalog/schemas/schema.ts';
 import { getMaintenanceRun, requestMaintenance, tableMaintenance } from '#catalog/services/table/maintenance.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { Sink } from '#ingest/sink.ts';
+import { icebergSink } from '#ingest/sinks/iceberg.ts';
 import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { type Change, changesOf, openSink, position, signal, snapshot } from './sink-driver.ts';
 
@@ -401,6 +402,19 @@ test('manifests are merged as the table asks for it, and none grows beyond the s
   await studio.small(12, 12);
   expect((await manifests()).length).toBeGreaterThanOrEqual(12);
   await studio.check();
+});
+
+test('settings stand in the definition of the sink, and what cannot be read is refused there', async () => {
+  await using studio = await Studio.open();
+  await studio.sink.close();
+  const properties = { 'dailies.compaction.min-files': '3' };
+  studio.sink = openSink(studio.warehouse, { properties, maintained: studio.tables });
+  await studio.small(3);
+  expect((await studio.entry()).metadata.properties).toMatchObject(properties);
+  expect(await studio.compact()).toMatchObject({ files: 3, newFiles: 1 });
+  await studio.check();
+  const parsed = icebergSink.config.safeParse({ table: 'a.b', properties: { 'dailies.history.hourly': 'many' } });
+  expect(parsed.error?.issues[0]?.message).toBe('The table property dailies.history.hourly must be a whole number');
 });
 
 test('a setting that cannot be read is told, and its default holds', async () => {

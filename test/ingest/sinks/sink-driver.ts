@@ -19,10 +19,11 @@ export function openSink(
     formatVersion?: 2 | 3;
     partition?: readonly string[];
     maintained?: MaintainedTables;
+    properties?: Record<string, string>;
   } = {},
 ): Sink {
-  const { table = 'production.{table}', mode, formatVersion, partition } = options;
-  return icebergSink.open(icebergSink.config.parse({ table, mode, formatVersion, partition }), {
+  const { table = 'production.{table}', mode, formatVersion, partition, properties } = options;
+  return icebergSink.open(icebergSink.config.parse({ table, mode, formatVersion, partition, properties }), {
     pipeline: options.pipeline ?? 'movies',
     owner: 'owner@studio.example',
     sourceTables: options.sourceTables ?? ['production.public.movie'],
