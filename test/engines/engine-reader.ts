@@ -67,7 +67,10 @@ export async function startReader(
       if (reader.exitCode !== null || reader.signalCode !== null) return;
       const ended = once(reader, 'exit');
       reader.stdin.end();
+      // Some hang at their own end; all that counts is told by then.
+      const patience = setTimeout(() => reader.kill('SIGKILL'), 20_000);
       await ended;
+      clearTimeout(patience);
     },
   };
 }

@@ -37,9 +37,6 @@ const primitives: readonly FieldType[] = [
   { kind: 'fixed', length: 5 },
 ];
 
-/** Only in format 3. */
-const nanoseconds: readonly FieldType[] = [{ kind: 'timestamp_ns' }, { kind: 'timestamptz_ns' }];
-
 function nameOf(type: FieldType): string {
   return type.kind === 'decimal' ? `decimal_${type.precision}_${type.scale}` : `${type.kind}_value`;
 }
@@ -243,19 +240,7 @@ function evolution(random: Random): Step[] {
 /** The types whose columns each transform takes. */
 const transforms: Readonly<Record<string, { kinds: readonly FieldType['kind'][]; print(column: string): string }>> = {
   identity: {
-    kinds: [
-      'boolean',
-      'int',
-      'long',
-      'decimal',
-      'date',
-      'timestamp',
-      'timestamptz',
-      'string',
-      'uuid',
-      'binary',
-      'fixed',
-    ],
+    kinds: ['boolean', 'int', 'long', 'decimal', 'date', 'timestamp', 'timestamptz', 'string', 'uuid', 'binary'],
     print: (column) => column,
   },
   bucket: {
@@ -344,7 +329,10 @@ export function matrixTables(seed: number): MatrixTable[] {
     }
     for (const deletes of ['none', 'all'] as const)
       add(`deletes_${deletes}`, history(schemaOf('flat'), deletes, random));
-    if (formatVersion === 3) add('types_nanoseconds', history(schemaOf('flat', nanoseconds), 'some', random));
+    if (formatVersion === 3) {
+      add('nanoseconds', history(schemaOf('flat', [{ kind: 'timestamp_ns' }]), 'some', random));
+      add('zoned_nanoseconds', history(schemaOf('flat', [{ kind: 'timestamptz_ns' }]), 'some', random));
+    }
     add('empty', [{ kind: 'snapshot', schema: schemaOf('flat'), rows: [] }]);
     for (const [transform, { kinds, print }] of Object.entries(transforms)) {
       const schema = schemaOf(
@@ -354,6 +342,8 @@ export function matrixTables(seed: number): MatrixTable[] {
       const partition = schema.fields.slice(1).map((field) => print(field.name));
       add(`partition_${transform}`, history(schema, 'some', random, 14), partition);
     }
+    const fixed = schemaOf('flat', [{ kind: 'fixed', length: 5 }]);
+    add('partition_fixed', history(fixed, 'some', random, 14), ['fixed_value']);
     add('partition_two', history(schemaOf('flat'), 'repeated', random), ['month(date_value)', 'bucket(4, id)']);
     add('partition_evolution', partitionEvolution(random), ['month(released)']);
     add('evolution', evolution(random));

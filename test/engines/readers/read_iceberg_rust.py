@@ -10,7 +10,14 @@ from pyiceberg_core.datafusion import IcebergDataFusionTable
 
 from tables import TOKEN, URI, serve, sql_columns, sql_name, sql_where
 
-TYPES = {"long": "BIGINT", "int": "INTEGER", "string": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE"}
+# SQL's own timestamps are of nanoseconds there, which end in 2262.
+TYPES = {
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "string": "VARCHAR",
+    "timestamp": "arrow_cast({}, 'Timestamp(Microsecond, None)')",
+    "timestamptz": "arrow_cast({}, 'Timestamp(Microsecond, Some(\"+00:00\"))')",
+}
 
 
 def read(request):

@@ -16,14 +16,16 @@ def condition(each):
     casts = {
         "boolean": lambda text: pl.lit(text == "true"),
         "int": lambda text: pl.lit(int(text)),
-        "long": lambda text: pl.lit(int(text)),
+        "long": lambda text: pl.lit(int(text), pl.Int64),
         "float": lambda text: pl.lit(float(text), pl.Float32),
         "double": lambda text: pl.lit(float(text)),
         "decimal": lambda text: pl.lit(text).cast(pl.Decimal(kind["precision"], kind["scale"])),
         "date": lambda text: pl.lit(text).str.to_date(),
         "time": lambda text: pl.lit(text).str.to_time(),
-        "timestamp": lambda text: pl.lit(text).str.to_datetime(time_unit="us"),
-        "timestamptz": lambda text: pl.lit(text).str.to_datetime(time_unit="us", time_zone="UTC"),
+        "timestamp": lambda text: pl.lit(text).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us"),
+        "timestamptz": lambda text: pl.lit(text)
+        .str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us")
+        .dt.convert_time_zone("UTC"),
         "binary": lambda text: pl.lit(bytes.fromhex(text)),
     }
     return column == casts.get(kind["kind"], pl.lit)(each["text"])

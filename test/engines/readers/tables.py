@@ -9,12 +9,17 @@ A request {"do": …} is for engines that also write, in a form of their own; it
 
 import json
 import os
-import sys
 import traceback
 
 from canonical import table_rows
 
 os.environ["TZ"] = "UTC"
+
+# An engine's processes inherit what stands in their place: they print no answers and read no requests.
+REQUESTS = os.fdopen(os.dup(0))
+ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.dup2(2, 1)
 
 URI = os.environ["CATALOG_URI"]
 TOKEN = os.environ["CATALOG_TOKEN"]
@@ -22,10 +27,8 @@ TOKEN = os.environ["CATALOG_TOKEN"]
 
 def serve(read, do=None):
     """`read(request)` gives an Arrow table, or rows of texts; `do(what)` gives JSON."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what engines print is no answer
-    print(json.dumps({"ready": True}), file=answers, flush=True)
-    for line in sys.stdin:
+    print(json.dumps({"ready": True}), file=ANSWERS, flush=True)
+    for line in REQUESTS:
         request = json.loads(line)
         try:
             if "do" in request:
@@ -37,16 +40,16 @@ def serve(read, do=None):
             traceback.print_exc()
             told = [line for line in f"{type(error).__name__}: {error}".splitlines() if not line.startswith("\tat ")]
             answer = {"error": "\n".join(told)[:4000]}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(answer), file=ANSWERS, flush=True)
 
 
+# Names of types, or with {} a form of its own for a literal's text.
 SQL_TYPES = {
     "int": "INTEGER",
     "long": "BIGINT",
     "string": "VARCHAR",
     "timestamptz": "TIMESTAMP WITH TIME ZONE",
-    "binary": "BLOB",
-    "fixed": "BLOB",
+    "binary": "from_hex({})",
 }
 
 
@@ -57,10 +60,11 @@ def sql_name(name, quote='"'):
 def sql_literal(condition, types=SQL_TYPES):
     kind = condition["type"]
     name = kind["kind"]
-    if name in ("binary", "fixed"):
+    if name == "binary" and name not in types:
         return f"X'{condition['text']}'"
+    quoted = "'" + condition["text"].replace("'", "''") + "'"
     typed = f"DECIMAL({kind['precision']}, {kind['scale']})" if name == "decimal" else types.get(name, name.upper())
-    return "CAST('" + condition["text"].replace("'", "''") + f"' AS {typed})"
+    return typed.format(quoted) if "{}" in typed else f"CAST({quoted} AS {typed})"
 
 
 def sql_where(request, quote='"', types=SQL_TYPES):
