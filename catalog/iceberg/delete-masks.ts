@@ -1,47 +1,76 @@
+import { DuckDBBlobValue } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import { ByteCache } from './byte-cache.ts';
 import { isDeletionVector, readDeletionVector } from './deletion-vector.ts';
+import { connectDuckdb } from './duckdb-engine.ts';
 import { literal } from './duckdb-values.ts';
 import type { LiveFile } from './live-files.ts';
 import type { DataFile } from './manifest.ts';
 import type { PositionSet } from './position-set.ts';
 import { bitsLiteral, pathList } from './read-parquet.ts';
-import { localPath } from './storage.ts';
+import { holdLocal, localPath } from './storage.ts';
 
 /*
- * Which rows of a data file are deleted by position, as SQL over its row numbers: a mask, one bit a row, made by DuckDB from
- * position delete files, or given as a constant from a deletion vector.
+ * Which rows of a data file are deleted by position, as SQL over its row numbers: a mask, one bit a row, made by DuckDB of
+ * the position delete files of small files, a constant for large ones and for deletion vectors.
  */
 
 /** Bytes with one bit a row of the file, row 0 the highest bit of the first byte, as DuckDB's BIT has them. */
-type VectorBits = Uint8Array;
+type MaskBits = Uint8Array;
 
-/** The deletion vectors of these files, read; by the location of their data file. */
-export type DeletionVectors = ReadonlyMap<string, VectorBits>;
+/** Masks that are read already, by the location of their data file. */
+export type FileMasks = ReadonlyMap<string, MaskBits>;
 
-const cache = new ByteCache<VectorBits>(64 << 20);
+const cache = new ByteCache<MaskBits>(64 << 20);
 
-/** Reads the deletion vectors of files that have one. Throws `table_corrupt`. */
-export async function readDeletionVectors(files: readonly LiveFile[]): Promise<DeletionVectors> {
-  const read = await Promise.all(
-    files.flatMap(({ data, deletes }) => {
-      const vector = deletes.find((entry) => isDeletionVector(entry.file));
-      return vector ? [vectorBits(data.file, vector.file)] : [];
-    }),
-  );
-  return new Map(read);
+/** Files with more rows have masks of their own, made when a scan is planned: as constants they are the cheapest a row. */
+export const smallFileRows = 50_000;
+
+/** Reads the masks of files that have a deletion vector, or that are large and have position deletes. Throws `table_corrupt`. */
+export async function readMasks(files: readonly LiveFile[]): Promise<FileMasks> {
+  const masks = new Map<string, MaskBits>();
+  for (const file of files) {
+    const { data, deletes } = file;
+    const vector = deletes.find((entry) => isDeletionVector(entry.file));
+    if (!vector && (deletes.length === 0 || data.file.recordCount <= smallFileRows)) continue;
+    const names = deletes.map((entry) => `${entry.file.location} ${entry.file.contentOffset}`).sort();
+    const key = [data.file.location, ...names].join('\n');
+    const cached = cache.get(key);
+    const bits =
+      cached ??
+      (vector ? bitsOf(await readDeletionVector(vector.file), data.file.recordCount) : await positionBits(file));
+    if (!cached) cache.set(key, bits, bits.length + 2 * key.length + 200);
+    masks.set(data.file.location, bits);
+  }
+  return masks;
 }
 
-async function vectorBits(data: DataFile, vector: DataFile): Promise<[string, VectorBits]> {
-  const key = `${vector.location} ${vector.contentOffset}`;
-  const cached = cache.get(key);
-  if (cached) return [data.location, cached];
-  const bits = bitsOf(await readDeletionVector(vector), data.recordCount);
-  cache.set(key, bits, bits.length + 200);
-  return [data.location, bits];
+/** The mask of a large file, made by DuckDB of its position delete files. */
+async function positionBits(file: LiveFile): Promise<MaskBits> {
+  const { recordCount } = file.data.file;
+  // Of a number of bits that fills its bytes: others DuckDB pads in front.
+  const bitCount = Math.ceil(recordCount / 8) * 8;
+  const locations = file.deletes.map((entry) => parquetLocation(entry.file));
+  using held = await holdLocal(locations);
+  const connection = await connectDuckdb();
+  try {
+    const reader = await connection.runAndReadAll(
+      `SELECT bitstring_agg(pos, 0, ${bitCount - 1})::BLOB FROM read_parquet(${pathList(held.paths)}) WHERE pos < ${recordCount}${aboutFile(file)}`,
+    );
+    const bits = reader.getRows()[0]?.[0];
+    // Of no rows it is NULL. Copied: the memory is DuckDB's.
+    return bits instanceof DuckDBBlobValue ? Uint8Array.from(bits.bytes) : new Uint8Array(bitCount / 8);
+  } catch (cause) {
+    throw new DailiesError('table_corrupt', `The position deletes in ${locations.join(', ')} cannot be read.`, {
+      cause,
+      details: { locations },
+    });
+  } finally {
+    connection.closeSync();
+  }
 }
 
-function bitsOf(positions: PositionSet, rowCount: number): VectorBits {
+function bitsOf(positions: PositionSet, rowCount: number): MaskBits {
   const bits = new Uint8Array(Math.max(1, Math.ceil(rowCount / 8)));
   for (const position of positions.toArray()) {
     const row = Number(position);
@@ -51,45 +80,13 @@ function bitsOf(positions: PositionSet, rowCount: number): VectorBits {
 }
 
 /** A condition that holds for deleted rows of one file; null if it has no position deletes. `row` is the row's number there. */
-export function isDeleted(file: LiveFile, vectors: DeletionVectors, row: string): string | null {
+export function isDeleted(file: LiveFile, vectors: FileMasks, row: string): string | null {
   if (file.deletes.length === 0) return null;
   const bits = vectors.get(file.data.file.location);
   if (bits) return `get_bit(${bitsLiteral(bits)}, ${row}::INTEGER) = 1`;
   const last = Math.max(0, file.data.file.recordCount - 1);
   const source = `read_parquet(${pathList(deletePaths([file]))})`;
   return `coalesce(get_bit((SELECT bitstring_agg(pos, 0, ${last}) FROM ${source} WHERE pos <= ${last}${aboutFile(file)}), ${row}::INTEGER), 0) = 1`;
-}
-
-/** A mask of this many rows is copied for every vector that DuckDB looks at: one of a whole large file would be dear. */
-const segmentBits = 17;
-const segmentRows = 2 ** segmentBits;
-
-/** A join that gives each row of one large file the mask of its segment as `mask.bits`, NULL where nothing is deleted there. */
-export function segmentsJoin(file: LiveFile, vectors: DeletionVectors, row: string): string {
-  const bits = vectors.get(file.data.file.location);
-  const masks = bits ? vectorSegments(bits) : positionSegments(file);
-  return `LEFT JOIN (${masks}) AS mask(k, bits) ON mask.k = (${row} >> ${segmentBits})`;
-}
-
-/** The condition that goes with `segmentsJoin`. */
-export function isUnmaskedSegment(row: string): string {
-  return isUnmasked(`(${row} & ${segmentRows - 1})`);
-}
-
-function vectorSegments(bits: VectorBits): string {
-  const segmentBytes = segmentRows / 8;
-  const segments: string[] = [];
-  for (let k = 0; k * segmentBytes < bits.length; k++) {
-    const segment = bits.subarray(k * segmentBytes, (k + 1) * segmentBytes);
-    if (segment.some((byte) => byte !== 0)) segments.push(`(${k}::BIGINT, ${bitsLiteral(segment)})`);
-  }
-  if (segments.length === 0) return 'SELECT NULL::BIGINT, NULL::BIT WHERE false';
-  return `SELECT * FROM (VALUES ${segments.join(', ')}) AS segments(k, bits)`;
-}
-
-function positionSegments(file: LiveFile): string {
-  const source = `read_parquet(${pathList(deletePaths([file]))})`;
-  return `SELECT pos >> ${segmentBits}, bitstring_agg(pos & ${segmentRows - 1}, 0, ${segmentRows - 1}) FROM ${source} WHERE true${aboutFile(file)} GROUP BY 1`;
 }
 
 /** What narrows position deletes to those of one file; nothing where they are its own. */
@@ -100,7 +97,7 @@ function aboutFile(file: LiveFile): string {
 }
 
 /** A join that gives each row of `data` its file's mask as `mask.bits`, NULL where the file has none. */
-export function masksJoin(files: readonly LiveFile[], vectors: DeletionVectors, fileIndex: string): string | null {
+export function masksJoin(files: readonly LiveFile[], vectors: FileMasks, fileIndex: string): string | null {
   const constant: string[] = [];
   const joined: { index: number; file: LiveFile }[] = [];
   for (const [index, file] of files.entries()) {

@@ -1,6 +1,6 @@
 import { DailiesError } from '../error.ts';
 import type { Value } from '../schemas/schema.ts';
-import { type DeletionVectors, parquetLocation, readDeletionVectors } from './delete-masks.ts';
+import { type FileMasks, parquetLocation, readMasks } from './delete-masks.ts';
 import { type EqualityKeys, equalityKeys, keyColumns } from './equality-deletes.ts';
 import { fileProjection, mayDiffer, withMappedIds } from './file-projection.ts';
 import { readFileSchemas } from './file-schema.ts';
@@ -14,7 +14,7 @@ import type { TableMetadata } from './table-metadata.ts';
 /** What the rows of files are read as, and all that must be known of the files for it. */
 export interface ScanTarget {
   columns: readonly ScanColumn[];
-  vectors: DeletionVectors;
+  vectors: FileMasks;
   keys: EqualityKeys;
   /** The SELECT lists of files that DuckDB would read wrongly by itself, by location and column ids. */
   projections: FileProjections;
@@ -35,7 +35,7 @@ export async function scanTarget(
 ): Promise<ScanTarget> {
   const keys = equalityKeys(metadata, columns, files);
   const all = [...columns, ...keyColumns(keys, columns)];
-  const [vectors, projections] = await Promise.all([readDeletionVectors(files), fileProjections(metadata, all, files)]);
+  const [vectors, projections] = await Promise.all([readMasks(files), fileProjections(metadata, all, files)]);
   return { columns, vectors, keys, projections };
 }
 

@@ -1,5 +1,5 @@
 import type { Schema } from '../schemas/schema.ts';
-import { isUnmasked, isUnmaskedSegment, masksJoin, parquetLocation, segmentsJoin } from './delete-masks.ts';
+import { isDeleted, isUnmasked, masksJoin, parquetLocation, smallFileRows } from './delete-masks.ts';
 import { duckdbTypeName, identifier, literal } from './duckdb-values.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import type { IcebergSchema } from './iceberg-schema.ts';
@@ -68,9 +68,6 @@ export async function planScan(
   };
 }
 
-/** Files with few rows are read together and joined to their masks; larger ones each by itself, which is cheaper a row. */
-const smallFileRows = 50_000;
-
 /** A SELECT of these files' live rows, columns in the target's order. */
 export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): string {
   const clean: ScannedFile[] = [];
@@ -81,10 +78,7 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
     for (const file of group) {
       if (file.deletes.length === 0) clean.push(file);
       else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
-      else
-        branches.push(
-          rowsSql(target, [file], isUnmaskedSegment('data.r'), segmentsJoin(file, target.vectors, 'data.r')),
-        );
+      else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'data.r')})`));
     }
     if (joined.length > 0) {
       const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
