@@ -15,14 +15,11 @@ const config = z.strictObject({
       description: 'namespace.table in the warehouse; {table} stands for the name of the source table.',
       examples: ['production.movie', 'production.{table}'],
     }),
-  formatVersion: z
-    .union([z.literal(2), z.literal(3)], 'is 2 or 3: the Iceberg formats that can be written')
-    .optional()
-    .meta({
-      title: 'Format version',
-      description:
-        'Version of the Iceberg table format: 2 for a new table if left out, and an older table keeps its own. 3 marks deleted rows by deletion vectors and gives rows a lineage; a table cannot go back from it.',
-    }),
+  formatVersion: z.literal([2, 3], 'is 2 or 3: the Iceberg formats that can be written').optional().meta({
+    title: 'Format version',
+    description:
+      'Version of the Iceberg table format: 2 for a new table if left out, and an older table keeps its own. 3 marks deleted rows by deletion vectors and gives rows a lineage; a table cannot go back from it.',
+  }),
   partition: z
     .array(
       z.string().superRefine((text, context) => {
