@@ -10,6 +10,7 @@ import { socketPath } from '#app/server/socket-path.ts';
 import { system } from '#catalog/access/principal.ts';
 import { readEnvironment } from '#catalog/environment.ts';
 import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import type { TableCommit } from '#catalog/iceberg/table-catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { firstAdminLink, invitePerson } from '#catalog/services/person/invite.ts';
 import { setRoles } from '#catalog/services/person/set-roles.ts';
@@ -171,6 +172,27 @@ describe('the HTTP server', () => {
     expect(await sql.json()).toMatchObject({ code: 'definition_invalid' });
     const json = await put(JSON.stringify({ version: 1, people: { 'x@y.example': { roles: ['staff'] } } }));
     expect(json.status).toBe(200);
+  });
+
+  it('takes a run of maintenance from who may write pipelines, for a table that there is', async () => {
+    const address = '/api/v1/tables/production.movie/maintenance';
+    const owner = bearer(await token('owner-of-files', 'owner'));
+    expect((await post(address, {}, owner)).status).toBe(404);
+    await options.catalog.commit([
+      newTable('production.movie', await options.catalog.newTableLocation('production.movie', uuid)),
+    ]);
+    expect((await post(address, {}, bearer(await token('analyst-of-files', 'analyst')))).status).toBe(403);
+    const asked = await post(address, {}, owner);
+    expect(asked.status).toBe(201);
+    const { id } = await asked.json();
+    expect(await (await fetch(`${base}${address}/${id}`, { headers: owner })).json()).toMatchObject({
+      state: 'queued',
+      result: {},
+    });
+    expect(await (await fetch(base + address, { headers: owner })).json()).toMatchObject({
+      figures: null,
+      runs: [{ id, trigger: 'manual', requestedBy: expect.stringContaining('owner-of-files') }],
+    });
   });
 
   it('runs a query for who asked, and hides it from everybody else', async () => {
@@ -412,4 +434,26 @@ function send(options: RequestOptions, body?: unknown): Promise<Answer> {
     call.on('error', reject);
     call.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+const uuid = '5f4dcc3b-5aa7-4d61-9c3d-0a9c3f7f5a10';
+
+/** A table without a column or a row. */
+function newTable(name: string, location: string): TableCommit {
+  return {
+    name,
+    base: null,
+    requirements: [{ type: 'assert-create' }],
+    updates: [
+      { action: 'assign-uuid', uuid },
+      { action: 'upgrade-format-version', 'format-version': 2 },
+      { action: 'set-location', location },
+      { action: 'add-schema', schema: { type: 'struct', 'schema-id': 0, fields: [] } },
+      { action: 'set-current-schema', 'schema-id': -1 },
+      { action: 'add-spec', spec: { 'spec-id': 0, fields: [] } },
+      { action: 'set-default-spec', 'spec-id': -1 },
+      { action: 'add-sort-order', 'sort-order': { 'order-id': 0, fields: [] } },
+      { action: 'set-default-sort-order', 'sort-order-id': -1 },
+    ],
+  };
 }
