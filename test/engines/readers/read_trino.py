@@ -70,7 +70,9 @@ def stop():
 
 
 def ask(address, body=None):
-    headers = {"X-Trino-User": "test", "X-Trino-Time-Zone": "UTC"}
+    # Without the capability times come in milliseconds.
+    capability = {"X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME"}
+    headers = {"X-Trino-User": "test", "X-Trino-Time-Zone": "UTC", **capability}
     with urlopen(Request(address, body, headers)) as answer:
         return json.load(answer)
 
