@@ -33,7 +33,7 @@ export default {
       to: {
         path: '^(app/(cli|server)|catalog|connectors|ingest|prisma)/',
         // Pure text work that browser and server must agree on.
-        pathNot: '^catalog/query/parameter-marks\\.ts$',
+        pathNot: '^catalog/query/(parameter-marks|sql-name)\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },
