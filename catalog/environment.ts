@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DailiesError } from './error.ts';
-import { fileUri } from './iceberg/location.ts';
 import { type RestCatalogSettings, readCatalogSettings } from './iceberg/rest-client/settings.ts';
+import { fileUri } from './iceberg/storage/location.ts';
 import { isS3, s3Place } from './iceberg/storage/s3-location.ts';
 import { readS3Settings, type S3Settings } from './iceberg/storage/s3-settings.ts';
 

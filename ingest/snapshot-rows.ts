@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { fromDuckdb } from '#catalog/iceberg/duckdb-values.ts';
-import { selectNumbered } from '#catalog/iceberg/numbered-columns.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { fromDuckdb } from '#catalog/iceberg/files/duckdb-values.ts';
+import { selectNumbered } from '#catalog/iceberg/files/numbered-columns.ts';
 import { scratchPath } from '#catalog/scratch.ts';
 import type { SnapshotRows, TableChanges, Transaction } from './event.ts';
 

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import next from 'next';
 import { readEnvironment } from '#catalog/environment.ts';
-import { openCatalog } from '#catalog/iceberg/open-catalog.ts';
 import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
+import { openCatalog } from '#catalog/iceberg/tables/open-catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { openState } from '#catalog/state/state.ts';

@@ -1,7 +1,7 @@
 import { can, requireAccess } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import type { Caller } from './caller.ts';
 import { presentable, statusOf } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';

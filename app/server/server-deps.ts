@@ -3,7 +3,7 @@ import type { SignIn } from '#catalog/access/sign-in.ts';
 import type { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
 import type { Environment } from '#catalog/environment.ts';
 import type { CredentialVendor } from '#catalog/iceberg/storage/credential-vendor.ts';
-import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
+import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
 import type { ModuleList } from '#catalog/module.ts';
 import type { QueryService } from '#catalog/query/query-service.ts';
 import type { CatalogIndex } from '#catalog/search/catalog-index.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ScanTime } from '../iceberg/time-travel.ts';
+import type { ScanTime } from '../iceberg/read/time-travel.ts';
 import { isoInstant } from './iso-instant.ts';
 
 /** The state in which a whole query reads its tables: at an instant, or at a tag, branch or snapshot id that all of them have. */

@@ -1,5 +1,5 @@
-import { filterField, type RowFilter } from '../iceberg/pruning.ts';
-import type { ScanColumn } from '../iceberg/scan-columns.ts';
+import { filterField, type RowFilter } from '../iceberg/read/pruning.ts';
+import type { ScanColumn } from '../iceberg/read/scan-columns.ts';
 import type { FieldType, Value } from '../schemas/schema.ts';
 import type { BoundParameter } from './parameters.ts';
 import type { Comparison, FilterValue, TableFilter } from './table-filter.ts';

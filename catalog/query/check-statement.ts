@@ -1,5 +1,5 @@
-import { parseJson } from '../iceberg/json.ts';
-import { lineageNames } from '../iceberg/row-lineage.ts';
+import { parseJson } from '../iceberg/metadata/json.ts';
+import { lineageNames } from '../iceberg/metadata/row-lineage.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
 import type { Analysis, Place, TableMention } from './child-protocol.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';

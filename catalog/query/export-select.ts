@@ -1,4 +1,4 @@
-import { identifier } from '../iceberg/duckdb-values.ts';
+import { identifier } from '../iceberg/files/duckdb-values.ts';
 import type { FieldType } from '../schemas/schema.ts';
 import type { ResultColumn } from './child-protocol.ts';
 

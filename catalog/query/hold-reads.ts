@@ -1,7 +1,7 @@
 import { DailiesError } from '../error.ts';
 import { pinSnapshots } from '../iceberg/maintenance/snapshot-pins.ts';
+import { readTableMetadata, snapshotById } from '../iceberg/metadata/table-metadata.ts';
 import { holdLocal, type LocalFiles } from '../iceberg/storage.ts';
-import { readTableMetadata, snapshotById } from '../iceberg/table-metadata.ts';
 import type { State } from '../state/state.ts';
 import type { QueryChild } from './child-pool.ts';
 import type { QueryPlan } from './query-plan.ts';

@@ -1,5 +1,5 @@
 import { DuckDBDateValue, type DuckDBValue, type Json } from '@duckdb/node-api';
-import { fromDuckdb } from '../iceberg/duckdb-values.ts';
+import { fromDuckdb } from '../iceberg/files/duckdb-values.ts';
 import type { FieldType, Value } from '../schemas/schema.ts';
 
 /** A cell as it travels in JSON. */

@@ -1,4 +1,4 @@
-import { identifier } from '../iceberg/duckdb-values.ts';
+import { identifier } from '../iceberg/files/duckdb-values.ts';
 import type { SpecialRead } from './check-statement.ts';
 import type { TableMention } from './child-protocol.ts';
 import { nextToken } from './parameter-marks.ts';

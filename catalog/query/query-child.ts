@@ -6,7 +6,7 @@ import fs from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api';
-import { identifier, literal } from '../iceberg/duckdb-values.ts';
+import { identifier, literal } from '../iceberg/files/duckdb-values.ts';
 import { watchParent } from '../state/watch-parent.ts';
 import { bindAll } from './bind-parameters.ts';
 import { type CheckedStatement, checkStatement } from './check-statement.ts';

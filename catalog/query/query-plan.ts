@@ -1,11 +1,11 @@
 import { DailiesError, toDailiesError } from '../error.ts';
-import { planChanges } from '../iceberg/changes.ts';
-import { isBelow, plainLocation } from '../iceberg/location-root.ts';
 import type { Pinnable } from '../iceberg/maintenance/snapshot-pins.ts';
-import { planScan, type ScanOptions, type TableScan } from '../iceberg/scan.ts';
+import { readTableMetadata, type TableMetadata } from '../iceberg/metadata/table-metadata.ts';
+import { planChanges } from '../iceberg/read/changes.ts';
+import { planScan, type ScanOptions, type TableScan } from '../iceberg/read/scan.ts';
+import type { ScanTime } from '../iceberg/read/time-travel.ts';
+import { isBelow, plainLocation } from '../iceberg/storage/location-root.ts';
 import { isS3 } from '../iceberg/storage/s3-location.ts';
-import { readTableMetadata, type TableMetadata } from '../iceberg/table-metadata.ts';
-import type { ScanTime } from '../iceberg/time-travel.ts';
 import { nearestName } from '../services/nearest-name.ts';
 import { bindFilter } from './bind-filter.ts';
 import type { Analysis, Place, RunRequest } from './child-protocol.ts';

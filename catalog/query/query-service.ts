@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { askerName, type Principal, requireAccess } from '../access/principal.ts';
 import { DailiesError, toDailiesError } from '../error.ts';
-import { IcebergCatalog } from '../iceberg/catalog.ts';
+import { IcebergCatalog } from '../iceberg/tables/catalog.ts';
 import type { Row } from '../schemas/schema.ts';
 import type { State } from '../state/state.ts';
 import { type AsOf, scanTimeOf, storedAsOf } from './as-of.ts';

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
-import { fromDuckdb, literal } from '../iceberg/duckdb-values.ts';
+import { fromDuckdb, literal } from '../iceberg/files/duckdb-values.ts';
 import type { FieldType, Row } from '../schemas/schema.ts';
 import type { ResultColumn } from './child-protocol.ts';
 import { exportSelect } from './export-select.ts';

@@ -8,7 +8,7 @@ import {
   type DuckDBResult,
   type DuckDBType,
 } from '@duckdb/node-api';
-import { duckdbTypeName, literal } from '../iceberg/duckdb-values.ts';
+import { duckdbTypeName, literal } from '../iceberg/files/duckdb-values.ts';
 import type { ResultColumn } from './child-protocol.ts';
 import { StatementError } from './query-problem.ts';
 import { fieldTypeOf } from './result-types.ts';

@@ -1,4 +1,4 @@
-import { nameParts } from '../iceberg/table-name.ts';
+import { nameParts } from '../iceberg/tables/table-name.ts';
 
 /** Names that need quotes though they are made of plain letters. */
 const reserved = new Set(

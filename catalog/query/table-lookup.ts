@@ -1,6 +1,6 @@
 import { DailiesError } from '../error.ts';
-import type { TableCatalog } from '../iceberg/table-catalog.ts';
-import { joinName } from '../iceberg/table-name.ts';
+import type { TableCatalog } from '../iceberg/tables/table-catalog.ts';
+import { joinName } from '../iceberg/tables/table-name.ts';
 import { nearestName } from '../services/nearest-name.ts';
 import type { TableMention } from './child-protocol.ts';
 import { StatementError } from './query-problem.ts';

@@ -1,5 +1,5 @@
-import { keyEncoder } from '#catalog/iceberg/key-encoding.ts';
-import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
+import { keyEncoder } from '#catalog/iceberg/files/key-encoding.ts';
+import { fillUnknown, isWhole } from '#catalog/iceberg/write/staged-rows.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent } from '../event.ts';
 import type { LastRows } from './last-rows.ts';

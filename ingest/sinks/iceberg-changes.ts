@@ -1,5 +1,5 @@
 import { DailiesError } from '#catalog/error.ts';
-import type { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import type { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, TableChanges, Transaction } from '../event.ts';
 import { ChangeCompleter } from './complete-changes.ts';

@@ -1,5 +1,5 @@
-import type { PartitionDefinition } from '#catalog/iceberg/bind-partition.ts';
-import type { Transform } from '#catalog/iceberg/transforms.ts';
+import type { PartitionDefinition } from '#catalog/iceberg/metadata/bind-partition.ts';
+import type { Transform } from '#catalog/iceberg/metadata/transforms.ts';
 import { nearestName } from '#catalog/services/nearest-name.ts';
 
 const plain = ['year', 'month', 'day', 'hour', 'identity'] as const;

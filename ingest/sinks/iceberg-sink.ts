@@ -1,12 +1,12 @@
 import { DailiesError } from '#catalog/error.ts';
-import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
 import type { MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import type { Turns } from '#catalog/iceberg/maintenance/turns.ts';
-import { recordTable } from '#catalog/iceberg/record-table.ts';
-import { lineageNames } from '#catalog/iceberg/row-lineage.ts';
-import { fillUnknown, isWhole } from '#catalog/iceberg/staged-rows.ts';
-import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { lineageNames } from '#catalog/iceberg/metadata/row-lineage.ts';
+import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
+import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
+import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/write/commit.ts';
+import { fillUnknown, isWhole } from '#catalog/iceberg/write/staged-rows.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Turns } from '#catalog/iceberg/maintenance/turns.ts';
-import { maintenanceSettings } from '#catalog/iceberg/table-properties.ts';
+import { maintenanceSettings } from '#catalog/iceberg/metadata/table-properties.ts';
 import type { Sink, SinkModule } from '../sink.ts';
 import { parsePartition } from './iceberg-partition.ts';
 import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';

@@ -1,7 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { beginOpening, endOpening } from '#catalog/iceberg/key-index.ts';
-import { rowReshaper } from '#catalog/iceberg/row-reshaper.ts';
+import { beginOpening, endOpening } from '#catalog/iceberg/write/key-index.ts';
+import { rowReshaper } from '#catalog/iceberg/write/row-reshaper.ts';
 import { type Row, type Schema, schemaFingerprint, UNKNOWN } from '#catalog/schemas/schema.ts';
 
 /** What happened last to each key (its bytes as latin1 text): the row that it has since, null if it was deleted. */

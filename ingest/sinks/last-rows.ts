@@ -1,10 +1,10 @@
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { fromDuckdb, identifier } from '#catalog/iceberg/duckdb-values.ts';
-import { keyEncoder } from '#catalog/iceberg/key-encoding.ts';
-import { rowReshaper } from '#catalog/iceberg/row-reshaper.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import { estimateBytes } from '#catalog/iceberg/staged-rows.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { fromDuckdb, identifier } from '#catalog/iceberg/files/duckdb-values.ts';
+import { keyEncoder } from '#catalog/iceberg/files/key-encoding.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { holdLocal } from '#catalog/iceberg/storage.ts';
+import { rowReshaper } from '#catalog/iceberg/write/row-reshaper.ts';
+import { estimateBytes } from '#catalog/iceberg/write/staged-rows.ts';
 import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { LastRowsStore } from './last-rows-store.ts';
 

@@ -1,6 +1,6 @@
-import { recordTable } from '#catalog/iceberg/record-table.ts';
-import { currentSnapshot, schemaOf } from '#catalog/iceberg/table-metadata.ts';
-import type { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { currentSnapshot, schemaOf } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
+import type { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { State } from '#catalog/state/state.ts';
 
 interface LandedTable {

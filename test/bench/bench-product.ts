@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { system } from '#catalog/access/principal.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { applyDefinition } from '#catalog/services/definition/apply.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { startEmbeddedPostgres } from '#catalog/state/embedded-postgres.ts';

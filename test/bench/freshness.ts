@@ -1,6 +1,6 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import pg from 'pg';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { type BenchProduct, percentile } from './bench-product.ts';
 
 /**

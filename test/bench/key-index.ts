@@ -4,8 +4,8 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { keyEncoder } from '#catalog/iceberg/key-encoding.ts';
-import { KeyIndex, type RowPlace } from '#catalog/iceberg/key-index.ts';
+import { keyEncoder } from '#catalog/iceberg/files/key-encoding.ts';
+import { KeyIndex, type RowPlace } from '#catalog/iceberg/write/key-index.ts';
 import { schemaOf } from '#test/catalog/iceberg/warehouse.ts';
 
 const { values } = parseArgs({ options: { keys: { type: 'string', default: '100000000' } } });

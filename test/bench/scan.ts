@@ -4,11 +4,11 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { writeDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
-import { literal } from '#catalog/iceberg/duckdb-values.ts';
-import type { DataFile } from '#catalog/iceberg/manifest.ts';
-import { PositionSet } from '#catalog/iceberg/position-set.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { writeDeletionVector } from '#catalog/iceberg/files/deletion-vector.ts';
+import { literal } from '#catalog/iceberg/files/duckdb-values.ts';
+import { PositionSet } from '#catalog/iceberg/files/position-set.ts';
+import type { DataFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { column, ForeignTable } from '../catalog/iceberg/read/foreign-table.ts';
 
 const { values } = parseArgs({

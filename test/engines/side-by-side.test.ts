@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import { serveCatalog } from '#test/catalog/iceberg/served-catalog.ts';
 import { createWarehouse, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { readEnvironment } from '#catalog/environment.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { openState } from '#catalog/state/state.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';

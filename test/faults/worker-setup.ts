@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, vi } from 'vitest';
 import type { Failpoint } from '#catalog/failpoint.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { holdLocal } from '#catalog/iceberg/storage.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
 
 /** A source database, a state database and a home folder, with worker processes that come and go over them. */

@@ -1,5 +1,5 @@
 import type { Principal } from '#catalog/access/principal.ts';
-import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
+import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
 import type { ModuleList } from '#catalog/module.ts';
 import type { QueryService } from '#catalog/query/query-service.ts';
 import type { CatalogIndex } from '#catalog/search/catalog-index.ts';

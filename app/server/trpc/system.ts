@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { listSecrets } from '#catalog/services/secret/list.ts';
 import { listSources } from '#catalog/services/source/list.ts';
 import { resumeSource } from '#catalog/services/source/resume.ts';

@@ -1,6 +1,6 @@
-import { connectDuckdb } from '../duckdb-engine.ts';
-import { type Rewrite, type RewritePlan, rewriteFiles } from '../rewrite-files.ts';
+import { connectDuckdb } from '../files/duckdb-engine.ts';
 import { removeFiles } from '../storage.ts';
+import { type Rewrite, type RewritePlan, rewriteFiles } from '../write/rewrite-files.ts';
 import type { MaintainedTable } from './maintained-tables.ts';
 
 /** What one step of compaction did. */

@@ -1,10 +1,10 @@
 import { DailiesError } from '../../error.ts';
 import type { State } from '../../state/state.ts';
-import { filesOfExpired } from '../expired-files.ts';
-import { expiryUpdates, mainLine, planExpiry } from '../retention.ts';
-import type { TableCatalog, TableEntry } from '../table-catalog.ts';
-import { maintenanceSettings } from '../table-properties.ts';
-import type { TableRequirement } from '../table-updates.ts';
+import { maintenanceSettings } from '../metadata/table-properties.ts';
+import type { TableRequirement } from '../metadata/table-updates.ts';
+import type { TableCatalog, TableEntry } from '../tables/table-catalog.ts';
+import { filesOfExpired } from './expired-files.ts';
+import { expiryUpdates, mainLine, planExpiry } from './retention.ts';
 import { pinnedSnapshots } from './snapshot-pins.ts';
 
 export interface ExpiryDeps {

@@ -1,5 +1,5 @@
-import type { PreparedCommit } from '../prepared-commit.ts';
-import type { TableWriter } from '../table-writer.ts';
+import type { PreparedCommit } from '../write/prepared-commit.ts';
+import type { TableWriter } from '../write/table-writer.ts';
 
 /** A table whose writer lives in this process. */
 export interface MaintainedTable {

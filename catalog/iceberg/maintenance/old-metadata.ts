@@ -1,5 +1,5 @@
 import type { Prisma } from '#prisma/generated/client.ts';
-import type { TableEntry } from '../table-catalog.ts';
+import type { TableEntry } from '../tables/table-catalog.ts';
 
 /** A reader that has just been told where the metadata is still finds it. */
 const graceMs = 15_000;

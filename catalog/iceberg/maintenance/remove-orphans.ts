@@ -1,8 +1,8 @@
 import { DailiesError } from '../../error.ts';
-import { findOrphans } from '../orphans.ts';
+import { maintenanceSettings } from '../metadata/table-properties.ts';
 import { removeFiles, removeUnfinished } from '../storage.ts';
-import { maintenanceSettings } from '../table-properties.ts';
 import type { ExpiryDeps } from './expire-table.ts';
+import { findOrphans } from './orphans.ts';
 
 /** What one search for orphans did. */
 export interface OrphansResult {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { State } from '../../state/state.ts';
-import { planExpiry } from '../retention.ts';
-import type { TableMetadata } from '../table-metadata.ts';
-import { maintenanceSettings } from '../table-properties.ts';
+import type { TableMetadata } from '../metadata/table-metadata.ts';
+import { maintenanceSettings } from '../metadata/table-properties.ts';
+import { planExpiry } from './retention.ts';
 
 /*
  * A query pins the snapshot that it reads: maintenance, in another process, keeps a pinned snapshot. A pin is a lease: one

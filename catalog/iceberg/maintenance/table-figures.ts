@@ -1,6 +1,6 @@
-import { mainLine } from '../retention.ts';
-import { currentSnapshot, printTableMetadata, type TableMetadata } from '../table-metadata.ts';
-import { maintenanceSettings } from '../table-properties.ts';
+import { currentSnapshot, printTableMetadata, type TableMetadata } from '../metadata/table-metadata.ts';
+import { maintenanceSettings } from '../metadata/table-properties.ts';
+import { mainLine } from './retention.ts';
 
 /** How a table's files and metadata stand. Times are ISO 8601. */
 export interface TableFigures {

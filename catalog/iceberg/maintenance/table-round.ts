@@ -1,8 +1,8 @@
 import { DailiesError, type ErrorRecord, toDailiesError } from '../../error.ts';
 import type { State } from '../../state/state.ts';
-import type { TableCatalog } from '../table-catalog.ts';
-import type { TableMetadata } from '../table-metadata.ts';
-import { maintenanceSettings } from '../table-properties.ts';
+import type { TableMetadata } from '../metadata/table-metadata.ts';
+import { maintenanceSettings } from '../metadata/table-properties.ts';
+import type { TableCatalog } from '../tables/table-catalog.ts';
 import { type CompactionResult, compactTable } from './compact-table.ts';
 import { type ExpiryResult, expireTable } from './expire-table.ts';
 import type { MaintainedTable } from './maintained-tables.ts';

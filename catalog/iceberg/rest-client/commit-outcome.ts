@@ -1,6 +1,6 @@
-import type { TableCommit } from '../table-catalog.ts';
-import type { TableMetadata } from '../table-metadata.ts';
-import type { TableUpdate } from '../table-updates.ts';
+import type { TableMetadata } from '../metadata/table-metadata.ts';
+import type { TableUpdate } from '../metadata/table-updates.ts';
+import type { TableCommit } from '../tables/table-catalog.ts';
 
 /**
  * Whether a table shows that a commit was applied to it. A commit with snapshots has been if they are there: their ids are

@@ -1,5 +1,5 @@
 import { DailiesError } from '../../error.ts';
-import type { TableCommit, TableEntry } from '../table-catalog.ts';
+import type { TableCommit, TableEntry } from '../tables/table-catalog.ts';
 import { isCurrent, outcomeOf } from './commit-outcome.ts';
 import { isPassing, RestRefusal, RestSilence, waitBefore } from './http.ts';
 import { type RestSession, unreachable } from './session.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
 import type { State } from '../../state/state.ts';
-import { ByteCache } from '../byte-cache.ts';
-import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry } from '../table-catalog.ts';
-import { joinName, nameParts } from '../table-name.ts';
+import { ByteCache } from '../manifests/byte-cache.ts';
+import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry } from '../tables/table-catalog.ts';
+import { joinName, nameParts } from '../tables/table-name.ts';
 import { type CommitDeps, commitOne, commitTogether } from './commit.ts';
 import { RestRefusal } from './http.ts';
 import type { RestSession } from './session.ts';

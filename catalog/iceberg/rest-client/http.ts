@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { parseJson, printJson } from '../json.ts';
+import { parseJson, printJson } from '../metadata/json.ts';
 
 export interface RestRequest {
   method: 'GET' | 'POST' | 'DELETE';

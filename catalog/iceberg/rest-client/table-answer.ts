@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
-import type { TableEntry } from '../table-catalog.ts';
-import { checkTableMetadata, rememberTableMetadata, type TableMetadata } from '../table-metadata.ts';
+import { checkTableMetadata, rememberTableMetadata, type TableMetadata } from '../metadata/table-metadata.ts';
+import type { TableEntry } from '../tables/table-catalog.ts';
 import type { RestAnswer } from './http.ts';
 
 const tableAnswer = z.object({

@@ -1,6 +1,6 @@
-import type { TableCommit } from '../table-catalog.ts';
-import { nameParts } from '../table-name.ts';
-import type { TableUpdate } from '../table-updates.ts';
+import type { TableUpdate } from '../metadata/table-updates.ts';
+import type { TableCommit } from '../tables/table-catalog.ts';
+import { nameParts } from '../tables/table-name.ts';
 
 /** CommitTableRequest of the protocol. */
 export function commitRequest(commit: TableCommit): unknown {

@@ -1,7 +1,7 @@
 import { can, requireAccess } from '../../access/principal.ts';
 import { recordAudit } from '../../audit/record-audit.ts';
-import type { Alongside } from '../namespaces.ts';
-import type { TableUpdate } from '../table-updates.ts';
+import type { TableUpdate } from '../metadata/table-updates.ts';
+import type { Alongside } from '../tables/namespaces.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { forbidden } from './rest-error.ts';
 import { fullName, type Identifier } from './rest-request.ts';

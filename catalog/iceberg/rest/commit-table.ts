@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
-import { recordEngineTable } from '../record-engine-table.ts';
-import type { TableCommit, TableEntry } from '../table-catalog.ts';
-import { type TableRequirement, type TableUpdate, tableRequirement, tableUpdate } from '../table-updates.ts';
-import { locateView } from '../views.ts';
+import { type TableRequirement, type TableUpdate, tableRequirement, tableUpdate } from '../metadata/table-updates.ts';
+import { recordEngineTable } from '../tables/record-engine-table.ts';
+import type { TableCommit, TableEntry } from '../tables/table-catalog.ts';
+import { locateView } from '../tables/views.ts';
 import { audited, owningPipeline, requireHarmless, requireRead, requireUnowned, requireWrite } from './access.ts';
 import { commitResponse, noTable } from './load-table.ts';
 import { allowedLocation, requireFree, requireInWarehouse } from './locations.ts';

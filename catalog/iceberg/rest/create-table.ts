@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { applyUpdates } from '../apply-updates.ts';
-import { assignFieldIds } from '../assign-field-ids.ts';
-import { icebergSchema } from '../iceberg-schema.ts';
-import type { TableUpdate } from '../table-updates.ts';
-import { unboundSchema, unboundSortOrder, unboundSpec } from '../table-updates.ts';
-import { locateView } from '../views.ts';
+import { applyUpdates } from '../metadata/apply-updates.ts';
+import { assignFieldIds } from '../metadata/assign-field-ids.ts';
+import { icebergSchema } from '../metadata/iceberg-schema.ts';
+import type { TableUpdate } from '../metadata/table-updates.ts';
+import { unboundSchema, unboundSortOrder, unboundSpec } from '../metadata/table-updates.ts';
+import { locateView } from '../tables/views.ts';
 import { requireUnowned, requireWrite } from './access.ts';
 import { commitOne } from './commit-table.ts';
 import { tableResponse } from './load-table.ts';

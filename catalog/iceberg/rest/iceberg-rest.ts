@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from '../json.ts';
+import { parseJson } from '../metadata/json.ts';
 import { commitTable, commitTransaction } from './commit-table.ts';
 import { createTable } from './create-table.ts';
 import { checkWarehouse, config } from './endpoints.ts';

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
-import { printJson } from '../json.ts';
-import type { TableEntry } from '../table-catalog.ts';
-import { printTableMetadata, readMetadataText, readTableMetadata, type TableMetadata } from '../table-metadata.ts';
+import { printJson } from '../metadata/json.ts';
+import {
+  printTableMetadata,
+  readMetadataText,
+  readTableMetadata,
+  type TableMetadata,
+} from '../metadata/table-metadata.ts';
+import type { TableEntry } from '../tables/table-catalog.ts';
 import { mayWrite, owningPipeline, requireRead } from './access.ts';
 import type { IcebergRestDeps, StorageCredential } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';

@@ -1,5 +1,5 @@
-import { isBelow, plainLocation } from '../location-root.ts';
-import { joinName } from '../table-name.ts';
+import { isBelow, plainLocation } from '../storage/location-root.ts';
+import { joinName } from '../tables/table-name.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { badRequest } from './rest-error.ts';
 

@@ -6,8 +6,8 @@ import {
   listChildren,
   makeNamespaces,
   type Namespace,
-} from '../namespaces.ts';
-import { joinName } from '../table-name.ts';
+} from '../tables/namespaces.ts';
+import { joinName } from '../tables/table-name.ts';
 import { audited, requireWrite } from './access.ts';
 import type { IcebergRestDeps } from './rest-deps.ts';
 import { RestError } from './rest-error.ts';

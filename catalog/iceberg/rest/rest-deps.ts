@@ -1,6 +1,6 @@
 import type { Principal } from '../../access/principal.ts';
-import type { IcebergCatalog } from '../catalog.ts';
-import type { AlongsideCommit } from '../table-catalog.ts';
+import type { IcebergCatalog } from '../tables/catalog.ts';
+import type { AlongsideCommit } from '../tables/table-catalog.ts';
 
 /** Where a credential is good, and the properties that make a client use it. */
 export interface StorageCredential {

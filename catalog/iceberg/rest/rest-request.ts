@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseJson } from '../json.ts';
-import type { PageOf } from '../namespaces.ts';
-import { joinName } from '../table-name.ts';
+import { parseJson } from '../metadata/json.ts';
+import type { PageOf } from '../tables/namespaces.ts';
+import { joinName } from '../tables/table-name.ts';
 import { badRequest } from './rest-error.ts';
 
 /** Levels of a namespace in a path or a parameter are joined by this character. */

@@ -1,4 +1,4 @@
-import { printJson } from '../json.ts';
+import { printJson } from '../metadata/json.ts';
 
 export function jsonResponse(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
   return textResponse(printJson(body), status, headers);

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
-import { listIn } from '../namespaces.ts';
-import { recordEngineTable } from '../record-engine-table.ts';
+import { readTableMetadata, type TableMetadata } from '../metadata/table-metadata.ts';
 import { listFiles, removeFiles } from '../storage.ts';
-import type { TableEntry } from '../table-catalog.ts';
-import { readTableMetadata, type TableMetadata } from '../table-metadata.ts';
-import { splitName } from '../table-name.ts';
-import { renameEntry } from '../views.ts';
+import { listIn } from '../tables/namespaces.ts';
+import { recordEngineTable } from '../tables/record-engine-table.ts';
+import type { TableEntry } from '../tables/table-catalog.ts';
+import { splitName } from '../tables/table-name.ts';
+import { renameEntry } from '../tables/views.ts';
 import { audited, requireRead, requireUnowned, requireWrite } from './access.ts';
 import { requireNameFree } from './create-table.ts';
 import { noTable, tableResponse } from './load-table.ts';

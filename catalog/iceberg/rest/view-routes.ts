@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
-import { printJson } from '../json.ts';
-import { makeTableFolders, removeFiles, syncTableFolders, writeBytes } from '../storage.ts';
-import { unboundSchema } from '../table-updates.ts';
+import { printJson } from '../metadata/json.ts';
+import { unboundSchema } from '../metadata/table-updates.ts';
 import {
   applyViewUpdates,
   emptyView,
@@ -12,8 +11,9 @@ import {
   type ViewUpdate,
   viewUpdate,
   viewVersion,
-} from '../view-metadata.ts';
-import { addView, dropView, locateView, moveView } from '../views.ts';
+} from '../metadata/view-metadata.ts';
+import { makeTableFolders, removeFiles, syncTableFolders, writeBytes } from '../storage.ts';
+import { addView, dropView, locateView, moveView } from '../tables/views.ts';
 import { audited, requireWrite } from './access.ts';
 import { allowedLocation, requireFree, requireInWarehouse } from './locations.ts';
 import { requireNamespace } from './namespace-routes.ts';

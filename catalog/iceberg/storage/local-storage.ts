@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DailiesError } from '../../error.ts';
-import { diskError, filePath, syncPath } from '../location.ts';
+import { diskError, filePath, syncPath } from './location.ts';
 import type { Storage, StoredFile } from './storage.ts';
 
 /** Files on this machine's disk, durable when flushed with their folders. */

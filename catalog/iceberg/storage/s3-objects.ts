@@ -14,8 +14,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { DailiesError } from '../../error.ts';
-import { diskError } from '../location.ts';
 import { Gate, inParallel } from './in-parallel.ts';
+import { diskError } from './location.ts';
 import { openS3Client } from './s3-client.ts';
 import { isOutcomeUnknown, s3Error, s3Status } from './s3-error.ts';
 import { s3Place } from './s3-location.ts';

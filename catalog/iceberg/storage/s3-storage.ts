@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { diskError, syncPath } from '../location.ts';
+import { diskError, syncPath } from './location.ts';
 import { ReadCache } from './read-cache.ts';
 import { S3Objects } from './s3-objects.ts';
 import type { S3Settings } from './s3-settings.ts';

@@ -1,7 +1,7 @@
 import { opendir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { requireAccess } from '../../access/principal.ts';
-import { filePath } from '../../iceberg/location.ts';
+import { filePath } from '../../iceberg/storage/location.ts';
 import { isS3 } from '../../iceberg/storage/s3-location.ts';
 import type { Scope } from '../scope.ts';
 

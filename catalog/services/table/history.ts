@@ -1,9 +1,9 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
-import { mainLine } from '../../iceberg/retention.ts';
-import { fromIcebergSchema } from '../../iceberg/schema-conversion.ts';
-import type { TableCatalog } from '../../iceberg/table-catalog.ts';
-import { liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/table-metadata.ts';
+import { mainLine } from '../../iceberg/maintenance/retention.ts';
+import { fromIcebergSchema } from '../../iceberg/metadata/schema-conversion.ts';
+import { liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/metadata/table-metadata.ts';
+import type { TableCatalog } from '../../iceberg/tables/table-catalog.ts';
 import { typeName } from '../../schemas/schema.ts';
 import type { Scope } from '../scope.ts';
 

@@ -6,12 +6,12 @@ import {
   type RecordedFigures,
   readFigures,
 } from '../../iceberg/maintenance/maintenance-records.ts';
-import type { TableCatalog } from '../../iceberg/table-catalog.ts';
 import {
   type MaintenanceSettings,
   maintenanceProperties,
   maintenanceSettings,
-} from '../../iceberg/table-properties.ts';
+} from '../../iceberg/metadata/table-properties.ts';
+import type { TableCatalog } from '../../iceberg/tables/table-catalog.ts';
 import type { Scope } from '../scope.ts';
 
 export interface MaintenanceRunRecord {

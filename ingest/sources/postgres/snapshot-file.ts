@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { duckdbTypeName, literal } from '#catalog/iceberg/duckdb-values.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { duckdbTypeName, literal } from '#catalog/iceberg/files/duckdb-values.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 import { scratchPath } from '#catalog/scratch.ts';
 import type { CopyChunk } from './copy-out.ts';

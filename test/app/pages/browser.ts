@@ -6,7 +6,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { buildPages, root } from '#app/cli/build-pages.ts';
 import { startServer } from '#app/server/server.ts';
 import { readEnvironment } from '#catalog/environment.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { freePort } from '#catalog/state/embedded-postgres.ts';

@@ -1,7 +1,7 @@
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { recordTable } from '#catalog/iceberg/record-table.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import type { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
+import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 
 export interface LandedTable {

@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest';
-import { applyUpdates } from '#catalog/iceberg/apply-updates.ts';
-import { checkRequirements } from '#catalog/iceberg/check-requirements.ts';
+import { applyUpdates } from '#catalog/iceberg/metadata/apply-updates.ts';
+import { checkRequirements } from '#catalog/iceberg/metadata/check-requirements.ts';
 import {
   parseTableMetadata,
   printTableMetadata,
   type Snapshot,
   type TableMetadata,
-} from '#catalog/iceberg/table-metadata.ts';
+} from '#catalog/iceberg/metadata/table-metadata.ts';
 import {
   type TableRequirement,
   type TableUpdate,
   tableRequirement,
   tableUpdate,
-} from '#catalog/iceberg/table-updates.ts';
+} from '#catalog/iceberg/metadata/table-updates.ts';
 
 const uuid = '0d2a4cf4-53b4-4a39-9f6a-1f0a7d1b1c10';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { encodeBound } from '#catalog/iceberg/bounds.ts';
+import { encodeBound } from '#catalog/iceberg/manifests/bounds.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 
 function hex(type: FieldType, text: string, side: 'lower' | 'upper' = 'lower'): string | null {

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import type { TableCommit, TableEntry } from '#catalog/iceberg/table-catalog.ts';
-import { parseTableMetadata, readMetadataText } from '#catalog/iceberg/table-metadata.ts';
-import type { TableUpdate } from '#catalog/iceberg/table-updates.ts';
+import { parseTableMetadata, readMetadataText } from '#catalog/iceberg/metadata/table-metadata.ts';
+import type { TableUpdate } from '#catalog/iceberg/metadata/table-updates.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
+import type { TableCommit, TableEntry } from '#catalog/iceberg/tables/table-catalog.ts';
 import { createWarehouse, type TestWarehouse } from './warehouse.ts';
 
 async function creation(catalog: IcebergCatalog, name: string, properties = {}): Promise<TableCommit> {

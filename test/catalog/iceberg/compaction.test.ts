@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type CompactableFile, compactionOf } from '#catalog/iceberg/compaction.ts';
-import { type DataFile, type ManifestEntry, plainFile } from '#catalog/iceberg/manifest.ts';
-import { maintenanceSettings } from '#catalog/iceberg/table-properties.ts';
+import { type CompactableFile, compactionOf } from '#catalog/iceberg/maintenance/compaction.ts';
+import { type DataFile, type ManifestEntry, plainFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { maintenanceSettings } from '#catalog/iceberg/metadata/table-properties.ts';
 
 const { settings } = maintenanceSettings({});
 let count = 0;

@@ -8,9 +8,9 @@ import {
   decodeDeletionVector,
   encodeDeletionVector,
   encodeDeletionVectorFile,
-} from '#catalog/iceberg/deletion-vector.ts';
-import { PositionSet } from '#catalog/iceberg/position-set.ts';
-import { decodeRoaring, encodeRoaring } from '#catalog/iceberg/roaring.ts';
+} from '#catalog/iceberg/files/deletion-vector.ts';
+import { PositionSet } from '#catalog/iceberg/files/position-set.ts';
+import { decodeRoaring, encodeRoaring } from '#catalog/iceberg/files/roaring.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 
 function setOf(positions: Iterable<number>): PositionSet {

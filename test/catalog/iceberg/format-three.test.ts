@@ -1,22 +1,26 @@
 import { writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { commitPrepared, commitTables } from '#catalog/iceberg/commit.ts';
-import { encodeDeletionVector, readDeletionVector, writeDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import { readManifest } from '#catalog/iceberg/manifest.ts';
-import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
-import { PositionSet } from '#catalog/iceberg/position-set.ts';
-import { readParquet } from '#catalog/iceberg/read-parquet.ts';
-import { rewriteFiles } from '#catalog/iceberg/rewrite-files.ts';
-import { lineageColumns, withLineage } from '#catalog/iceberg/row-lineage.ts';
-import { fieldIds } from '#catalog/iceberg/schema-conversion.ts';
-import { createIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
-import { buildSnapshot } from '#catalog/iceberg/snapshot-builder.ts';
+import {
+  encodeDeletionVector,
+  readDeletionVector,
+  writeDeletionVector,
+} from '#catalog/iceberg/files/deletion-vector.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { PositionSet } from '#catalog/iceberg/files/position-set.ts';
+import { readParquet } from '#catalog/iceberg/files/read-parquet.ts';
+import { readManifest } from '#catalog/iceberg/manifests/manifest.ts';
+import { readManifestList } from '#catalog/iceberg/manifests/manifest-list.ts';
+import { lineageColumns, withLineage } from '#catalog/iceberg/metadata/row-lineage.ts';
+import { fieldIds } from '#catalog/iceberg/metadata/schema-conversion.ts';
+import { createIcebergSchema } from '#catalog/iceberg/metadata/schema-evolution.ts';
+import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { readLiveFiles } from '#catalog/iceberg/read/live-files.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import { localPath } from '#catalog/iceberg/storage.ts';
-import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { commitPrepared, commitTables } from '#catalog/iceberg/write/commit.ts';
+import { rewriteFiles } from '#catalog/iceberg/write/rewrite-files.ts';
+import { buildSnapshot } from '#catalog/iceberg/write/snapshot-builder.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { changesOf, openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';

@@ -1,10 +1,10 @@
 import { cp, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { fromDuckdb } from '#catalog/iceberg/duckdb-values.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import type { ScanTime } from '#catalog/iceberg/time-travel.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { fromDuckdb } from '#catalog/iceberg/files/duckdb-values.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
+import type { ScanTime } from '#catalog/iceberg/read/time-travel.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 import { type CanonicalValue, canonicalRow, sortedTexts } from '#test/engines/canonical.ts';
 

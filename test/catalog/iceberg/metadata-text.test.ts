@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cutMetadata } from '#catalog/iceberg/metadata-text.ts';
-import { parseTableMetadata, printTableMetadata } from '#catalog/iceberg/table-metadata.ts';
+import { cutMetadata } from '#catalog/iceberg/metadata/metadata-text.ts';
+import { parseTableMetadata, printTableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
 
 test('what is cut out and what is left are together what a parser reads', () => {
   const seed = Math.floor(Math.random() * 2 ** 31);

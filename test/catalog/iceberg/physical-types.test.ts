@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import type { DataFile } from '#catalog/iceberg/manifest.ts';
-import { decodeSingleValue } from '#catalog/iceberg/single-value.ts';
-import { currentSnapshot } from '#catalog/iceberg/table-metadata.ts';
+import type { DataFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { decodeSingleValue } from '#catalog/iceberg/metadata/single-value.ts';
+import { currentSnapshot } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { readLiveFiles } from '#catalog/iceberg/read/live-files.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import type { FieldType, Row } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { changesOf, openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { PositionMap } from '#catalog/iceberg/position-map.ts';
+import { PositionMap } from '#catalog/iceberg/files/position-map.ts';
 
 test('rows keep their order from the base on, rows left out have no place', () => {
   const seed = Math.floor(Math.random() * 2 ** 31);

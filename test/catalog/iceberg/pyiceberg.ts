@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import type { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import type { FieldType, Row, Schema, Value } from '#catalog/schemas/schema.ts';
 import { findEngine } from '#test/fixtures/engine.ts';
 import { serveCatalog } from './served-catalog.ts';

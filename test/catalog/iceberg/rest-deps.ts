@@ -1,6 +1,6 @@
 import { system } from '#catalog/access/principal.ts';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import type { IcebergRestDeps } from '#catalog/iceberg/rest/rest-deps.ts';
+import type { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 
 /** What the catalog's endpoint needs, for somebody who may do everything on storage that needs no credentials. */
 export function restDeps(catalog: IcebergCatalog, more: Partial<IcebergRestDeps> = {}): IcebergRestDeps {

@@ -1,10 +1,21 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { applyUpdates } from '#catalog/iceberg/apply-updates.ts';
-import { expiryUpdates, historyTag, isHistoryTag, mainLine, planExpiry } from '#catalog/iceberg/retention.ts';
-import { currentSnapshot, type Snapshot, snapshotById, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
-import { maintenanceSettings } from '#catalog/iceberg/table-properties.ts';
-import type { TableUpdate } from '#catalog/iceberg/table-updates.ts';
+import {
+  expiryUpdates,
+  historyTag,
+  isHistoryTag,
+  mainLine,
+  planExpiry,
+} from '#catalog/iceberg/maintenance/retention.ts';
+import { applyUpdates } from '#catalog/iceberg/metadata/apply-updates.ts';
+import {
+  currentSnapshot,
+  type Snapshot,
+  snapshotById,
+  type TableMetadata,
+} from '#catalog/iceberg/metadata/table-metadata.ts';
+import { maintenanceSettings } from '#catalog/iceberg/metadata/table-properties.ts';
+import type { TableUpdate } from '#catalog/iceberg/metadata/table-updates.ts';
 
 const second = 1_000;
 const hour = 3_600 * second;

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
 import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
+import type { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { restDeps } from './rest-deps.ts';
 
 export interface ServedCatalog extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseTableMetadata, printTableMetadata } from '#catalog/iceberg/table-metadata.ts';
+import { parseTableMetadata, printTableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
 
 test('ids of 64 bits, and fields that we do not know, survive reading and writing', () => {
   const text = JSON.stringify({

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { createWarehouse, schemaOf } from '../iceberg/warehouse.ts';
 import { ana } from './query-fixture.ts';

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { Principal } from '#catalog/access/principal.ts';
-import { literal } from '#catalog/iceberg/duckdb-values.ts';
+import { literal } from '#catalog/iceberg/files/duckdb-values.ts';
 import type { QueryLimits } from '#catalog/query/query-limits.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import type { QueryState } from '#catalog/query/query-state.ts';

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { literal } from '#catalog/iceberg/duckdb-values.ts';
+import { literal } from '#catalog/iceberg/files/duckdb-values.ts';
 import { ChildPool } from '#catalog/query/child-pool.ts';
 import type { RunRequest } from '#catalog/query/child-protocol.ts';
 import { ana, openQueries, type QueryFixture } from './query-fixture.ts';

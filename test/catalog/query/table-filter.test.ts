@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
 import { checkStatement } from '#catalog/query/check-statement.ts';
 import { markParameters } from '#catalog/query/parameter-marks.ts';
 import type { TableFilter } from '#catalog/query/table-filter.ts';

@@ -1,10 +1,10 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { column, ForeignTable } from '../iceberg/read/foreign-table.ts';
 import { createWarehouse, schemaOf, type TestWarehouse } from '../iceberg/warehouse.ts';

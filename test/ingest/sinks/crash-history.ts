@@ -1,4 +1,4 @@
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { openState } from '#catalog/state/state.ts';
 import { schemaOf } from '#test/catalog/iceberg/warehouse.ts';

@@ -1,8 +1,8 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Sink } from '#ingest/sink.ts';
 import { LastRows } from '#ingest/sinks/last-rows.ts';

@@ -1,10 +1,10 @@
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import { currentSnapshot } from '#catalog/iceberg/table-metadata.ts';
+import { currentSnapshot } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';

@@ -1,11 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
-import { ancestors, currentSnapshot, snapshotById, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
-import type { TableUpdate } from '#catalog/iceberg/table-updates.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import {
+  ancestors,
+  currentSnapshot,
+  snapshotById,
+  type TableMetadata,
+} from '#catalog/iceberg/metadata/table-metadata.ts';
+import type { TableUpdate } from '#catalog/iceberg/metadata/table-updates.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { createWarehouse, schemaOf, sorted, type TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 import { changesOf, openSink, position, signal, snapshot } from './sink-driver.ts';

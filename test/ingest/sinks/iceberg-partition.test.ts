@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import type { DataFile } from '#catalog/iceberg/manifest.ts';
-import { partitionColumns } from '#catalog/iceberg/partition-spec.ts';
-import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
+import type { DataFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { partitionColumns } from '#catalog/iceberg/metadata/partition-spec.ts';
+import { currentSnapshot, type TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { readLiveFiles } from '#catalog/iceberg/read/live-files.ts';
 import { type Row, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import { icebergSink } from '#ingest/sinks/iceberg.ts';
 import { readWithPyIceberg } from '#test/catalog/iceberg/pyiceberg.ts';

@@ -1,13 +1,13 @@
 import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { system } from '#catalog/access/principal.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
 import { compactTable } from '#catalog/iceberg/maintenance/compact-table.ts';
 import { type MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import { MaintenanceRunner } from '#catalog/iceberg/maintenance/maintenance-runner.ts';
 import { pinSnapshots } from '#catalog/iceberg/maintenance/snapshot-pins.ts';
-import { readManifestList } from '#catalog/iceberg/manifest-list.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { readManifestList } from '#catalog/iceberg/manifests/manifest-list.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
 import { getMaintenanceRun, requestMaintenance, tableMaintenance } from '#catalog/services/table/maintenance.ts';

@@ -1,5 +1,5 @@
 import type { MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
-import type { TableCatalog } from '#catalog/iceberg/table-catalog.ts';
+import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, Op, TableChanges } from '#ingest/event.ts';
 import type { PipelinePosition, Sink } from '#ingest/sink.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { currentSnapshot } from '#catalog/iceberg/table-metadata.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { currentSnapshot } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row, Value } from '#catalog/schemas/schema.ts';
 import { createWarehouse, sorted } from '../warehouse.ts';
 import { rewriteAll } from './rewrite-all.ts';

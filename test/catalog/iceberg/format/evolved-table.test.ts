@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { commitTables } from '#catalog/iceberg/commit.ts';
-import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import type { Rename } from '#catalog/iceberg/schema-evolution.ts';
-import { currentSnapshot, schemaOf as icebergSchemaOf } from '#catalog/iceberg/table-metadata.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import type { Rename } from '#catalog/iceberg/metadata/schema-evolution.ts';
+import { currentSnapshot, schemaOf as icebergSchemaOf } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { readLiveFiles } from '#catalog/iceberg/read/live-files.ts';
+import { commitTables } from '#catalog/iceberg/write/commit.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { type FieldType, type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { printedRows, readWithPyIceberg } from '../pyiceberg.ts';

@@ -10,18 +10,18 @@ import {
   type ManifestReference,
   readManifest,
   withRowIds,
-} from '#catalog/iceberg/manifest.ts';
+} from '#catalog/iceberg/manifests/manifest.ts';
 import {
   describeManifest,
   encodeManifestList,
   type ManifestFile,
   readManifestList,
-} from '#catalog/iceberg/manifest-list.ts';
-import { partitionColumns } from '#catalog/iceberg/partition-spec.ts';
-import { primitiveName } from '#catalog/iceberg/schema-evolution.ts';
-import { compareValues, decodeSingleValue } from '#catalog/iceberg/single-value.ts';
-import { decompressSnappy } from '#catalog/iceberg/snappy.ts';
-import { printTableMetadata, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
+} from '#catalog/iceberg/manifests/manifest-list.ts';
+import { decompressSnappy } from '#catalog/iceberg/manifests/snappy.ts';
+import { partitionColumns } from '#catalog/iceberg/metadata/partition-spec.ts';
+import { primitiveName } from '#catalog/iceberg/metadata/schema-evolution.ts';
+import { compareValues, decodeSingleValue } from '#catalog/iceberg/metadata/single-value.ts';
+import { printTableMetadata, type TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
 import { isNested } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { entriesOf, metadataOf, partitionedTables } from './table-parts.ts';

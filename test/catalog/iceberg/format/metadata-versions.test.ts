@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createIcebergSchema, evolveIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
+import { createIcebergSchema, evolveIcebergSchema } from '#catalog/iceberg/metadata/schema-evolution.ts';
 import {
   currentSnapshot,
   encodeMetadataFile,
@@ -12,7 +12,7 @@ import {
   readTableMetadata,
   schemaOf,
   type TableMetadata,
-} from '#catalog/iceberg/table-metadata.ts';
+} from '#catalog/iceberg/metadata/table-metadata.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { metadataOf } from './table-parts.ts';

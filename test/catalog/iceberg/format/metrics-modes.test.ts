@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { type DataFile, plainFile } from '#catalog/iceberg/manifest.ts';
-import { metricsModes, withMetricsModes } from '#catalog/iceberg/metrics-modes.ts';
-import type { TableMetadata } from '#catalog/iceberg/table-metadata.ts';
+import { type DataFile, plainFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { metricsModes, withMetricsModes } from '#catalog/iceberg/metadata/metrics-modes.ts';
+import type { TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 import { metadataOf } from './table-parts.ts';
 

@@ -1,12 +1,12 @@
-import { commitPrepared } from '#catalog/iceberg/commit.ts';
-import { readDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { readLiveFiles } from '#catalog/iceberg/live-files.ts';
-import { layoutOf } from '#catalog/iceberg/open-files.ts';
-import { readPositionDeletes } from '#catalog/iceberg/position-deletes.ts';
-import { rewriteFiles } from '#catalog/iceberg/rewrite-files.ts';
-import { currentSnapshot } from '#catalog/iceberg/table-metadata.ts';
-import { TableWriter } from '#catalog/iceberg/table-writer.ts';
+import { readDeletionVector } from '#catalog/iceberg/files/deletion-vector.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { readPositionDeletes } from '#catalog/iceberg/files/position-deletes.ts';
+import { currentSnapshot } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { readLiveFiles } from '#catalog/iceberg/read/live-files.ts';
+import { commitPrepared } from '#catalog/iceberg/write/commit.ts';
+import { layoutOf } from '#catalog/iceberg/write/open-files.ts';
+import { rewriteFiles } from '#catalog/iceberg/write/rewrite-files.ts';
+import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { TestWarehouse } from '../warehouse.ts';
 
 /** Rewrites all data files of the table as one. */

@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type IcebergSchema, nestedFields, sameIcebergSchema } from '#catalog/iceberg/iceberg-schema.ts';
-import { followSchema, mappedIds, nameMappingOf } from '#catalog/iceberg/name-mapping.ts';
-import { carriedColumns, fromIcebergSchema, schemaProperties } from '#catalog/iceberg/schema-conversion.ts';
-import { createIcebergSchema, evolveIcebergSchema, replaceIcebergSchema } from '#catalog/iceberg/schema-evolution.ts';
+import { type IcebergSchema, nestedFields, sameIcebergSchema } from '#catalog/iceberg/metadata/iceberg-schema.ts';
+import { followSchema, mappedIds, nameMappingOf } from '#catalog/iceberg/metadata/name-mapping.ts';
+import { carriedColumns, fromIcebergSchema, schemaProperties } from '#catalog/iceberg/metadata/schema-conversion.ts';
+import {
+  createIcebergSchema,
+  evolveIcebergSchema,
+  replaceIcebergSchema,
+} from '#catalog/iceberg/metadata/schema-evolution.ts';
 import type { Field, FieldType, Schema } from '#catalog/schemas/schema.ts';
 import { allOptional, edits, idsOf, nested, SchemaHistory } from './schema-history.ts';
 import { seedFor } from './typed-values.ts';

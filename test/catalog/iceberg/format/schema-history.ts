@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { IcebergSchema } from '#catalog/iceberg/iceberg-schema.ts';
-import type { Rename } from '#catalog/iceberg/schema-evolution.ts';
+import type { IcebergSchema } from '#catalog/iceberg/metadata/iceberg-schema.ts';
+import type { Rename } from '#catalog/iceberg/metadata/schema-evolution.ts';
 import { type Field, type FieldType, isNested, type Schema } from '#catalog/schemas/schema.ts';
 import { primitives } from './typed-values.ts';
 

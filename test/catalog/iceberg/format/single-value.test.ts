@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeDefault, encodeDefault } from '#catalog/iceberg/default-values.ts';
-import { parseJson, printJson } from '#catalog/iceberg/json.ts';
-import { compareValues, decodeSingleValue, encodeSingleValue } from '#catalog/iceberg/single-value.ts';
+import { decodeDefault, encodeDefault } from '#catalog/iceberg/metadata/default-values.ts';
+import { parseJson, printJson } from '#catalog/iceberg/metadata/json.ts';
+import { compareValues, decodeSingleValue, encodeSingleValue } from '#catalog/iceberg/metadata/single-value.ts';
 import type { FieldType, Value } from '#catalog/schemas/schema.ts';
 import { primitives, seedFor, valuesOf } from './typed-values.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { DataFile, ManifestEntry } from '#catalog/iceberg/manifest.ts';
-import { type PartitionColumn, partitionColumns } from '#catalog/iceberg/partition-spec.ts';
-import { primitiveName } from '#catalog/iceberg/schema-evolution.ts';
-import type { TableMetadata } from '#catalog/iceberg/table-metadata.ts';
-import { parseTransform, transformName, transformResultType } from '#catalog/iceberg/transforms.ts';
+import type { DataFile, ManifestEntry } from '#catalog/iceberg/manifests/manifest.ts';
+import { type PartitionColumn, partitionColumns } from '#catalog/iceberg/metadata/partition-spec.ts';
+import { primitiveName } from '#catalog/iceberg/metadata/schema-evolution.ts';
+import type { TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { parseTransform, transformName, transformResultType } from '#catalog/iceberg/metadata/transforms.ts';
 import { type FieldType, isNested } from '#catalog/schemas/schema.ts';
 import { primitives, valuesOf } from './typed-values.ts';
 

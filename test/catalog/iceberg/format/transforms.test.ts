@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { primitiveName } from '#catalog/iceberg/schema-evolution.ts';
+import { primitiveName } from '#catalog/iceberg/metadata/schema-evolution.ts';
 import {
   applyTransform,
   bucketHash,
@@ -10,7 +10,7 @@ import {
   type Transform,
   transformName,
   transformResultType,
-} from '#catalog/iceberg/transforms.ts';
+} from '#catalog/iceberg/metadata/transforms.ts';
 import { type FieldType, isNested, type Value } from '#catalog/schemas/schema.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { primitives, seedFor, valuesOf } from './typed-values.ts';

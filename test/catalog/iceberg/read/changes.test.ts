@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planChanges } from '#catalog/iceberg/changes.ts';
-import { writeDeletionVector } from '#catalog/iceberg/deletion-vector.ts';
-import type { DataFile } from '#catalog/iceberg/manifest.ts';
-import { PositionSet } from '#catalog/iceberg/position-set.ts';
+import { writeDeletionVector } from '#catalog/iceberg/files/deletion-vector.ts';
+import { PositionSet } from '#catalog/iceberg/files/position-set.ts';
+import type { DataFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { planChanges } from '#catalog/iceberg/read/changes.ts';
 import { column, ForeignTable, runRows } from './foreign-table.ts';
 
 const ids = '{id: 1, name: 2}';

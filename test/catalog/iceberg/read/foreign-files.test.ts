@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { encodeLong } from '#catalog/iceberg/bounds.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
+import { encodeLong } from '#catalog/iceberg/manifests/bounds.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { column, ForeignTable, runRows } from './foreign-table.ts';
 
 const ids = '{id: 1, name: 2}';

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connectDuckdb } from '#catalog/iceberg/duckdb-engine.ts';
-import { literal } from '#catalog/iceberg/duckdb-values.ts';
-import type { IcebergField } from '#catalog/iceberg/iceberg-schema.ts';
-import { type DataFile, encodeManifest, type ManifestEntry, plainFile } from '#catalog/iceberg/manifest.ts';
-import { describeManifest, encodeManifestList, type ManifestFile } from '#catalog/iceberg/manifest-list.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import { printTableMetadata, type TableMetadata } from '#catalog/iceberg/table-metadata.ts';
-import type { ScanTime } from '#catalog/iceberg/time-travel.ts';
+import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
+import { literal } from '#catalog/iceberg/files/duckdb-values.ts';
+import { type DataFile, encodeManifest, type ManifestEntry, plainFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { describeManifest, encodeManifestList, type ManifestFile } from '#catalog/iceberg/manifests/manifest-list.ts';
+import type { IcebergField } from '#catalog/iceberg/metadata/iceberg-schema.ts';
+import { printTableMetadata, type TableMetadata } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
+import type { ScanTime } from '#catalog/iceberg/read/time-travel.ts';
 
 /** A table on disk put together file by file, as any engine may have written it. No catalog knows it. */
 export class ForeignTable implements AsyncDisposable {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DataFile } from '#catalog/iceberg/manifest.ts';
-import { fileFilter, filterField, type RowFilter } from '#catalog/iceberg/pruning.ts';
-import { planScan } from '#catalog/iceberg/scan.ts';
-import { encodeSingleValue } from '#catalog/iceberg/single-value.ts';
-import { parseTransform, transformer } from '#catalog/iceberg/transforms.ts';
+import type { DataFile } from '#catalog/iceberg/manifests/manifest.ts';
+import { encodeSingleValue } from '#catalog/iceberg/metadata/single-value.ts';
+import { parseTransform, transformer } from '#catalog/iceberg/metadata/transforms.ts';
+import { fileFilter, filterField, type RowFilter } from '#catalog/iceberg/read/pruning.ts';
+import { planScan } from '#catalog/iceberg/read/scan.ts';
 import type { FieldType, Value } from '#catalog/schemas/schema.ts';
 import { column, ForeignTable } from './foreign-table.ts';
 

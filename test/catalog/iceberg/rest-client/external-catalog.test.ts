@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { parseJson, printJson } from '#catalog/iceberg/json.ts';
+import { parseJson, printJson } from '#catalog/iceberg/metadata/json.ts';
 import { ExternalCatalog } from '#catalog/iceberg/rest-client/external-catalog.ts';
 import { RestSession } from '#catalog/iceberg/rest-client/session.ts';
 import type { RestCatalogAuth } from '#catalog/iceberg/rest-client/settings.ts';

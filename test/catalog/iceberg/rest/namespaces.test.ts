@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { joinName } from '#catalog/iceberg/table-name.ts';
+import { joinName } from '#catalog/iceberg/tables/table-name.ts';
 import { type Call, creationOf, restClient } from './rest-client.ts';
 import { type RestServer, startRestServer } from './rest-server.ts';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { filePath } from '#catalog/iceberg/location.ts';
 import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import { openSink, position, signal, snapshot } from '#test/ingest/sinks/sink-driver.ts';
 import { restDeps } from '../rest-deps.ts';
 import { createWarehouse, schemaOf } from '../warehouse.ts';

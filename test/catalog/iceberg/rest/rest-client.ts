@@ -1,4 +1,4 @@
-import { parseJson } from '#catalog/iceberg/json.ts';
+import { parseJson } from '#catalog/iceberg/metadata/json.ts';
 
 export interface RestAnswer {
   status: number;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { startServer } from '#app/server/server.ts';
 import { system } from '#catalog/access/principal.ts';
 import { readEnvironment } from '#catalog/environment.ts';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { QueryService } from '#catalog/query/query-service.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { createToken } from '#catalog/services/token/create.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { filePath } from '#catalog/iceberg/location.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import { type Call, creationOf, restClient, showing } from './rest-client.ts';
 import { type RestServer, startRestServer } from './rest-server.ts';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { IcebergCatalog } from '#catalog/iceberg/catalog.ts';
-import { filePath } from '#catalog/iceberg/location.ts';
 import { icebergRest } from '#catalog/iceberg/rest/iceberg-rest.ts';
+import { filePath } from '#catalog/iceberg/storage/location.ts';
 import { listFiles } from '#catalog/iceberg/storage.ts';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import type { State } from '#catalog/state/state.ts';
 import { restDeps } from '../rest-deps.ts';
 import { createWarehouse } from '../warehouse.ts';

@@ -1,0 +1,200 @@
+import type { Schema } from '../../schemas/schema.ts';
+import { duckdbTypeName, identifier, literal } from '../files/duckdb-values.ts';
+import { mapEntry, pathList } from '../files/read-parquet.ts';
+import type { DataFile } from '../manifests/manifest.ts';
+import type { IcebergSchema } from '../metadata/iceberg-schema.ts';
+import { withLineage } from '../metadata/row-lineage.ts';
+import {
+  currentSnapshot,
+  liveRows,
+  readTableMetadata,
+  schemaOf,
+  type TableMetadata,
+} from '../metadata/table-metadata.ts';
+import { localPath } from '../storage.ts';
+import { isDeleted, isUnmasked, masksJoin, parquetLocation, smallFileRows } from './delete-masks.ts';
+import { equalityJoins, keyColumns } from './equality-deletes.ts';
+import { readScannedFiles, type ScannedFile } from './live-files.ts';
+import { fileFilter, type RowFilter } from './pruning.ts';
+import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
+import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
+import { type ScanTime, snapshotAt } from './time-travel.ts';
+
+/** How to read one snapshot of a table with DuckDB. */
+export interface TableScan {
+  /** A DuckDB SELECT that yields the table's columns in schema order, right after deletes; it reads only `files`. */
+  sql: string;
+  /** Data and delete files: whoever runs `sql` holds them (`holdLocal`) until it has run. */
+  locations: string[];
+  /** Their local paths. They stay at their locations for 10 minutes after the snapshot has expired. */
+  files: string[];
+  schema: Schema;
+  metadata: TableMetadata;
+  /** Null for a table without a snapshot. */
+  snapshotId: bigint | null;
+  snapshotTimeMs: number | null;
+  rows: bigint;
+}
+
+export interface ScanOptions {
+  /** What all rows fulfil that are wanted, over the columns that the scan finds. */
+  filter?: ((columns: readonly ScanColumn[]) => RowFilter) | undefined;
+  /** Of a table of format 3: `_row_id` and `_last_updated_sequence_number` after its own columns. */
+  hasLineage?: boolean | undefined;
+}
+
+/**
+ * Plans a scan of the table at its current snapshot, or at an older one. Throws `not_found` naming the oldest snapshot
+ * kept if `at` is before it, `table_corrupt`, or `unsupported` for what another engine wrote and DuckDB cannot read. Files
+ * without rows that fulfil `filter` are left out; others may still give rows that do not.
+ */
+export async function planScan(
+  metadataLocation: string,
+  at?: ScanTime,
+  { filter, hasLineage }: ScanOptions = {},
+): Promise<TableScan> {
+  const metadata = await readTableMetadata(metadataLocation);
+  const snapshot = at === undefined ? currentSnapshot(metadata) : snapshotAt(metadata, at);
+  const iceberg = schemaOf(metadata, at === undefined ? undefined : snapshot?.['schema-id']);
+  const { schema, columns } = scanColumns(iceberg, metadata.properties);
+  const pruning = filter === undefined ? undefined : fileFilter(filter(columns), metadata);
+  const files = snapshot ? (await readScannedFiles(snapshot, pruning)).files : [];
+  const locations = scanLocations(files);
+  const isLineage = hasLineage === true && metadata['format-version'] === 3;
+  const target = await scanTarget(metadata, columns, files);
+  return {
+    sql: liveRowsSql({ ...target, hasLineage: isLineage }, files),
+    locations,
+    files: locations.map(localPath),
+    schema,
+    metadata,
+    snapshotId: snapshot?.['snapshot-id'] ?? null,
+    snapshotTimeMs: snapshot?.['timestamp-ms'] ?? null,
+    rows: liveRows(snapshot),
+  };
+}
+
+/** A SELECT of these files' live rows, columns in the target's order. */
+export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): string {
+  const clean: ScannedFile[] = [];
+  const joined: ScannedFile[] = [];
+  const branches: string[] = [];
+  // Files with equality deletes carry their number of the file for the join, and so are read together.
+  for (const group of Map.groupBy(files, (file) => file.equalityDeletes.length > 0).values()) {
+    for (const file of group) {
+      if (file.deletes.length === 0) clean.push(file);
+      else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
+      else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'data.r')})`));
+    }
+    if (joined.length > 0) {
+      const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
+      branches.unshift(rowsSql(target, joined.splice(0), isUnmasked('data.r'), join));
+    }
+    if (clean.length > 0) branches.unshift(rowsSql(target, clean.splice(0)));
+  }
+  return branches.length === 0 ? noRowsSql(target) : branches.join(' UNION ALL ');
+}
+
+/**
+ * A SELECT of those rows of the files that no equality delete deletes and for which a condition holds; `data.r` is a row's
+ * number in its file, `data.f` the file's index.
+ */
+export function rowsSql(target: ScanTarget, files: readonly ScannedFile[], where?: string, join = ''): string {
+  const relation = (columns: readonly ScanColumn[], read: readonly DataFile[]) =>
+    relationSql(target.projections, columns, read, true);
+  const hasEquality = files.some((file) => file.equalityDeletes.length > 0);
+  const equality = hasEquality ? equalityJoins(target.keys, files, relation) : '';
+  const columns = [
+    ...target.columns,
+    ...(hasEquality ? keyColumns(target.keys, target.columns) : []),
+    ...(target.hasLineage ? lineageScanColumns : []),
+  ];
+  const read = files.map(({ data }) => data.file);
+  const needsPlace = hasEquality || where !== undefined || target.hasLineage === true;
+  const source = relationSql(target.projections, columns, read, needsPlace);
+  const list = [selectList(target), ...(target.hasLineage ? lineageList(files) : [])].join(', ');
+  return `SELECT ${list} FROM (${source}) AS data ${join} ${equality}${where === undefined ? '' : ` WHERE ${where}`}`;
+}
+
+/** Row ids and sequence numbers: those of a row's file, unless the row was moved there with its own (spec, Row Lineage). */
+function lineageList(files: readonly ScannedFile[]): string[] {
+  const first = files.map(({ data }) => data.file.firstRowId ?? 'NULL').join(', ');
+  const sequence = files.map(({ data }) => data.sequenceNumber).join(', ');
+  const inherited = [`([${first}]::BIGINT[])[data.f + 1] + data.r`, `([${sequence}]::BIGINT[])[data.f + 1]`];
+  return lineageScanColumns.map(
+    (column, index) =>
+      `coalesce(data.${innerName(column)}, ${inherited[index]})::BIGINT AS ${identifier(column.field.name)}`,
+  );
+}
+
+const lineageScanColumns: readonly ScanColumn[] = withLineage<{ schema: Schema; iceberg: IcebergSchema }>({
+  schema: { fields: [], key: [] },
+  iceberg: { type: 'struct', 'schema-id': 0, fields: [] },
+}).iceberg.fields.map((field) => ({
+  id: field.id,
+  field: { name: field.name, type: { kind: 'long' }, required: false },
+  iceberg: field,
+}));
+
+function selectList({ columns, isItem }: ScanTarget): string {
+  if (isItem) {
+    return `{${columns.map((column) => `${literal(column.field.name)}: data.${innerName(column)}`).join(', ')}} AS item`;
+  }
+  return columns.map((column) => `data.${innerName(column)} AS ${identifier(column.field.name)}`).join(', ');
+}
+
+/** Files as columns of their inner names, right by field id; with each row's number `r` in its file, and the file's index `f`. */
+function relationSql(
+  projections: FileProjections,
+  columns: readonly ScanColumn[],
+  files: readonly DataFile[],
+  needsPlace: boolean,
+): string {
+  const groups = Map.groupBy(files.keys(), (index) => {
+    const file = files[index];
+    return (file ? projections(file, columns) : null)?.join(', ') ?? null;
+  });
+  return [...groups]
+    .map(([projection, indexes]) => {
+      const paths = indexes.flatMap((index) => {
+        const file = files[index];
+        return file ? localPath(parquetLocation(file)) : [];
+      });
+      const place = `, file_row_number AS r, ${indexSql(indexes, files.length)} AS f`;
+      const list = (projection ?? columns.map(innerName).join(', ')) + (needsPlace ? place : '');
+      const schema = projection === null ? `, ${schemaOption(columns)}` : '';
+      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false${schema})`;
+    })
+    .join(' UNION ALL ');
+}
+
+function indexSql(indexes: readonly number[], count: number): string {
+  return indexes.length === count ? 'file_index::BIGINT' : `[${indexes.join(', ')}][file_index::BIGINT + 1]::BIGINT`;
+}
+
+function schemaOption(columns: readonly ScanColumn[]): string {
+  const entries = columns.map((column) =>
+    mapEntry(column.id, innerName(column), column.field.type, absentText(column.field)),
+  );
+  return `schema = MAP {${entries.join(', ')}}`;
+}
+
+function noRowsSql({ columns, hasLineage }: ScanTarget): string {
+  const list = [...columns, ...(hasLineage ? lineageScanColumns : [])].map(
+    ({ field }) => `CAST(NULL AS ${duckdbTypeName(field.type)}) AS ${identifier(field.name)}`,
+  );
+  return `SELECT ${list.join(', ')} WHERE false`;
+}
+
+/** All that a scan of these files opens with DuckDB. */
+export function scanLocations(files: readonly ScannedFile[]): string[] {
+  const locations = new Set<string>();
+  for (const file of files) {
+    locations.add(file.data.file.location);
+    for (const { file: deletes } of [...file.deletes, ...file.equalityDeletes]) {
+      // Deletion vectors are read here already.
+      if (deletes.format !== 'puffin') locations.add(deletes.location);
+    }
+  }
+  return [...locations];
+}

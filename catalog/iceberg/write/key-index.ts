@@ -1,0 +1,320 @@
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { PositionMap } from '../files/position-map.ts';
+
+/**
+ * LMDB maps its file into memory and trusts it: a damaged page ends the process. So the header is looked at first, and a
+ * file tells which process opened it and has not yet written a commit; if that process is dead, it may have died of it.
+ */
+const openMarker = 'opened-by';
+const metaMagic = 0xbeefc0de;
+const metaMagicOffset = 24;
+
+/** Where a row stands: a data file's location and the row's position in it. */
+export interface RowPlace {
+  location: string;
+  position: number;
+}
+
+/** One entry to write: its bytes as latin1 text, and the row's place; null removes it. */
+type IndexChanges = ReadonlyMap<string, RowPlace | null>;
+
+/** Rows that a rewrite has put from one file into another. */
+export interface FileMove {
+  from: string;
+  to: string;
+  map: PositionMap;
+}
+
+/** What the index stands for: equal stands hold equal entries. */
+export interface IndexStand {
+  /** The snapshot whose rows are indexed; null while a commit that has outgrown memory is on its way into the index. */
+  snapshotId: bigint | null;
+  /** What the entries are made of: the key's columns and types. */
+  shape: string;
+}
+
+/**
+ * The local index of one table, in LMDB: key → data file and position. It is derived from the table and may be lost, stale
+ * or removed at any time: whoever uses it compares `stand` with the table first. For a table without a key the entries
+ * are a row's hash followed by its place, so that equal rows stand side by side.
+ *
+ *   entries: key → file id (4 bytes), position (4 bytes)     files: id → location
+ *   meta: stand                                              moves: id of a rewritten file → id of its new file, map
+ *
+ * A rewrite of files moves many rows at once: their entries stay as they are, and a place in a rewritten file is read as
+ * the one that its row has now, until `follow` has rewritten the entries and `endMoves` forgets the move.
+ */
+export class KeyIndex {
+  readonly #root: RootDatabase<unknown, string>;
+  readonly #entries: Database<Buffer, Buffer>;
+  readonly #files: Database<string, number>;
+  // The snapshot id as text: 64 bits do not survive as a number.
+  readonly #meta: Database<{ snapshotId: string | null; shape: string }, string>;
+  readonly #moves: Database<Buffer, number>;
+  readonly #moved = new Map<number, { to: number; map: PositionMap }>();
+  /** The stored bytes of places that `findAll` gave and that a move gave another form. */
+  readonly #stored = new WeakMap<RowPlace, Buffer>();
+  readonly #locations = new Map<number, string>();
+  readonly #ids = new Map<string, number>();
+  readonly #directory: string;
+  #nextId = 1;
+  #isProven = false;
+
+  private constructor(directory: string) {
+    mkdirSync(directory, { recursive: true });
+    this.#directory = directory;
+    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 8 });
+    this.#entries = this.#root.openDB({ name: 'entries', keyEncoding: 'binary', encoding: 'binary' });
+    this.#files = this.#root.openDB({ name: 'files', encoding: 'string' });
+    this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
+    this.#moves = this.#root.openDB({ name: 'moves', encoding: 'binary' });
+    for (const { key, value } of this.#files.getRange()) this.#remember(key, value);
+    for (const { key, value } of this.#moves.getRange()) {
+      this.#moved.set(key, { to: value.readUInt32LE(0), map: PositionMap.decode(value.subarray(4)) });
+      this.#nextId = Math.max(this.#nextId, key + 1);
+    }
+  }
+
+  /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
+  static open(directory: string): KeyIndex {
+    beginOpening(directory);
+    try {
+      return new KeyIndex(directory);
+    } catch {
+      rmSync(directory, { recursive: true, force: true });
+      return new KeyIndex(directory);
+    }
+  }
+
+  /** Says that the index has proven itself: it was used and written without harm. */
+  markProven(): void {
+    if (this.#isProven) return;
+    this.#isProven = true;
+    endOpening(this.#directory);
+  }
+
+  get stand(): IndexStand | null {
+    const stand = this.#meta.get('stand');
+    if (!stand) return null;
+    return { snapshotId: stand.snapshotId === null ? null : BigInt(stand.snapshotId), shape: stand.shape };
+  }
+
+  /** Where the row of this key stands; null for none. */
+  find(key: string): RowPlace | null {
+    const value = this.#entries.getBinaryFast(Buffer.from(key, 'latin1'));
+    return value ? this.#readPlace(value, 0) : null;
+  }
+
+  /** The places of the rows with this hash, of a table without a key. */
+  findAll(hash: string): RowPlace[] {
+    const start = Buffer.from(hash, 'latin1');
+    const end = Buffer.concat([start, Buffer.alloc(9, 0xff)]);
+    const places: RowPlace[] = [];
+    for (const key of this.#entries.getKeys({ start, end })) {
+      const place = this.#readPlace(key, start.length);
+      if (!place) continue;
+      places.push(place);
+      if (this.#moved.size > 0) this.#stored.set(place, Buffer.from(key.subarray(start.length)));
+    }
+    return places;
+  }
+
+  /** The entry of one row of a table without a key. */
+  rowEntry(hash: string, place: RowPlace): string {
+    return hash + (this.#stored.get(place) ?? this.#placeBytes(place)).toString('latin1');
+  }
+
+  /** Says that the entries stand for nothing until `apply` gives the next stand. On disk when resolved. */
+  async markUnfinished(shape: string): Promise<void> {
+    await this.#meta.put('stand', { snapshotId: null, shape });
+    await this.#root.flushed;
+  }
+
+  /** Writes entries without changing the stand, which must be unfinished. */
+  write(changes: IndexChanges): void {
+    this.#root.transactionSync(() => this.#put(changes));
+  }
+
+  /** Writes entries and the stand they lead to, with the moves that come with it, in one transaction. */
+  async apply(
+    changes: IndexChanges,
+    stand: IndexStand,
+    goneFiles: Iterable<string>,
+    moves: readonly FileMove[] = [],
+  ): Promise<void> {
+    await this.#root.transaction(() => {
+      this.#put(changes);
+      for (const { from, to, map } of moves) this.#move(from, this.#idOf(to), map);
+      for (const location of goneFiles) this.#forget(location);
+      void this.#meta.put('stand', { ...stand, snapshotId: stand.snapshotId?.toString() ?? null });
+    });
+  }
+
+  /** Removes all entries and files; the stand becomes unfinished. */
+  async clear(shape: string): Promise<void> {
+    await this.markUnfinished(shape);
+    await this.#entries.clearAsync();
+    await this.#files.clearAsync();
+    await this.#moves.clearAsync();
+    this.#moved.clear();
+    this.#locations.clear();
+    this.#ids.clear();
+  }
+
+  /** Locations of files that rows were moved to, whose entries still tell the rows' old places. */
+  movedTo(): string[] {
+    const ids = new Set([...this.#moved.values()].map(({ to }) => to));
+    return [...ids].flatMap((id) => this.#locations.get(id) ?? []);
+  }
+
+  /** Rewrites the entries of rows that stand at these places, where they still tell an old one. One short transaction. */
+  follow(rows: readonly { key: string; place: RowPlace }[], isKeyless: boolean): void {
+    this.#root.transactionSync(() => {
+      for (const { key, place } of rows) {
+        const bytes = Buffer.from(key, 'latin1');
+        if (isKeyless) this.#followHash(bytes, place);
+        else {
+          const stored = this.#entries.getBinaryFast(bytes);
+          if (stored && this.#isMovedTo(stored, 0, place)) void this.#entries.put(bytes, this.#placeBytes(place));
+        }
+      }
+    });
+  }
+
+  /** All entries of rows moved to this file tell their new places. */
+  async endMoves(to: string): Promise<void> {
+    const id = this.#ids.get(to);
+    const ended = [...this.#moved].filter(([, move]) => move.to === id).map(([from]) => from);
+    await this.#root.transaction(() => {
+      for (const from of ended) {
+        void this.#moves.remove(from);
+        this.#moved.delete(from);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.markProven();
+    await this.#root.close();
+  }
+
+  #put(changes: IndexChanges): void {
+    for (const [key, place] of changes) {
+      const bytes = Buffer.from(key, 'latin1');
+      if (place) void this.#entries.put(bytes, this.#placeBytes(place));
+      else void this.#entries.remove(bytes);
+    }
+  }
+
+  #placeBytes(place: RowPlace): Buffer {
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeUInt32BE(this.#idOf(place.location), 0);
+    bytes.writeUInt32BE(place.position, 4);
+    return bytes;
+  }
+
+  #readPlace(bytes: Buffer, offset: number): RowPlace | null {
+    let id = bytes.readUInt32BE(offset);
+    let position = bytes.readUInt32BE(offset + 4);
+    for (let move = this.#moved.get(id); move; move = this.#moved.get(id)) {
+      const moved = move.map.get(position);
+      if (moved === null) return null;
+      id = move.to;
+      position = moved;
+    }
+    const location = this.#locations.get(id);
+    return location === undefined ? null : { location, position };
+  }
+
+  #isMovedTo(bytes: Buffer, offset: number, place: RowPlace): boolean {
+    if (!this.#moved.has(bytes.readUInt32BE(offset))) return false;
+    const now = this.#readPlace(bytes, offset);
+    return now?.location === place.location && now.position === place.position;
+  }
+
+  #followHash(hash: Buffer, place: RowPlace): void {
+    const end = Buffer.concat([hash, Buffer.alloc(9, 0xff)]);
+    for (const key of [...this.#entries.getKeys({ start: hash, end })]) {
+      if (!this.#isMovedTo(key, hash.length, place)) continue;
+      const value = this.#entries.get(key);
+      void this.#entries.remove(key);
+      if (value) void this.#entries.put(Buffer.concat([hash, this.#placeBytes(place)]), value);
+    }
+  }
+
+  #move(from: string, to: number, map: PositionMap): void {
+    const id = this.#ids.get(from);
+    // No entry tells a place in this file.
+    if (id === undefined) return;
+    const target = Buffer.alloc(4);
+    target.writeUInt32LE(to, 0);
+    this.#moved.set(id, { to, map });
+    void this.#moves.put(id, Buffer.concat([target, map.encode()]));
+  }
+
+  #idOf(location: string): number {
+    const known = this.#ids.get(location);
+    if (known !== undefined) return known;
+    const id = this.#nextId;
+    this.#remember(id, location);
+    void this.#files.put(id, location);
+    return id;
+  }
+
+  #remember(id: number, location: string): void {
+    this.#locations.set(id, location);
+    this.#ids.set(location, id);
+    this.#nextId = Math.max(this.#nextId, id + 1);
+  }
+
+  #forget(location: string): void {
+    const id = this.#ids.get(location);
+    if (id === undefined) return;
+    this.#ids.delete(location);
+    this.#locations.delete(id);
+    void this.#files.remove(id);
+  }
+}
+
+function hasBrokenHeader(directory: string): boolean {
+  const path = join(directory, 'data.mdb');
+  if (!existsSync(path)) return false;
+  const descriptor = openSync(path, 'r');
+  try {
+    const header = Buffer.alloc(64);
+    return readSync(descriptor, header, 0, 64, 0) < 64 || header.readUInt32LE(metaMagicOffset) !== metaMagic;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Makes a folder of LMDB ready to be opened: what is damaged there, or what its last opener died with, is thrown away. */
+export function beginOpening(directory: string): void {
+  if (hasBrokenHeader(directory) || hasKilledOpener(directory)) rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, openMarker), String(process.pid));
+}
+
+/** Says that the folder was used and written without harm. */
+export function endOpening(directory: string): void {
+  rmSync(join(directory, openMarker), { force: true });
+}
+
+function hasKilledOpener(directory: string): boolean {
+  const path = join(directory, openMarker);
+  if (!existsSync(path)) return false;
+  const pid = Number(readFileSync(path, 'utf8'));
+  return pid !== process.pid && !isAlive(pid);
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM';
+  }
+}
