@@ -7,6 +7,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import Link from 'next/link';
 import { parseAsString, parseAsStringLiteral, useQueryStates } from 'nuqs';
 import { useState } from 'react';
+import { tableNamespace } from '#catalog/query/sql-name.ts';
 import { type Answers, api } from '../components/api.ts';
 import { EmptyState } from '../components/empty-state.tsx';
 import { Failure } from '../components/failure.tsx';
@@ -43,7 +44,7 @@ export default function CatalogPage() {
   const hits = answer.data?.hits ?? [];
   const shown = hits.filter(
     ({ table }) =>
-      (view.domain === null || domainOf(table.name) === view.domain) &&
+      (view.domain === null || tableNamespace(table.name) === view.domain) &&
       (view.owner === null || (table.owner ?? 'nobody') === view.owner) &&
       (view.freshness === null || freshnessOf(table.freshAsOf, now) === view.freshness),
   );
@@ -75,7 +76,7 @@ export default function CatalogPage() {
         <Filter
           label="Domain"
           value={view.domain}
-          options={hits.map((hit) => domainOf(hit.table.name))}
+          options={hits.map((hit) => tableNamespace(hit.table.name))}
           onChange={(domain) => void setView({ domain })}
         />
         <Filter
@@ -202,8 +203,4 @@ function Nothing({ isNarrowed, text, onClear }: { isNarrowed: boolean; text: str
       Names, titles, owners and the columns of every table were searched.
     </EmptyState>
   );
-}
-
-function domainOf(table: string): string {
-  return table.slice(0, Math.max(0, table.lastIndexOf('.')));
 }

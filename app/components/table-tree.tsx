@@ -4,7 +4,7 @@ import { TextInput } from '@mantine/core';
 import { IconChevronRight, IconKey, IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { quotedName, sqlTableName } from '#catalog/query/sql-name.ts';
+import { quotedName, sqlTableName, tableLeaf, tableNamespace } from '#catalog/query/sql-name.ts';
 import { api } from './api.ts';
 import { Failure } from './failure.tsx';
 import css from './table-tree.module.css';
@@ -15,7 +15,7 @@ export function TableTree({ onInsert }: { onInsert(text: string): void }) {
   const tables = useQuery({ queryKey: ['tables', 'list'], queryFn: () => api.tables.list.query(), staleTime: 15_000 });
   const wanted = filter.trim().toLowerCase();
   const shown = (tables.data ?? []).filter((table) => table.name.toLowerCase().includes(wanted));
-  const spaces = [...new Set(shown.map((table) => namespaceOf(table.name)))];
+  const spaces = [...new Set(shown.map((table) => tableNamespace(table.name)))];
   return (
     <nav className={css.tree} aria-label="Tables">
       <TextInput
@@ -36,7 +36,7 @@ export function TableTree({ onInsert }: { onInsert(text: string): void }) {
             {space || 'tables'}
           </summary>
           {shown
-            .filter((table) => namespaceOf(table.name) === space)
+            .filter((table) => tableNamespace(table.name) === space)
             .slice(0, 200)
             .map((table) => (
               <TableBranch key={table.name} name={table.name} onInsert={onInsert} />
@@ -60,7 +60,7 @@ function TableBranch({ name, onInsert }: { name: string; onInsert(text: string):
       <summary className={css.branch}>
         <IconChevronRight size={13} className={css.chevron} aria-hidden />
         <span className={css.label} title={name}>
-          {name.slice(name.lastIndexOf('.') + 1)}
+          {tableLeaf(name)}
         </span>
         <button
           type="button"
@@ -89,10 +89,6 @@ function TableBranch({ name, onInsert }: { name: string; onInsert(text: string):
       ))}
     </details>
   );
-}
-
-function namespaceOf(table: string): string {
-  return table.slice(0, Math.max(0, table.lastIndexOf('.')));
 }
 
 export function quotedPath(path: string): string {

@@ -1,4 +1,4 @@
-import { nameParts } from '../iceberg/tables/table-name.ts';
+import { joinName, nameParts } from '../iceberg/tables/table-name.ts';
 
 /** Names that need quotes though they are made of plain letters. */
 const reserved = new Set(
@@ -13,6 +13,16 @@ export function quotedName(name: string): string {
   return /^[a-z_][a-z0-9_]*$/i.test(name) && !reserved.has(name.toLowerCase())
     ? name
     : `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A table's own name, without its namespace. */
+export function tableLeaf(name: string): string {
+  return nameParts(name).at(-1) ?? name;
+}
+
+/** The namespace of a table, as text. */
+export function tableNamespace(name: string): string {
+  return joinName(nameParts(name).slice(0, -1));
 }
 
 /** A table of the warehouse as a statement names it: a namespace of several levels is one quoted name. */

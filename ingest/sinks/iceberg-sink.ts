@@ -4,6 +4,7 @@ import type { Turns } from '#catalog/iceberg/maintenance/turns.ts';
 import { lineageNames } from '#catalog/iceberg/metadata/row-lineage.ts';
 import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
 import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
+import { targetName } from '#catalog/iceberg/tables/table-name.ts';
 import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/write/commit.ts';
 import { fillUnknown, isWhole } from '#catalog/iceberg/write/staged-rows.ts';
 import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
@@ -243,7 +244,7 @@ export class IcebergSink implements Sink {
   #targetName(table: string): string {
     // source.schema.table, split at the first two dots.
     const name = table.split('.').slice(2).join('.');
-    return this.#config.table.replaceAll('{table}', name);
+    return targetName(this.#config.table, name);
   }
 
   #refuseSharedTargets(): void {

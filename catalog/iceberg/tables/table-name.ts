@@ -31,6 +31,11 @@ export function splitName(name: string): { namespaceName: string; name: string }
   return { namespaceName: joinName(parts), name: table };
 }
 
+/** The target that a definition's `table` means for a source table of this name: `production.{table}` for `movie`. Throws `invalid`. */
+export function targetName(template: string, table: string): string {
+  return joinName(nameParts(template).map((part) => part.replaceAll('{table}', table)));
+}
+
 function malformed(name: string): DailiesError {
   return new DailiesError('invalid', `"${name}" is not a table name: it needs a namespace, as in "production.movie".`);
 }

@@ -1,5 +1,6 @@
 import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
+import { targetName } from '../../iceberg/tables/table-name.ts';
 import type { Scope } from '../scope.ts';
 import { readPosition } from '../table/freshness.ts';
 import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from './lag.ts';
@@ -204,8 +205,7 @@ function holdsChanges(spec: unknown, table: string, source: string): boolean {
   const { to = [] } = spec as { to?: { mode?: unknown; table?: unknown }[] };
   const name = source.split('.').slice(2).join('.');
   return to.some(
-    (sink) =>
-      sink.mode === 'changes' && typeof sink.table === 'string' && sink.table.replaceAll('{table}', name) === table,
+    (sink) => sink.mode === 'changes' && typeof sink.table === 'string' && targetName(sink.table, name) === table,
   );
 }
 
