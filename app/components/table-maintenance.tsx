@@ -54,7 +54,7 @@ export function TableMaintenance({ name }: { name: string }) {
             { head: 'When', cell: (run) => <When at={run.endedAt ?? run.createdAt} />, width: '130px' },
             { head: 'State', cell: (run) => <RunBadge state={run.state} />, width: '110px' },
             { head: 'What was done', cell: (run) => story(run) },
-            { head: 'Took', align: 'right', cell: (run) => took(run), width: '90px' },
+            { head: 'Took', align: 'right', cell: (run) => took(run), width: '120px' },
             { head: 'Asked for by', cell: (run) => run.requestedBy ?? 'itself', isExtra: true },
           ]}
         />
@@ -152,8 +152,11 @@ function story({ result, error, state }: Run): string {
   return state === 'succeeded' ? 'nothing needed doing' : '';
 }
 
-function took({ startedAt, endedAt }: Run): string {
-  return startedAt && endedAt ? duration(endedAt.getTime() - startedAt.getTime()) : '';
+/** What happens by itself is told together: the time from the first of it to the last. */
+function took({ startedAt, endedAt, requestedBy }: Run): string {
+  if (!startedAt || !endedAt) return '';
+  const time = duration(endedAt.getTime() - startedAt.getTime());
+  return requestedBy === null ? `within ${time}` : time;
 }
 
 function shownValue({ key, value }: Setting): string {

@@ -55,10 +55,17 @@ function commit(metadata: TableMetadata, snapshot: Snapshot, before: Snapshot | 
     ),
     operation: summary.operation ?? 'commit',
     rows: Number(liveRows(snapshot)),
-    added: Number(summary['added-records'] ?? 0),
-    removed: Number(summary['added-position-deletes'] ?? summary['deleted-records'] ?? 0),
+    ...changedRows(summary),
     schemaChanges: before === undefined ? [] : schemaChanges(metadata, before['schema-id'], snapshot['schema-id']),
   };
+}
+
+/** Rows that came and went. A delete file takes over those of the one that it replaces, and a rewrite changes no row. */
+function changedRows(summary: Snapshot['summary']): { added: number; removed: number } {
+  if (summary.operation === 'replace') return { added: 0, removed: 0 };
+  const of = (key: string) => Number(summary[key] ?? 0);
+  const newDeletes = of('added-position-deletes') - of('removed-position-deletes');
+  return { added: of('added-records'), removed: of('deleted-records') + newDeletes };
 }
 
 function schemaChanges(metadata: TableMetadata, before: number | undefined, after: number | undefined): string[] {
