@@ -8,8 +8,8 @@ export default defineConfig({
     globalSetup: ['test/fixtures/global-setup.ts'],
     // Two cores: more files at once only make each slower.
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     passWithNoTests: false,
   },
 });

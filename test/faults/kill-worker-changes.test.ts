@@ -58,7 +58,7 @@ afterAll(() => setup?.[Symbol.asyncDispose]());
 test('killed at any point, every change is there once, in order, with who it was by', async () => {
   setup.start();
   const { state } = setup.test;
-  await vi.waitFor(async () => expect(await state.dataTable.count()).toBe(4), { timeout: 60_000, interval: 100 });
+  await vi.waitFor(async () => expect(await state.dataTable.count()).toBe(4), { timeout: 240_000, interval: 100 });
   expect(await setup.end('SIGTERM')).toBe('0');
   const deaths: `${Failpoint}:${number}`[] = ['after-data-files:1', 'after-table-commit:1', 'after-log-append:2'];
   let round = 0;
@@ -76,4 +76,4 @@ test('killed at any point, every change is there once, in order, with who it was
   await workOn();
   for (const table of ['movie', 'script']) await setup.becomesEqual(`changes.${table}`, audited(table), landed);
   expect(await setup.end('SIGTERM')).toBe('0');
-}, 300_000);
+}, 600_000);
