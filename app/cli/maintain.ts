@@ -1,23 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { DailiesError } from '#catalog/error.ts';
+import type { MaintenanceResult } from '#catalog/iceberg/maintenance/maintenance-records.ts';
 import type { Client } from './client.ts';
 import type { Print } from './commands.ts';
 
 interface RunDocument {
   state: 'queued' | 'running' | 'succeeded' | 'failed';
-  result: {
-    compaction?: {
-      rewrites: number;
-      files: number;
-      newFiles: number;
-      bytes: number;
-      newBytes: number;
-      droppedRows: number;
-    };
-    expiry?: { snapshots: number; tags: number; removedRefs: number; files: number; notes: string[] };
-    orphans?: { removed: number; removedBytes: number; files: number };
-    notes?: string[];
-  };
+  result: MaintenanceResult;
   error: { message: string } | null;
 }
 
@@ -37,7 +26,7 @@ export async function maintain(client: Client, table: string, flags: { json?: bo
   if (state === 'failed') throw new DailiesError('internal', error?.message ?? `The maintenance of ${table} failed.`);
 }
 
-function linesOf({ compaction, expiry, orphans, notes = [] }: RunDocument['result']): string[] {
+function linesOf({ compaction, expiry, orphans, notes = [] }: MaintenanceResult): string[] {
   return [
     compaction
       ? `files: ${compaction.files} rewritten as ${compaction.newFiles}, ${size(compaction.bytes)} as ${size(compaction.newBytes)}, ${compaction.droppedRows} deleted rows dropped`

@@ -4,6 +4,7 @@ import { addPartitionSpec, addSortOrder } from './bind-updates.ts';
 import { checkIcebergSchema, highestFieldId } from './check-schema.ts';
 import type { IcebergSchema } from './iceberg-schema.ts';
 import type { MetadataDraft } from './metadata-draft.ts';
+import { withoutProperties } from './property-changes.ts';
 import { addSnapshot, removeRef, removeSnapshots, setRef } from './snapshot-updates.ts';
 import type { TableMetadata } from './table-metadata.ts';
 import type { TableUpdate } from './table-updates.ts';
@@ -101,9 +102,7 @@ function apply(draft: MetadataDraft, update: TableUpdate): void {
       metadata.properties = { ...metadata.properties, ...update.updates };
       return;
     case 'remove-properties':
-      metadata.properties = Object.fromEntries(
-        Object.entries(metadata.properties).filter(([key]) => !update.removals.includes(key)),
-      );
+      metadata.properties = withoutProperties(metadata.properties, update.removals);
       return;
     case 'remove-schemas':
       removeSchemas(metadata, update['schema-ids']);

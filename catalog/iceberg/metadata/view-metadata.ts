@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
 import { checkIcebergSchema } from './check-schema.ts';
 import { parseJson } from './json.ts';
+import { withoutProperties } from './property-changes.ts';
 import { type IcebergSchema, icebergSchema, readMetadataText } from './table-metadata.ts';
 import { unboundSchema } from './table-updates.ts';
 
@@ -115,9 +116,7 @@ function apply(draft: ViewDraft, update: ViewUpdate): void {
       metadata.properties = { ...metadata.properties, ...update.updates };
       return;
     case 'remove-properties':
-      metadata.properties = Object.fromEntries(
-        Object.entries(metadata.properties).filter(([key]) => !update.removals.includes(key)),
-      );
+      metadata.properties = withoutProperties(metadata.properties, update.removals);
       return;
     case 'add-view-version':
       addVersion(draft, update['view-version']);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { isProcessAlive } from '../../process-alive.ts';
 
 /*
  * A folder of one process, removed by the next process that starts if its owner has ended by whatever cause. Its name is
@@ -20,16 +21,7 @@ export function makeProcessFolder(parent: string): string {
 
 function isOwned(name: string): boolean {
   const [pid = '', begin] = name.split('-');
-  return isAlive(Number(pid)) && beginOf(Number(pid)) === begin;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (thrown) {
-    // Alive, but somebody else's.
-    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM';
-  }
+  return isProcessAlive(Number(pid)) && beginOf(Number(pid)) === begin;
 }
 
 /** Clock ticks since the machine's start at which the process began; 0 where the system does not tell. */

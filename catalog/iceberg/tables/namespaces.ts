@@ -1,6 +1,7 @@
 import { Prisma } from '#prisma/generated/client.ts';
 import { DailiesError } from '../../error.ts';
 import type { State } from '../../state/state.ts';
+import { withoutProperties } from '../metadata/property-changes.ts';
 import { joinName } from './table-name.ts';
 
 /** What is written in the same transaction. */
@@ -89,8 +90,7 @@ export async function changeProperties(
       SELECT "properties" FROM "IcebergNamespace" WHERE "name" = ${name} FOR UPDATE`;
     if (!row) return null;
     const before = stringsOf(row.properties);
-    const isKept = (key: string) => !removals.includes(key);
-    const kept = Object.fromEntries(Object.entries(before).filter(([key]) => isKept(key)));
+    const kept = withoutProperties(before, removals);
     await tx.icebergNamespace.update({ where: { name }, data: { properties: { ...kept, ...updates } } });
     await alongside(tx);
     return {

@@ -64,6 +64,7 @@ export async function writeColumns(
 
 export interface ColumnRecord {
   fieldId: number;
+  /** Dotted for a nested field. */
   path: string;
   type: string;
   required: boolean;

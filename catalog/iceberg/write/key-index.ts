@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { isProcessAlive } from '../../process-alive.ts';
 import { PositionMap } from '../files/position-map.ts';
 
 /**
@@ -306,15 +307,5 @@ function hasKilledOpener(directory: string): boolean {
   const path = join(directory, openMarker);
   if (!existsSync(path)) return false;
   const pid = Number(readFileSync(path, 'utf8'));
-  return pid !== process.pid && !isAlive(pid);
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM';
-  }
+  return pid !== process.pid && !isProcessAlive(pid);
 }

@@ -1,5 +1,6 @@
 import { requireAccess } from '../../access/principal.ts';
 import { DailiesError } from '../../error.ts';
+import type { ColumnRecord } from '../../iceberg/tables/record-table.ts';
 import { nearestName } from '../nearest-name.ts';
 import type { Scope } from '../scope.ts';
 import { summarizeTables, type TableSummary } from './list.ts';
@@ -15,16 +16,7 @@ export interface TableDetail extends TableSummary {
   lastError: unknown;
 }
 
-export interface TableColumn {
-  fieldId: number;
-  /** Dotted for a nested field. */
-  path: string;
-  type: string;
-  required: boolean;
-  isKey: boolean;
-  description: string | null;
-  origin: string | null;
-}
+export type TableColumn = ColumnRecord;
 
 /** Throws `not_found`, with the nearest name, where there is no such table. */
 export async function getTable(scope: Scope, name: string): Promise<TableDetail> {
