@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
 import { checkCatalog } from '#catalog/iceberg/rest-client/check-catalog.ts';
@@ -116,10 +117,20 @@ async function migrate(url: string): Promise<void> {
   }
 }
 
+/** The parts of a product that was killed end within 2 s of it (`watchParent`) and hold the port until then. */
 async function refuseTakenPort({ host, port }: Environment): Promise<void> {
-  const probe = net.createServer();
-  await listenOnPort(probe, host, port);
-  await new Promise((resolve) => probe.close(resolve));
+  const patience = Date.now() + 3_000;
+  for (;;) {
+    const probe = net.createServer();
+    try {
+      await listenOnPort(probe, host, port);
+      await new Promise((resolve) => probe.close(resolve));
+      return;
+    } catch (error) {
+      if (!(error instanceof DailiesError && error.code === 'port_in_use') || Date.now() > patience) throw error;
+      await delay(50);
+    }
+  }
 }
 
 /** The pages come built by `prepare`; where that was skipped, it is done now. */

@@ -18,7 +18,6 @@ import { SpoolWriter } from './spool-writer.ts';
 import { watchMemory } from './watch-memory.ts';
 
 watchParent();
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 const { memoryBytes, processBytes, threads } = JSON.parse(process.argv[2] ?? '') as ChildSettings;
 if (process.platform !== 'linux') watchMemory(processBytes);

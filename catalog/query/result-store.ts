@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { isProcessAlive } from '../process-alive.ts';
 
 export interface Retention {
   count: number;
@@ -102,12 +103,7 @@ async function processMark(pid: number): Promise<string> {
 
 async function isAlive(mark: string): Promise<boolean> {
   const pid = Number(mark.split(' ')[0]);
-  try {
-    process.kill(pid, 0);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  return mark === (await processMark(pid));
+  return isProcessAlive(pid) && mark === (await processMark(pid));
 }
 
 /** Field 22 of proc_pid_stat(5); empty where there is no /proc. */
