@@ -47,7 +47,10 @@ export interface Batch {
   position: SourcePosition;
   /** Commit time of that transaction, or when the source was known to be idle at `position`; microseconds UTC. */
   timeMicros: bigint;
-  /** False while more of a transaction or of a table's snapshot follows: nothing of it may become visible before it ends. */
+  /**
+   * False while more of a transaction or of a table's snapshot follows: nothing of it may become visible before it ends.
+   * Of a snapshot that is chunked only what is between two chunks is so whole.
+   */
   isComplete: boolean;
 }
 
@@ -66,10 +69,35 @@ export interface SnapshotRows {
 export type BatchItem =
   | { kind: 'changes'; changes: TableChanges }
   | { kind: 'snapshot-rows'; snapshotRows: SnapshotRows }
-  /** Rows of `table` follow as op r or as files, all with this schema, until its snapshot-end; an earlier unfinished snapshot of it is void. */
-  | { kind: 'snapshot-begin'; table: string; schema: Schema; generation: number }
-  /** The rows since snapshot-begin are the whole table as of this batch's position. */
+  /**
+   * Rows of `table` follow as op r or as files until its snapshot-end; an earlier unfinished snapshot of it is void.
+   *
+   * Not chunked: all rows have this schema, no change of the table stands between them, and what is cut before its end is
+   * void. Chunked: changes of the table stand between the chunks, and both are applied in their order, by key; rows and
+   * changes have their own schemas, which may differ from this one. It is not void after a crash or a restart but goes on,
+   * without another snapshot-begin, under the same generation.
+   */
+  | { kind: 'snapshot-begin'; table: string; schema: Schema; generation: number; isChunked: boolean }
+  | SnapshotChunk
+  /**
+   * Not chunked: the rows since snapshot-begin are the whole table as of this batch's position. Chunked: keys that neither a
+   * chunk nor a change has touched since snapshot-begin do not exist any more.
+   */
   | { kind: 'snapshot-end'; table: string; generation: number; rows: number };
+
+/** Closes a chunk of a chunked snapshot: it stands in the same batch as the chunk's last rows, and that batch is complete. */
+export interface SnapshotChunk {
+  kind: 'snapshot-chunk';
+  /** source.schema.table */
+  table: string;
+  generation: number;
+  /** The source's own text, after which reading goes on. It holds values of keys: no line of an operator's log has it. */
+  cursor: string;
+  /** Of the snapshot so far. */
+  rows: number;
+  /** How many rows the source takes the table to have; null where it cannot tell. */
+  estimatedRows: number | null;
+}
 
 /** The table that an item is of, source.schema.table. */
 export function tableOf(item: BatchItem): string {

@@ -25,7 +25,7 @@ export interface Source {
   /**
    * Everything that happened since `from`, in source order, without gap or overlap, until aborted (then it ends without
    * an error): first the snapshots of the tables marked so (each snapshot-begin … snapshot-end, then their changes since),
-   * then the stream; with a `from`, the other tables' changes up to the snapshots' position come before these. `from` is
+   * then the stream, or, of a chunked one, its chunks between what the stream tells; with a `from`, the other tables' changes up to the snapshots' position come before these. `from` is
    * the position of the last batch that is durable in the log, never before what was acknowledged; null at the very first
    * start, and after `source_slot_lost`: all tables are then snapshotted, whatever their mark. What is repeated after a
    * crash has a position ≤ `from` and is left out. While the source is idle a batch without items comes at least every
@@ -71,8 +71,20 @@ export interface DiscoveredTable {
 
 export interface ChangesRequest {
   from: SourcePosition | null;
-  /** schema.table → whether it needs a snapshot, and the generation this snapshot gets. */
-  tables: ReadonlyMap<string, { snapshot: boolean; generation: number }>;
+  /** By schema.table. */
+  tables: ReadonlyMap<string, RequestedTable>;
+}
+
+export interface RequestedTable {
+  /** Whether it needs a snapshot, or the rest of one. */
+  snapshot: boolean;
+  /** That this snapshot gets, or has. */
+  generation: number;
+  /**
+   * Where a chunked snapshot of this generation goes on, as its last durable chunk said: without another snapshot-begin.
+   * Null: from the start.
+   */
+  cursor: string | null;
 }
 
 export interface Requirement {

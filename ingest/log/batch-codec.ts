@@ -14,6 +14,9 @@ import { BinaryReader, BinaryWriter } from './binary.ts';
  *           items varint × (kind u8, table varint (index in the header), bytes u32, payload)
  *   changes: schema varint, transactions varint, events varint × (op u8, tx varint, before row, after row; null: flag in op)
  *   snapshot-rows: schema varint, rows varint, Parquet bytes
+ *   snapshot-begin, chunked-begin: schema varint, generation varint
+ *   snapshot-chunk: generation varint, cursor text, rows f64, estimated rows f64 (NaN: not known)
+ *   snapshot-end: generation varint, rows f64
  *   row:     for each field a tagged value (below)
  *
  * The header can be read alone. An item's byte length lets a reader skip items of other tables.
@@ -23,7 +26,16 @@ const version = 1;
 const prefixBytes = 20;
 
 const ops: readonly Op[] = ['c', 'u', 'd', 'r', 't'];
-const itemKinds = ['changes', 'snapshot-begin', 'snapshot-end', 'snapshot-rows'] as const;
+/** By their number in a record. The begin of a chunked snapshot is a kind of its own. */
+const itemKinds = [
+  'changes',
+  'snapshot-begin',
+  'snapshot-end',
+  'snapshot-rows',
+  'chunked-begin',
+  'snapshot-chunk',
+] as const;
+type ItemKind = (typeof itemKinds)[number];
 const hasBefore = 8;
 const hasAfter = 16;
 
@@ -112,7 +124,7 @@ function writeItem(
   schemaIndex: (schema: Schema) => number,
   lists: Index<readonly Transaction[]>,
 ): void {
-  writer.byte(itemKinds.indexOf(item.kind));
+  writer.byte(itemKinds.indexOf(kindOf(item)));
   writer.varint(tables.of(tableOf(item)));
   const lengthAt = writer.position;
   writer.skip(4);
@@ -135,12 +147,22 @@ function writeItem(
       writer.varint(schemaIndex(item.schema));
       writer.varint(item.generation);
       break;
+    case 'snapshot-chunk':
+      writer.varint(item.generation);
+      writer.text(item.cursor);
+      writer.double(item.rows);
+      writer.double(item.estimatedRows ?? Number.NaN);
+      break;
     case 'snapshot-end':
       writer.varint(item.generation);
       writer.double(item.rows);
       break;
   }
   writer.uint32At(lengthAt, writer.position - lengthAt - 4);
+}
+
+function kindOf(item: BatchItem): ItemKind {
+  return item.kind === 'snapshot-begin' && item.isChunked ? 'chunked-begin' : item.kind;
 }
 
 function writeEvent(event: ChangeEvent, width: number, table: string): void {
@@ -234,7 +256,7 @@ export function decodeBatch(bytes: Buffer, only?: ReadonlySet<string>): Batch {
 
 function readItem(
   reader: BinaryReader,
-  kind: (typeof itemKinds)[number] | undefined,
+  kind: ItemKind | undefined,
   table: string,
   schemas: Schema[],
   lists: (readonly Transaction[])[],
@@ -261,7 +283,15 @@ function readItem(
       return { kind, snapshotRows: { table, schema, rows: reader.varint(), parquet: reader.bytes() } };
     }
     case 'snapshot-begin':
-      return { kind, table, schema: at(schemas, reader.varint()), generation: reader.varint() };
+    case 'chunked-begin': {
+      const schema = at(schemas, reader.varint());
+      const isChunked = kind === 'chunked-begin';
+      return { kind: 'snapshot-begin', table, schema, generation: reader.varint(), isChunked };
+    }
+    case 'snapshot-chunk': {
+      const [generation, cursor, rows, estimated] = [reader.varint(), reader.text(), reader.double(), reader.double()];
+      return { kind, table, generation, cursor, rows, estimatedRows: Number.isNaN(estimated) ? null : estimated };
+    }
     case 'snapshot-end':
       return { kind, table, generation: reader.varint(), rows: reader.double() };
     default:

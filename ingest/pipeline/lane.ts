@@ -141,7 +141,7 @@ export class Lane {
 
   /** Before anything of the batch is staged: a shape that the steps refuse stops the lane in front of it. */
   async #bind(item: BatchItem, abort: AbortSignal): Promise<void> {
-    if (item.kind === 'snapshot-end') return;
+    if (item.kind === 'snapshot-end' || item.kind === 'snapshot-chunk') return;
     const table = tableOf(item);
     if (item.kind !== 'snapshot-begin' && this.#tables.get(table)?.awaitsSnapshot) return;
     await this.#deps.steps.bind(table, schemaOf(item), abort);
@@ -171,6 +171,8 @@ export class Lane {
         return;
       case 'snapshot-rows':
         if (!table.awaitsSnapshot) await this.#writeFile(item.snapshotRows, index, record, abort);
+        return;
+      case 'snapshot-chunk':
     }
   }
 
@@ -286,7 +288,7 @@ export class Lane {
   }
 }
 
-function schemaOf(item: Exclude<BatchItem, { kind: 'snapshot-end' }>): Schema {
+function schemaOf(item: Exclude<BatchItem, { kind: 'snapshot-end' | 'snapshot-chunk' }>): Schema {
   if (item.kind === 'changes') return item.changes.schema;
   return item.kind === 'snapshot-rows' ? item.snapshotRows.schema : item.schema;
 }

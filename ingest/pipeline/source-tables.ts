@@ -2,7 +2,7 @@ import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import { schemaFingerprint } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
-import type { ChangesRequest, DiscoveredTable } from '../source.ts';
+import type { ChangesRequest, DiscoveredTable, RequestedTable } from '../source.ts';
 
 export interface SnapshotHeld {
   generation: number;
@@ -27,7 +27,7 @@ export async function planTables(
 ): Promise<ChangesRequest['tables']> {
   const rows = await state.sourceTable.findMany({ where: { sourceName: source } });
   const rowOf = new Map(rows.map((row) => [row.name, row]));
-  const request = new Map<string, { snapshot: boolean; generation: number }>();
+  const request = new Map<string, RequestedTable>();
   const writes: ReturnType<State['sourceTable']['upsert'] | State['sourceTable']['deleteMany']>[] = [];
 
   for (const table of discovered) {
@@ -54,7 +54,7 @@ export async function planTables(
       (row.state === 'running' ||
         (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation));
     const generation = (row?.generation ?? 0) + (isWhole ? 0 : 1);
-    request.set(table.name, { snapshot: !isWhole, generation });
+    request.set(table.name, { snapshot: !isWhole, generation, cursor: null });
     const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: noJson, schema };
     if (!row || differs(row, healthy.state, generation, table)) {
       writes.push(

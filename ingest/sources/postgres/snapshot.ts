@@ -71,7 +71,7 @@ async function* snapshotTable(table: SourceTable, options: SnapshotOptions): Asy
     for (;;) {
       const { schema } = relation;
       let rows = 0;
-      yield batch({ kind: 'snapshot-begin', table: name, schema, generation }, false);
+      yield batch({ kind: 'snapshot-begin', table: name, schema, generation, isChunked: false }, false);
       for await (const chunk of copyChunks(options.client, sql, chunkBytes)) {
         rows += chunk.rows;
         const parquet = (await files?.write(chunk, relation)) ?? null;

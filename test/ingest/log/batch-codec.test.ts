@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import { UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
-import { type Batch, type BatchItem, type ChangeEvent, tableOf } from '#ingest/event.ts';
+import { type Batch, type BatchItem, type ChangeEvent, type SnapshotChunk, tableOf } from '#ingest/event.ts';
 import { decodeBatch, decodeHeader, encodeBatch } from '#ingest/log/batch-codec.ts';
 
 /** As the codec makes them: with Object's prototype. */
@@ -69,6 +69,18 @@ const item: fc.Arbitrary<BatchItem> = fc.oneof(
       table: name,
       schema: fc.constant<Schema>({ fields: [], key: [] }),
       generation: fc.nat(),
+      isChunked: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: record<SnapshotChunk>({
+      kind: fc.constant('snapshot-chunk' as const),
+      table: name,
+      generation: fc.nat(),
+      cursor: fc.string({ unit: 'grapheme', maxLength: 40 }),
+      rows: fc.integer({ min: 0, max: 2 ** 40 }),
+      estimatedRows: fc.option(fc.integer({ min: 0, max: 2 ** 40 })),
     }),
   },
   {

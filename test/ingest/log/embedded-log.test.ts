@@ -152,7 +152,7 @@ test('the newest snapshot of a table is known as long as it is held', async () =
   const schema = { fields: [], key: [] };
   const begin = (generation: number): Batch => ({
     ...batch(generation, { isComplete: false }),
-    items: [{ kind: 'snapshot-begin', table: 's.public.t', schema, generation }],
+    items: [{ kind: 'snapshot-begin', table: 's.public.t', schema, generation, isChunked: false }],
   });
   const end = (generation: number): Batch => ({
     ...batch(generation),

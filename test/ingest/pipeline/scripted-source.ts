@@ -152,7 +152,7 @@ class ScriptedSource implements Source {
     const transactions = [{ id: '0', position, timeMicros }];
     const snapshot = [...rows];
     const batch = (items: Batch['items'], isComplete: boolean): Batch => ({ items, position, timeMicros, isComplete });
-    yield batch([{ kind: 'snapshot-begin', table: name, schema, generation }], false);
+    yield batch([{ kind: 'snapshot-begin', table: name, schema, generation, isChunked: false }], false);
     for (const after of snapshot) {
       const events: ChangeEvent[] = [{ op: 'r', before: null, after, tx: 0 }];
       yield batch([{ kind: 'changes', changes: { table: name, schema, events, transactions } }], false);

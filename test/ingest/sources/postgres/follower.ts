@@ -148,7 +148,7 @@ export async function requestFor(
   const tables = await source.discover(new AbortController().signal);
   return {
     from,
-    tables: new Map(tables.map((table) => [table.name, { snapshot: needsSnapshot(table.name), generation: 1 }])),
+    tables: new Map(tables.map(({ name }) => [name, { snapshot: needsSnapshot(name), generation: 1, cursor: null }])),
   };
 }
 
