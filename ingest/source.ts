@@ -4,6 +4,9 @@ import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, SourcePosition } from './event.ts';
 
 export interface SourceModule<Config extends z.ZodObject = z.ZodObject> extends Module<'source', Config> {
+  /** Schemes of the addresses (`url`) that it takes, without a colon; none where it has no address. */
+  readonly schemes: readonly string[];
+
   /** Reads no network yet. `config` has its secrets filled in. */
   open(config: z.infer<Config>, deps: SourceDeps): Source;
 }
@@ -11,7 +14,16 @@ export interface SourceModule<Config extends z.ZodObject = z.ZodObject> extends 
 export interface SourceDeps {
   /** The source's name in the definition: first part of its tables' names. */
   name: string;
+  memory: SourceMemory;
   now: () => Date;
+}
+
+/** A text that the source keeps with us from one start to the next, for stores in which it may write nothing. */
+export interface SourceMemory {
+  /** Null before the first `write`. */
+  read(): Promise<string | null>;
+  /** Replaces the text. Durable when resolved; forgotten with the source. */
+  write(text: string): Promise<void>;
 }
 
 /** One external store whose changes we follow. Errors are DailiesErrors with a `source_…`, `table_…` or `type_…` code. */

@@ -1,5 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
+import { passingMemory, storedMemory } from '#ingest/pipeline/source-memory.ts';
 import type { Requirement, Source } from '#ingest/source.ts';
 import type { ServerDeps } from './server-deps.ts';
 
@@ -12,7 +13,11 @@ export async function openSource(deps: Deps, name: string): Promise<Source> {
   if (row === null || module === undefined)
     throw new DailiesError('not_found', `There is no source ${name}.`, { details: { source: name } });
   const { kind, ...settings } = (await resolveSecrets(deps, row.spec)) as Record<string, unknown>;
-  return module.open(module.config.parse(settings), { name, now: deps.now });
+  return module.open(module.config.parse(settings), {
+    name,
+    memory: storedMemory(deps.state, name),
+    now: deps.now,
+  });
 }
 
 /** What the database behind an address still lacks before its changes can be read. Throws `invalid` where no source takes it. */
@@ -20,7 +25,7 @@ export async function checkAddress(deps: Deps, url: string, signal: AbortSignal)
   for (const module of deps.modules.sources) {
     const config = module.config.safeParse({ url, tables: ['*.*'] });
     if (!config.success) continue;
-    const source = module.open(config.data, { name: 'check', now: deps.now });
+    const source = module.open(config.data, { name: 'check', memory: passingMemory(), now: deps.now });
     try {
       return await source.check(signal);
     } finally {

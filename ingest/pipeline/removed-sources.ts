@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { State } from '#catalog/state/state.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { parseEntry } from './open-module.ts';
+import { passingMemory } from './source-memory.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 const prefix = 'source-removed:';
@@ -37,7 +38,7 @@ export async function dropRemovedSource(deps: WorkerDeps, { key, name, kind, spe
       (value) => deps.resolveSecrets(value),
       `The removed source ${name}`,
     );
-    const source = module.open(config, { name, now: deps.now });
+    const source = module.open(config, { name, memory: passingMemory(), now: deps.now });
     try {
       await source.drop(AbortSignal.timeout(10_000));
     } finally {

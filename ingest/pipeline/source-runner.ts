@@ -8,6 +8,7 @@ import type { Source } from '../source.ts';
 import { BackOff } from './back-off.ts';
 import { dateOf } from './commit-time.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
+import { storedMemory } from './source-memory.ts';
 import { planTables, wishSnapshots } from './source-tables.ts';
 import { Throttled } from './throttled.ts';
 import { wait } from './wait.ts';
@@ -139,7 +140,8 @@ export class SourceRunner {
       (spec) => this.#deps.resolveSecrets(spec),
       `The source ${this.name}`,
     );
-    return module.open(config, { name: this.name, now: this.#deps.now });
+    const { state, now } = this.#deps;
+    return module.open(config, { name: this.name, memory: storedMemory(state, this.name), now });
   }
 
   async #follow(signal: AbortSignal): Promise<void> {

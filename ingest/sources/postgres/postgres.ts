@@ -29,5 +29,6 @@ export const postgres: SourceModule<typeof config> = {
   summary:
     'Follows the tables of a Postgres database through logical replication: their rows as they are, then every change.',
   config,
+  schemes: ['postgresql', 'postgres'],
   open: (settings, deps) => new PostgresSource(settings, deps),
 };

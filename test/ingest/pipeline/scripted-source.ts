@@ -75,6 +75,7 @@ export function scriptedSource(history: History): SourceModule<typeof config> {
     id: 'scripted',
     title: 'Scripted',
     summary: 'A history that a test writes.',
+    schemes: [],
     config,
     open: (_, deps) => new ScriptedSource(history, deps.name),
   };

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Batch, BatchItem, ChangeEvent, TableChanges } from '#ingest/event.ts';
+import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import { eventsOf } from '#ingest/snapshot-rows.ts';
 import type { ChangesRequest, Source } from '#ingest/source.ts';
 import { postgres } from '#ingest/sources/postgres/postgres.ts';
@@ -12,7 +13,7 @@ export function sourceName(): string {
 }
 
 export function openSource(url: string, name: string, tables: string[] = ['*']): Source {
-  return postgres.open({ url, tables }, { name, now: () => new Date() });
+  return postgres.open({ url, tables }, { name, memory: passingMemory(), now: () => new Date() });
 }
 
 export interface Seen {

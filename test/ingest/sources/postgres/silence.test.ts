@@ -1,5 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import { PostgresSource } from '#ingest/sources/postgres/postgres-source.ts';
 import { createDatabase } from '#test/fixtures/postgres.ts';
 import { Follower, requestFor, sourceName } from './follower.ts';
