@@ -38,7 +38,7 @@ const attempts = 5;
  */
 export async function expireTable(deps: ExpiryDeps, name: string): Promise<ExpiryResult | null> {
   for (let attempt = 1; ; attempt++) {
-    const entry = await deps.catalog.load(name);
+    const entry = await deps.catalog.load(name, 'all');
     if (!entry) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
     try {
       return await expireOnce(deps, name, entry);
@@ -92,7 +92,7 @@ async function freshBase(
   planned: TableEntry,
   expired: ReadonlySet<bigint>,
 ): Promise<TableEntry> {
-  const base = await catalog.load(name);
+  const base = await catalog.load(name, 'all');
   const moved = () => new DailiesError('commit_conflict', `${name} was changed while its history was looked at.`);
   if (!base || base.metadata['table-uuid'] !== planned.metadata['table-uuid']) throw moved();
   if (base.metadataLocation === planned.metadataLocation) return base;

@@ -23,12 +23,12 @@ export async function removeOrphans(
   signal: AbortSignal,
 ): Promise<OrphansResult> {
   const { catalog, state, now } = deps;
-  const entry = await catalog.load(name);
+  const entry = await catalog.load(name, 'all');
   if (!entry) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
   const { settings } = maintenanceSettings(entry.metadata.properties);
   const others: string[] = [];
-  for (const other of await catalog.list()) {
-    const location = other === name ? null : await catalog.locate(other);
+  for (const other of await catalog.list(undefined, 'all')) {
+    const location = other === name ? null : await catalog.locate(other, 'all');
     if (location !== null) others.push(location);
   }
   const beforeMs = now().getTime() - settings.orphanAgeMs;

@@ -166,7 +166,7 @@ export class TableRound {
 
   async #recordFigures(): Promise<void> {
     const { catalog, state } = this.#deps;
-    const entry = await catalog.load(this.#name);
+    const entry = await catalog.load(this.#name, 'all');
     if (!entry) return;
     const { settings } = maintenanceSettings(entry.metadata.properties);
     const orphansMs = this.#orphansAtMs;

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
 import type { State } from '../../state/state.ts';
 import { ByteCache } from '../manifests/byte-cache.ts';
-import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry } from '../tables/table-catalog.ts';
+import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry, TableScope } from '../tables/table-catalog.ts';
 import { joinName, nameParts } from '../tables/table-name.ts';
+import { isUnfinished } from '../tables/unfinished.ts';
 import { type CommitDeps, commitOne, commitTogether } from './commit.ts';
 import { RestRefusal } from './http.ts';
 import type { RestSession } from './session.ts';
@@ -55,11 +56,16 @@ export class ExternalCatalog implements TableCatalog {
     if (endpoints !== null && !endpoints.includes(commitTransaction)) this.#isAtomic = false;
   }
 
-  async locate(name: string): Promise<string | null> {
-    return (await this.load(name))?.metadataLocation ?? null;
+  async locate(name: string, scope: TableScope = 'finished'): Promise<string | null> {
+    return (await this.load(name, scope))?.metadataLocation ?? null;
   }
 
-  async load(name: string): Promise<TableEntry | null> {
+  async load(name: string, scope: TableScope = 'finished'): Promise<TableEntry | null> {
+    const entry = await this.#load(name);
+    return entry && scope === 'finished' && isUnfinished(entry.metadata) ? null : entry;
+  }
+
+  async #load(name: string): Promise<TableEntry | null> {
     const path = await this.#tablePath(name);
     const known = this.#loaded.get(name);
     try {
@@ -152,7 +158,7 @@ export class ExternalCatalog implements TableCatalog {
     await this.connect();
     const deps: CommitDeps = {
       session: this.#session,
-      load: (name) => this.load(name),
+      load: (name) => this.load(name, 'all'),
       pathOf: (name) => this.#tablePath(name),
     };
     // Servers need not take a table's making into a transaction, and the reference server does not.

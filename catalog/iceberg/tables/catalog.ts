@@ -11,8 +11,9 @@ import { filePath, fileUri } from '../storage/location.ts';
 import { removeFiles } from '../storage.ts';
 import { NameLocks } from './name-locks.ts';
 import { makeNamespaces } from './namespaces.ts';
-import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry } from './table-catalog.ts';
+import type { AlongsideCommit, TableCatalog, TableCommit, TableEntry, TableScope } from './table-catalog.ts';
 import { joinName, nameParts, splitName } from './table-name.ts';
+import { isUnfinished } from './unfinished.ts';
 import { requireNoView } from './views.ts';
 
 /** How often a commit is based anew on what others committed meanwhile, before it is given up as a conflict. */
@@ -50,19 +51,22 @@ export class IcebergCatalog implements TableCatalog {
     return this.warehouse.startsWith('s3://') ? this.warehouse : fileUri(this.warehouse);
   }
 
-  async locate(name: string): Promise<string | null> {
+  async locate(name: string, scope: TableScope = 'finished'): Promise<string | null> {
     const row = await this.state.icebergTable.findUnique({ where: { namespaceName_name: splitName(name) } });
-    return row?.metadataLocation ?? null;
+    return row === null || (row.isUnfinished && scope === 'finished') ? null : row.metadataLocation;
   }
 
-  async load(name: string): Promise<TableEntry | null> {
-    const metadataLocation = await this.locate(name);
+  async load(name: string, scope: TableScope = 'finished'): Promise<TableEntry | null> {
+    const metadataLocation = await this.locate(name, scope);
     return metadataLocation === null ? null : await entryAt(metadataLocation);
   }
 
-  async list(namespace?: string): Promise<string[]> {
+  async list(namespace?: string, scope: TableScope = 'finished'): Promise<string[]> {
     const rows = await this.state.icebergTable.findMany({
-      ...(namespace === undefined ? {} : { where: { namespaceName: namespace } }),
+      where: {
+        ...(namespace === undefined ? {} : { namespaceName: namespace }),
+        ...(scope === 'all' ? {} : { isUnfinished: false }),
+      },
       select: { namespaceName: true, name: true },
     });
     return rows.map((row) => `${row.namespaceName}.${joinName([row.name])}`).sort();
@@ -136,7 +140,7 @@ export class IcebergCatalog implements TableCatalog {
   }
 
   async #base(commit: TableCommit): Promise<TableEntry | null> {
-    const location = await this.locate(commit.name);
+    const location = await this.locate(commit.name, 'all');
     if (commit.base === null) {
       if (location !== null) throw conflictOver(commit.name, 'table already exists');
       return null;
@@ -197,7 +201,7 @@ export class IcebergCatalog implements TableCatalog {
 
   // Others may have committed on top: then the file stands in the log.
   async #isApplied({ name, after }: Step): Promise<boolean> {
-    const entry = await this.load(name);
+    const entry = await this.load(name, 'all');
     return (
       entry?.metadataLocation === after.metadataLocation ||
       (entry?.metadata['metadata-log'] ?? []).some((file) => file['metadata-file'] === after.metadataLocation)
@@ -215,11 +219,12 @@ function folderName(name: string): string {
 
 async function swapPointer(tx: Prisma.TransactionClient, { name: fullName, before, after }: Step): Promise<void> {
   const { namespaceName, name } = splitName(fullName);
+  const pointer = { metadataLocation: after.metadataLocation, isUnfinished: isUnfinished(after.metadata) };
   if (before === null) {
     await requireNoView(tx, fullName);
     await makeNamespaces(tx, nameParts(namespaceName));
     const made = await tx.icebergTable.createMany({
-      data: [{ namespaceName, name, uuid: after.metadata['table-uuid'], metadataLocation: after.metadataLocation }],
+      data: [{ namespaceName, name, uuid: after.metadata['table-uuid'], ...pointer }],
       skipDuplicates: true,
     });
     if (made.count !== 1) throw new PointerMoved();
@@ -227,7 +232,7 @@ async function swapPointer(tx: Prisma.TransactionClient, { name: fullName, befor
   }
   const moved = await tx.icebergTable.updateMany({
     where: { namespaceName, name, metadataLocation: before.metadataLocation },
-    data: { metadataLocation: after.metadataLocation },
+    data: pointer,
   });
   if (moved.count !== 1) throw new PointerMoved();
 }

@@ -21,6 +21,9 @@ export interface TableCommit {
 /** What is written to our own state with a commit, told of the tables as they are committed, in the order of the commits. */
 export type AlongsideCommit = (tx: Prisma.TransactionClient, entries: readonly TableEntry[]) => Promise<void>;
 
+/** Which tables are meant: those that people see, or with them those whose first snapshot is under way. */
+export type TableScope = 'finished' | 'all';
+
 /** Where the tables of the warehouse are known by name, and where they are committed. */
 export interface TableCatalog {
   /** `own` is kept in our state database, `external` is another server. */
@@ -30,13 +33,16 @@ export interface TableCatalog {
   readonly isAtomic: boolean;
 
   /** Where the table's metadata file is; null for no such table. Throws `invalid` for what cannot be a table's name. */
-  locate(name: string): Promise<string | null>;
+  locate(name: string, scope?: TableScope): Promise<string | null>;
 
   /** The table as of its last commit, with all its snapshots; null for no such table. The answer is shared: never change it. */
-  load(name: string): Promise<TableEntry | null>;
+  load(name: string, scope?: TableScope): Promise<TableEntry | null>;
 
-  /** Names of all tables, or of one namespace, sorted; none for a namespace that does not exist. */
-  list(namespace?: string): Promise<string[]>;
+  /**
+   * Names of all tables, or of one namespace, sorted; none for a namespace that does not exist. Another server's list has
+   * tables whose first snapshot is under way, too.
+   */
+  list(namespace?: string, scope?: TableScope): Promise<string[]>;
 
   /** Names of all namespaces, levels joined with '.', sorted. */
   namespaces(): Promise<string[]>;
