@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { beginOpening, endOpening } from '#catalog/iceberg/write/key-index.ts';
+import { beginOpening, endOpening } from '#catalog/iceberg/write/index-folder.ts';
 import { rowReshaper } from '#catalog/iceberg/write/row-reshaper.ts';
 import { type Row, type Schema, schemaFingerprint, UNKNOWN } from '#catalog/schemas/schema.ts';
 

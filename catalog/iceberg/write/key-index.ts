@@ -1,16 +1,7 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { isProcessAlive } from '../../process-alive.ts';
 import { PositionMap } from '../files/position-map.ts';
-
-/**
- * LMDB maps its file into memory and trusts it: a damaged page ends the process. So the header is looked at first, and a
- * file tells which process opened it and has not yet written a commit; if that process is dead, it may have died of it.
- */
-const openMarker = 'opened-by';
-const metaMagic = 0xbeefc0de;
-const metaMagicOffset = 24;
+import { beginOpening, beginUnsynced, currentBoot, endOpening, endUnsynced, requireRoom } from './index-folder.ts';
 
 /** Where a row stands: a data file's location and the row's position in it. */
 export interface RowPlace {
@@ -60,13 +51,19 @@ export class KeyIndex {
   readonly #locations = new Map<number, string>();
   readonly #ids = new Map<string, number>();
   readonly #directory: string;
+  /** True where the operating system writes entries to disk when it likes: a crash of the machine takes the index. */
+  readonly #isUnsynced: boolean;
   #nextId = 1;
   #isProven = false;
 
-  private constructor(directory: string) {
-    mkdirSync(directory, { recursive: true });
+  private constructor(directory: string, boot: string | null) {
+    beginOpening(directory);
     this.#directory = directory;
-    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 8 });
+    this.#isUnsynced = beginUnsynced(directory, boot);
+    // Random keys change a page each. Flushed with every commit, and gathered in a list that LMDB keeps sorted by moving
+    // it, ten thousand keys of ten million took three times the CPU and wrote a hundred times as much.
+    const written = this.#isUnsynced ? { useWritemap: true, noSync: true, overlappingSync: false } : {};
+    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 8, ...written });
     this.#entries = this.#root.openDB({ name: 'entries', keyEncoding: 'binary', encoding: 'binary' });
     this.#files = this.#root.openDB({ name: 'files', encoding: 'string' });
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
@@ -79,13 +76,12 @@ export class KeyIndex {
   }
 
   /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
-  static open(directory: string): KeyIndex {
-    beginOpening(directory);
+  static open(directory: string, boot = currentBoot()): KeyIndex {
     try {
-      return new KeyIndex(directory);
+      return new KeyIndex(directory, boot);
     } catch {
       rmSync(directory, { recursive: true, force: true });
-      return new KeyIndex(directory);
+      return new KeyIndex(directory, boot);
     }
   }
 
@@ -127,25 +123,27 @@ export class KeyIndex {
     return hash + (this.#stored.get(place) ?? this.#placeBytes(place)).toString('latin1');
   }
 
-  /** Says that the entries stand for nothing until `apply` gives the next stand. On disk when resolved. */
+  /** Says that the entries stand for nothing until `apply` gives the next stand. It holds from then on, whatever crashes. */
   async markUnfinished(shape: string): Promise<void> {
     await this.#meta.put('stand', { snapshotId: null, shape });
-    await this.#root.flushed;
+    if (!this.#isUnsynced) await this.#root.flushed;
   }
 
   /** Writes entries without changing the stand, which must be unfinished. */
   write(changes: IndexChanges): void {
+    requireRoom(this.#directory, changes.size);
     this.#root.transactionSync(() => this.#put(changes));
   }
 
-  /** Writes entries and the stand they lead to, with the moves that come with it, in one transaction. */
+  /** Writes entries and the stand they lead to, with the moves that come with it, in one transaction, on LMDB's own thread. */
   async apply(
     changes: IndexChanges,
     stand: IndexStand,
     goneFiles: Iterable<string>,
     moves: readonly FileMove[] = [],
   ): Promise<void> {
-    await this.#root.transaction(() => {
+    requireRoom(this.#directory, changes.size);
+    await this.#root.batch(() => {
       this.#put(changes);
       for (const { from, to, map } of moves) this.#move(from, this.#idOf(to), map);
       for (const location of goneFiles) this.#forget(location);
@@ -172,6 +170,7 @@ export class KeyIndex {
 
   /** Rewrites the entries of rows that stand at these places, where they still tell an old one. One short transaction. */
   follow(rows: readonly { key: string; place: RowPlace }[], isKeyless: boolean): void {
+    requireRoom(this.#directory, rows.length);
     this.#root.transactionSync(() => {
       for (const { key, place } of rows) {
         const bytes = Buffer.from(key, 'latin1');
@@ -199,6 +198,7 @@ export class KeyIndex {
   async close(): Promise<void> {
     this.markProven();
     await this.#root.close();
+    if (this.#isUnsynced) endUnsynced(this.#directory);
   }
 
   #put(changes: IndexChanges): void {
@@ -277,35 +277,4 @@ export class KeyIndex {
     this.#locations.delete(id);
     void this.#files.remove(id);
   }
-}
-
-function hasBrokenHeader(directory: string): boolean {
-  const path = join(directory, 'data.mdb');
-  if (!existsSync(path)) return false;
-  const descriptor = openSync(path, 'r');
-  try {
-    const header = Buffer.alloc(64);
-    return readSync(descriptor, header, 0, 64, 0) < 64 || header.readUInt32LE(metaMagicOffset) !== metaMagic;
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Makes a folder of LMDB ready to be opened: what is damaged there, or what its last opener died with, is thrown away. */
-export function beginOpening(directory: string): void {
-  if (hasBrokenHeader(directory) || hasKilledOpener(directory)) rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, openMarker), String(process.pid));
-}
-
-/** Says that the folder was used and written without harm. */
-export function endOpening(directory: string): void {
-  rmSync(join(directory, openMarker), { force: true });
-}
-
-function hasKilledOpener(directory: string): boolean {
-  const path = join(directory, openMarker);
-  if (!existsSync(path)) return false;
-  const pid = Number(readFileSync(path, 'utf8'));
-  return pid !== process.pid && !isProcessAlive(pid);
 }

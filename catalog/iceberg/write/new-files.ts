@@ -37,14 +37,19 @@ export class NewFiles {
   }
 
   /** Appends a row; `layout` holds until all files are closed. */
-  write(row: readonly Value[], layout: () => FileLayout): Promise<RowPlace> {
+  write(row: readonly Value[], layout: () => FileLayout): RowPlace | Promise<RowPlace> {
     this.#open ??= this.openFiles(layout());
     return this.#open.write(row);
   }
 
+  /** True if the file at a location takes rows still. */
+  isOpen(location: string): boolean {
+    return this.#open !== null && !this.#files.has(location);
+  }
+
   /** Makes the rows of the file at a location ones that can be read and deleted. */
   async close(location: string): Promise<void> {
-    if (this.#files.has(location) || !this.#open) return;
+    if (!this.#open || !this.isOpen(location)) return;
     for (const file of await this.#open.finish(location)) this.#files.add(file);
   }
 

@@ -62,8 +62,8 @@ export class OpenFiles {
     this.#partitionOf = partitionerOf(layout);
   }
 
-  /** Appends a row to the file of its partition; says where it will stand. */
-  async write(row: readonly Value[]): Promise<RowPlace> {
+  /** Appends a row to the file of its partition; says where it will stand, at once where no file has to be opened or closed. */
+  write(row: readonly Value[]): RowPlace | Promise<RowPlace> {
     const partition = this.#partitionOf(row);
     const key = tupleKey(partition);
     const file = this.#last?.key === key ? this.#last.file : this.#take(key, partition);
@@ -74,12 +74,16 @@ export class OpenFiles {
     file.rows += 1;
     file.bytes += bytes;
     this.#bytes += bytes;
-    if (file.rows >= maxFileRows || file.bytes >= maxFileBytes) await this.#close(key);
-    else if (!file.writer && (file.waiting.length >= maxWaitingRows || this.layout.partition.length === 0)) {
-      await this.#giveWriter(file);
-    }
+    const isFull = file.rows >= maxFileRows || file.bytes >= maxFileBytes;
+    const lacksWriter = !file.writer && (file.waiting.length >= maxWaitingRows || this.layout.partition.length === 0);
+    if (!isFull && !lacksWriter && this.#bytes < maxOpenBytes) return place;
+    return this.#makeRoom(key, file, isFull).then(() => place);
+  }
+
+  async #makeRoom(key: string, file: OpenFile, isFull: boolean): Promise<void> {
+    if (isFull) await this.#close(key);
+    else if (!file.writer) await this.#giveWriter(file);
     if (this.#bytes >= maxOpenBytes) await this.#closeLargest();
-    return place;
   }
 
   /**

@@ -88,15 +88,12 @@ export class WorkingFiles {
     for (const old of deletes) if (isOnlyOf(file, old.file)) this.removed.add(entryKey(old.file));
   }
 
-  /** Deletes one row; false if it was deleted already. */
-  async deleteRow(place: RowPlace): Promise<boolean> {
+  /** Deletes one row; false if it was deleted already. At once where the file's positions are loaded. */
+  deleteRow(place: RowPlace): boolean | Promise<boolean> {
     const file = this.#files.get(place.location);
     if (!file) return false;
-    const positions = await this.positionsOf(file);
-    if (positions.has(place.position)) return false;
-    positions.add(place.position);
-    file.isTouched = true;
-    return true;
+    if (file.positions) return deletePosition(file, file.positions, place.position);
+    return this.positionsOf(file).then((positions) => deletePosition(file, positions, place.position));
   }
 
   async positionsOf(file: WorkingFile): Promise<PositionSet> {
@@ -185,4 +182,11 @@ export class WorkingFiles {
       await visit(rows);
     }
   }
+}
+
+function deletePosition(file: WorkingFile, positions: PositionSet, position: number): boolean {
+  if (positions.has(position)) return false;
+  positions.add(position);
+  file.isTouched = true;
+  return true;
 }
