@@ -1,3 +1,4 @@
+import { DailiesError } from '#catalog/error.ts';
 import type { Value } from '#catalog/schemas/schema.ts';
 
 /**
@@ -8,6 +9,10 @@ import type { Value } from '#catalog/schemas/schema.ts';
 export type Decode = (bytes: Buffer, start: number, end: number) => Value | typeof ODD;
 
 export const ODD: unique symbol = Symbol('odd');
+
+export function malformed(): DailiesError {
+  return new DailiesError('source_protocol', 'The server sent a message or a value that is not of its own form.');
+}
 
 const ZERO = 48;
 const MINUS = 45;

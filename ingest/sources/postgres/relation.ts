@@ -1,7 +1,8 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { ColumnType } from './column-type.ts';
-import { ODD } from './decode-value.ts';
+import { malformed, ODD } from './decode-value.ts';
+import { maxMessageBytes } from './oversized-change.ts';
 import type { RowMemory } from './row-memory.ts';
 
 export interface RelationColumn extends ColumnType {
@@ -68,18 +69,20 @@ export class Relation {
   /**
    * A TupleData of pgoutput at `at`: Int16 columns, then for each a byte `n` NULL, `u` unchanged TOAST, or `t` with Int32
    * length and text. `keyOnly`: the old key, where all else is sent as NULL and means unknown. `old` fills unchanged values.
+   * Throws `source_protocol` where it has other columns than the table or goes beyond `limit`.
    */
-  decodeTuple(bytes: Buffer, at: number, keyOnly: boolean, old: Row | null): Cell[] {
+  decodeTuple(bytes: Buffer, at: number, limit: number, keyOnly: boolean, old: Row | null): Cell[] {
     const row: Cell[] = [];
     const count = this.columns.length;
+    if (at + 2 > limit || bytes.readUInt16BE(at) !== count) throw malformed();
     let position = at + 2;
     if (this.#unchanged.size > 0) this.#unchanged.clear();
     for (let index = 0; index < count; index++) {
       const tag = bytes[position++];
       if (tag === 116) {
-        const length = bytes.readInt32BE(position);
         const start = position + 4;
-        position = start + length;
+        position = start + bytes.readUInt32BE(position);
+        if (position > limit) throw malformed();
         row.push(this.#value(index, bytes, start, position));
       } else if (tag === 110) {
         row.push(keyOnly && !this.#isKey[index] ? UNKNOWN : this.#null(index));
@@ -92,6 +95,7 @@ export class Relation {
         });
       }
     }
+    if (position > limit) throw malformed();
     this.end = position;
     if (this.#textOf.length > 0) this.#addTexts(row, old);
     return row;
@@ -143,6 +147,16 @@ export class Relation {
     });
     if (this.#textOf.length > 0) this.#addTexts(row, null);
     return row;
+  }
+
+  /** Why a row with so long a value in that column is refused. */
+  tooLong(index: number, bytes: number): DailiesError {
+    const column = this.columns[index]?.name ?? String(index);
+    return new DailiesError(
+      'value_unsupported',
+      `A row of ${this.fullName} has a value of ${Math.round(bytes / 2 ** 20)} MiB in its column ${column}, and a change of over ${maxMessageBytes / 2 ** 20} MiB cannot be carried; leave the table out, or keep such values elsewhere.`,
+      { details: { table: this.fullName, column, bytes } },
+    );
   }
 
   /** Gives a row that was decoded just before a text column was needed the fields it lacks. */

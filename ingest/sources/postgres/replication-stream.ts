@@ -1,14 +1,26 @@
 import type pg from 'pg';
-import { DailiesError } from '#catalog/error.ts';
 import type { Row, UNKNOWN, Value } from '#catalog/schemas/schema.ts';
 import type { Batch, Op } from '../../event.ts';
 import { BatchBuilder } from './batch-builder.ts';
-import { databaseError, wire } from './connection.ts';
-import { CopyOut } from './copy-out.ts';
-import { formatLsn } from './lsn.ts';
-import { type PgoutputHandler, POSTGRES_EPOCH_MICROS, type RelationMessage, readMessage } from './pgoutput.ts';
+import { databaseError, rowsOf } from './connection.ts';
+import { CopyBoth, unreadable } from './copy-both.ts';
+import { malformed } from './decode-value.ts';
+import { ItemQueue } from './item-queue.ts';
+import { KnownRelations } from './known-relations.ts';
+import { fromStandIn, maxMessageBytes, type Oversized, OversizedChange } from './oversized-change.ts';
+import {
+  type Commit,
+  type LogicalMessage,
+  type PgoutputHandler,
+  type RelationMessage,
+  readMessage,
+} from './pgoutput.ts';
 import type { Relation } from './relation.ts';
-import { quoteIdentifier } from './sql.ts';
+import { isCommitFrom, startStatement, statusUpdate } from './replication-wire.ts';
+import { SpoolReplay } from './spool-replay.ts';
+import { StreamQuiet } from './stream-quiet.ts';
+import { StreamedTransactions } from './streamed-transactions.ts';
+import type { TransactionSpool } from './transaction-spool.ts';
 
 export interface StreamOptions {
   /** A replication connection that runs nothing else. */
@@ -27,6 +39,8 @@ export interface StreamOptions {
   head(): Promise<{ position: bigint; timeMicros: bigint }>;
   /** Writes something into the server's history that the stream will pass. */
   heartbeat(): Promise<void>;
+  /** Where given, it is told what applications write with pg_logical_emit_message, in the order of the stream. */
+  logicalMessage?: (message: LogicalMessage) => void;
 }
 
 export type Incomplete = { relation: Relation; row: (Value | typeof UNKNOWN)[] };
@@ -44,8 +58,8 @@ const cutEvents = 8_000;
 const highBytes = 8 << 20;
 const lingerMs = 15;
 const tickMs = 500;
-const idleMs = 900;
-const heartbeatAfterMs = 1_500;
+
+const STREAM_STOP = 69;
 
 /**
  * The stream of a slot as batches of whole transactions. The wire, inside CopyData both ways, integers big-endian:
@@ -54,71 +68,80 @@ const heartbeatAfterMs = 1_500;
  *              k  Int64 end · Int64 clock · Byte1 reply asked
  *     client   r  Int64 received · Int64 flushed · Int64 applied · Int64 clock · Byte1 reply asked
  *
- * `flushed` is only ever what `acknowledge` was told. The socket rests while more than 8 MB of decoded batches wait, while
- * a table's shape is looked up, and at a barrier; status goes on being sent, so the server does not give us up.
+ * `flushed` is only ever what `acknowledge` was told. Reading rests while more than 8 MB of decoded batches wait, while a
+ * table's shape is looked up, and at a barrier; status goes on being sent, so the server does not give us up. A transaction
+ * that the server tells while it is under way waits in its spool and is decoded when it has committed.
  */
 export class ReplicationStream implements PgoutputHandler {
   readonly #options: StreamOptions;
   readonly #builder: BatchBuilder;
-  readonly #relations = new Map<number, Relation | null>();
-  readonly #queue: { item: StreamItem; bytes: number }[] = [];
-  #queuedBytes = 0;
+  readonly #quiet: StreamQuiet;
+  readonly #relations = new KnownRelations();
+  readonly #streams = new StreamedTransactions();
+  readonly #queue = new ItemQueue<StreamItem>();
   #incomplete: Incomplete[] = [];
-  /** Copies of messages that came while no message may be decoded; null while decoding goes on. */
-  #held: Buffer[] | null = null;
+  #copy: CopyBoth | null = null;
+  /** Reads the spool of the transaction that has just committed. */
+  #replay: SpoolReplay | null = null;
+  #isResolving = false;
+  #isAtBarrier = false;
   #acknowledged: bigint;
   /** Tables that the next barrier's rows replace, whose events until then are in a shape that nobody knows yet. */
   readonly #leftOut = new Set<string>();
+  /** Of the transaction at hand, as its beginning has told. */
+  #begun: { commitLsn: bigint; timeMicros: bigint } | null = null;
+  #lastEnd = 0n;
   #isSkipping = false;
   #isHolding = false;
   #barrier: { position: bigint; tables: ReadonlySet<string> } | null = null;
-  #probe: { position: bigint; timeMicros: bigint; atMs: number } | null = null;
-  #isProbing = false;
-  #lastBatchMs = performance.now();
-  #lastHeartbeatMs = performance.now();
+  #oversized: OversizedChange | null = null;
   #linger: NodeJS.Timeout | null = null;
   #tick: NodeJS.Timeout | null = null;
   #failure: unknown = null;
   #isClosed = false;
-  #wake: () => void = () => {};
 
   constructor(options: StreamOptions) {
     this.#options = options;
     this.#builder = new BatchBuilder(options.from, options.fromMicros);
+    const { head, heartbeat } = options;
+    this.#quiet = new StreamQuiet(this.#builder, { head, heartbeat, fail: (error) => this.fail(error) });
     this.#acknowledged = options.from;
     this.#barrier = options.barrier;
   }
 
   start(): void {
-    const { client, slot, publications, from } = this.#options;
-    const names = publications
-      .map((name) => quoteIdentifier(name))
-      .join(',')
-      .replaceAll("'", "''");
-    const sql = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(from)} (proto_version '1', publication_names '${names}')`;
-    const onEnd = (error: Error | null) => {
-      this.fail(
-        error ?? new DailiesError('source_unreachable', 'The source ended the stream of changes: it is shutting down.'),
-      );
-    };
-    client.query(new CopyOut(sql, (bytes) => this.#receive(bytes), onEnd) as unknown as pg.Submittable);
+    this.#open().catch((error) => this.fail(error));
+  }
+  async #open(): Promise<void> {
+    const { client } = this.#options;
+    const [row] = await rowsOf(client, 'SHOW server_version_num');
+    if (this.#isClosed) return;
+    this.#copy = new CopyBoth(
+      client,
+      {
+        data: (bytes, start, end) => this.#data(bytes, start, end),
+        piece: (bytes, left) => this.#piece(bytes, left),
+        end: (error) => this.fail(error),
+      },
+      maxMessageBytes,
+    );
+    const major = Math.floor(Number(row?.server_version_num) / 10_000);
+    const hasMessages = this.#options.logicalMessage !== undefined;
+    this.#copy.start(startStatement({ ...this.#options, major, hasMessages }));
     this.#tick = setInterval(() => this.#onTick(), tickMs);
   }
 
   /** The next batch, or null once closed. */
   async read(): Promise<StreamItem | null> {
     for (;;) {
-      const next = this.#queue.shift();
+      const next = this.#queue.take();
       if (next !== undefined) {
-        this.#queuedBytes -= next.bytes;
         this.#updateFlow();
-        return next.item;
+        return next;
       }
       if (this.#isClosed) return null;
       if (this.#failure !== null) throw this.#failure;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await this.#queue.wait();
     }
   }
 
@@ -143,8 +166,9 @@ export class ReplicationStream implements PgoutputHandler {
     this.#isHolding = false;
     this.#leftOut.clear();
     if (barrier) this.#builder.advance(barrier.position);
-    for (const relation of this.#relations.values()) relation?.refresh();
-    this.#release();
+    this.#relations.refresh();
+    this.#isAtBarrier = false;
+    this.#updateFlow();
   }
 
   /** Lets the server forget everything up to here. */
@@ -156,86 +180,76 @@ export class ReplicationStream implements PgoutputHandler {
 
   close(): void {
     this.#isClosed = true;
-    this.#stopTimers();
-    this.#queue.length = 0;
-    this.#wake();
+    this.#stop();
+    this.#queue.clear();
+    this.#copy?.close();
+  }
+
+  /** Ends the stream: `read` throws this once all before it was read. */
+  fail(error: unknown): void {
+    if (this.#isClosed || this.#failure !== null) return;
+    this.#failure = databaseError(error);
+    this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#tick) clearInterval(this.#tick);
+    if (this.#linger) clearTimeout(this.#linger);
+    this.#streams.discard();
+    this.#queue.wake();
+    this.#replay?.stop();
   }
 
   // ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #receive(bytes: Buffer): void {
-    if (this.#isClosed || this.#failure !== null) return;
-    if (this.#held !== null) this.#held.push(Buffer.from(bytes));
-    else this.#handle(bytes);
-  }
-
-  #handle(bytes: Buffer): void {
-    try {
-      if (bytes[0] === 119) {
-        if (this.#isAtBarrier(bytes)) this.#stopAtBarrier(bytes);
-        else {
-          this.#builder.bytes += bytes.length;
-          readMessage(bytes, 25, this);
-        }
-      } else if (bytes[0] === 107) {
-        this.#keepalive(bytes);
-      }
-    } catch (error) {
-      this.fail(error);
+  #data(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#isClosed || this.#failure !== null) return true;
+    if (bytes[start] === 107 && end === start + 18) {
+      this.#keepalive(bytes, start);
+      return true;
     }
+    const at = start + 25;
+    if (bytes[start] !== 119 || at >= end) throw malformed();
+    if (this.#streams.isInStream && bytes[at] !== STREAM_STOP) {
+      this.#streams.append(bytes, at, end, () => this.#relations.nextArrival());
+      return true;
+    }
+    if (this.#barrier !== null && isCommitFrom(this.#barrier.position, bytes, at, end)) {
+      this.#stopAtBarrier();
+      return false;
+    }
+    this.#builder.bytes += end - at;
+    readMessage(bytes, at, end, false, this);
+    return true;
   }
 
-  #keepalive(bytes: Buffer): void {
-    const end = bytes.readBigUInt64BE(1);
-    if (bytes[17] === 1) this.#sendStatus(false);
-    if (this.#builder.isInTransaction) return;
+  #keepalive(bytes: Buffer, start: number): void {
+    const end = bytes.readBigUInt64BE(start + 1);
+    if (bytes[start + 17] === 1) this.#sendStatus(false);
+    if (this.#begun !== null || this.#streams.isInStream) return;
     if (end > this.#builder.position) this.#builder.position = end;
-    if (this.#barrier && end >= this.#barrier.position) {
-      this.#stopAtBarrier(null);
-      return;
-    }
-    const probe = this.#probe;
-    if (probe === null || this.#builder.events > 0 || this.#queue.length > 0) return;
-    if (this.#builder.position < probe.position) return;
-    if (probe.timeMicros > this.#builder.timeMicros) this.#builder.timeMicros = probe.timeMicros;
-    this.#probe = null;
-    this.#flush();
+    if (this.#barrier && end >= this.#barrier.position) this.#stopAtBarrier();
+    else if (this.#builder.events === 0 && this.#queue.isEmpty && this.#quiet.hasPassed()) this.#flush();
   }
 
-  #isAtBarrier(bytes: Buffer): boolean {
-    return this.#barrier !== null && bytes[25] === 66 && bytes.readBigUInt64BE(26) >= this.#barrier.position;
-  }
-
-  #stopAtBarrier(begin: Buffer | null): void {
+  #stopAtBarrier(): void {
     if (this.#builder.events > 0) this.#flush();
-    this.#held = begin ? [Buffer.from(begin)] : [];
+    this.#isAtBarrier = true;
     this.#push({ kind: 'barrier' }, 0);
-    this.#updateFlow();
-  }
-
-  /** Decodes what was held, until something must be waited for again. */
-  #release(): void {
-    const held = this.#held ?? [];
-    this.#held = null;
-    for (const [index, bytes] of held.entries()) {
-      if (this.#isClosed || this.#failure !== null) return;
-      this.#handle(bytes);
-      // Set again by the message just handled: a shape to look up, a barrier.
-      const again = this.#held as Buffer[] | null;
-      if (again !== null) {
-        again.push(...held.slice(index + 1));
-        return;
-      }
-    }
-    this.#updateFlow();
   }
 
   begin(commitLsn: bigint, timeMicros: bigint, xid: number): void {
+    if (this.#begun !== null || commitLsn < this.#lastEnd) throw malformed();
+    this.#begun = { commitLsn, timeMicros };
     this.#isSkipping = commitLsn < this.#options.from;
     this.#builder.begin(String(xid), commitLsn, timeMicros);
   }
 
-  commit(endLsn: bigint): void {
+  commit({ commitLsn, endLsn, timeMicros }: Commit): void {
+    const begun = this.#begun;
+    if (begun?.commitLsn !== commitLsn || begun.timeMicros !== timeMicros || endLsn <= commitLsn) throw malformed();
+    this.#begun = null;
+    this.#lastEnd = endLsn;
     const isCut = this.#builder.isCut;
     this.#builder.commit(endLsn);
     if (isCut || this.#builder.bytes >= maxBytes || this.#builder.events >= maxEvents) this.#flush();
@@ -243,22 +257,23 @@ export class ReplicationStream implements PgoutputHandler {
   }
 
   relation(message: RelationMessage): void {
-    this.#held = [];
+    this.#isResolving = true;
     this.#updateFlow();
     this.#options.resolve(message).then(
       (relation) => {
-        this.#relations.set(message.oid, relation);
-        this.#release();
+        this.#relations.add(message.oid, relation);
+        this.#isResolving = false;
+        this.#updateFlow();
       },
       (error) => this.fail(error),
     );
   }
 
   relationOf(oid: number): Relation | null {
-    if (this.#isSkipping) return null;
-    const relation = this.#relations.get(oid) ?? null;
-    if (relation === null || this.#leftOut.has(relation.table) || this.#barrier?.tables.has(relation.table))
-      return null;
+    if (this.#begun === null) throw malformed();
+    const relation = this.#relations.of(oid);
+    if (relation === null || this.#isSkipping) return null;
+    if (this.#leftOut.has(relation.table) || this.#barrier?.tables.has(relation.table)) return null;
     return relation;
   }
 
@@ -269,6 +284,74 @@ export class ReplicationStream implements PgoutputHandler {
 
   movedWithout(relation: Relation, row: (Value | typeof UNKNOWN)[]): void {
     this.#incomplete.push({ relation, row });
+  }
+
+  logicalMessage(message: LogicalMessage): void {
+    if (message.isTransactional ? !this.#isSkipping : message.lsn >= this.#options.from) {
+      this.#options.logicalMessage?.(message);
+    }
+  }
+
+  // ── transactions under way ──────────────────────────────────────────────────────────────────────────────────
+
+  streamStart(xid: number, isFirst: boolean): void {
+    if (this.#begun !== null) throw malformed();
+    this.#streams.start(xid, isFirst);
+  }
+
+  streamStop(): void {
+    this.#streams.stop();
+  }
+
+  streamAbort(xid: number, subxid: number): void {
+    this.#streams.abort(xid, subxid);
+  }
+
+  streamCommit(xid: number, commit: Commit): void {
+    if (this.#begun !== null) throw malformed();
+    const spool = this.#streams.take(xid);
+    this.#tell(xid, commit, spool).catch((error) => this.fail(unreadable(error)));
+  }
+
+  /** Decodes a transaction that has committed from its spool, as if it came only now; the socket rests meanwhile. */
+  async #tell(xid: number, commit: Commit, spool: TransactionSpool): Promise<void> {
+    this.#replay = new SpoolReplay((bytes, start, end) => this.#replayed(bytes, start, end));
+    this.#updateFlow();
+    try {
+      this.#relations.beginReplay(spool.arrivals);
+      this.begin(commit.commitLsn, commit.timeMicros, xid);
+      if (!(await this.#replay.run(spool, () => this.#mustRest()))) return;
+      this.#relations.endReplay();
+      this.commit(commit);
+    } finally {
+      spool.discard();
+      this.#replay = null;
+    }
+    this.#updateFlow();
+  }
+
+  #replayed(bytes: Buffer, start: number, end: number): void {
+    this.#builder.bytes += end - start;
+    const oversized = fromStandIn(bytes, start);
+    if (oversized === null) readMessage(bytes, start, end, true, this);
+    else this.#refuse(oversized);
+  }
+
+  #piece(bytes: Buffer, left: number): void {
+    if (this.#isClosed || this.#failure !== null) return;
+    this.#oversized ??= new OversizedChange(this.#streams.isInStream);
+    this.#oversized.take(bytes);
+    if (left > 0) return;
+    const found = this.#oversized.end();
+    this.#oversized = null;
+    if (found === null) return;
+    if (found.xid === null) this.#refuse(found);
+    else this.#streams.appendOversized(found.xid, found);
+  }
+
+  #refuse({ oid, column, bytes }: Oversized): void {
+    const relation = this.relationOf(oid);
+    if (relation) throw relation.tooLong(column, bytes);
   }
 
   // ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,69 +372,32 @@ export class ReplicationStream implements PgoutputHandler {
   }
 
   #push(item: StreamItem, bytes: number): void {
-    this.#queue.push({ item, bytes });
-    this.#queuedBytes += bytes;
-    this.#lastBatchMs = performance.now();
+    this.#queue.push(item, bytes);
+    this.#quiet.batchTaken();
     this.#updateFlow();
-    this.#wake();
+  }
+
+  #mustRest(): boolean {
+    return this.#isResolving || this.#isAtBarrier || this.#queue.bytes > highBytes;
   }
 
   #updateFlow(): void {
-    const { stream } = wire(this.#options.client);
-    if (this.#held !== null || this.#queuedBytes > highBytes) stream.pause();
-    else stream.resume();
+    const mustRest = this.#mustRest();
+    if (mustRest) this.#replay?.pause();
+    else this.#replay?.resume();
+    if (mustRest || this.#replay !== null) this.#copy?.pause();
+    else if (this.#copy?.isPaused) this.#copy.resume();
   }
-
-  // ── the quiet ───────────────────────────────────────────────────────────────────────────────────────────────
 
   #onTick(): void {
     this.#sendStatus(true);
-    if (this.#held !== null || this.#queue.length > 0) return;
-    const now = performance.now();
+    if (this.#isResolving || this.#isAtBarrier || this.#replay !== null || !this.#queue.isEmpty) return;
     const isQuiet = this.#builder.events === 0 && !this.#builder.isInTransaction && !this.#isHolding;
-    if (isQuiet && this.#builder.timeMicros > 0n && now - this.#lastBatchMs >= idleMs) this.#flush();
-    if (this.#probe === null) void this.#findHead();
-    else if (isQuiet && now - Math.max(this.#probe.atMs, this.#lastHeartbeatMs) >= heartbeatAfterMs) {
-      this.#lastHeartbeatMs = now;
-      this.#options.heartbeat().catch((error) => this.fail(error));
-    }
-  }
-
-  async #findHead(): Promise<void> {
-    if (this.#isProbing) return;
-    this.#isProbing = true;
-    try {
-      const atMs = performance.now();
-      this.#probe = { ...(await this.#options.head()), atMs };
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      this.#isProbing = false;
-    }
+    if (this.#quiet.tick(isQuiet)) this.#flush();
   }
 
   #sendStatus(isReplyAsked: boolean): void {
     if (this.#isClosed || this.#failure !== null) return;
-    const message = Buffer.allocUnsafe(34);
-    message[0] = 114;
-    message.writeBigUInt64BE(this.#builder.position, 1);
-    message.writeBigUInt64BE(this.#acknowledged, 9);
-    message.writeBigUInt64BE(this.#acknowledged, 17);
-    message.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH_MICROS, 25);
-    message[33] = isReplyAsked ? 1 : 0;
-    wire(this.#options.client).sendCopyFromChunk(message);
-  }
-
-  /** Ends the stream: `read` throws this once all before it was read. */
-  fail(error: unknown): void {
-    if (this.#isClosed || this.#failure !== null) return;
-    this.#failure = databaseError(error);
-    this.#stopTimers();
-    this.#wake();
-  }
-
-  #stopTimers(): void {
-    if (this.#tick) clearInterval(this.#tick);
-    if (this.#linger) clearTimeout(this.#linger);
+    this.#copy?.send(statusUpdate(this.#builder.position, this.#acknowledged, isReplyAsked));
   }
 }

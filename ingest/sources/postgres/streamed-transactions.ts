@@ -1,0 +1,102 @@
+import { DailiesError } from '#catalog/error.ts';
+import { malformed } from './decode-value.ts';
+import { type Oversized, standInBytes, toStandIn } from './oversized-change.ts';
+import { TransactionSpool } from './transaction-spool.ts';
+
+const RELATION = 82;
+const ORIGIN = 79;
+/** What may stand in a transaction under way: I U D T R Y M O. */
+const streamed: ReadonlySet<number | undefined> = new Set([73, 85, 68, 84, RELATION, 89, 77, ORIGIN]);
+
+/** More than this in memory, over all transactions, goes to their files. */
+const maxMemoryBytes = 8 << 20;
+
+/**
+ * The transactions that the server tells while they are under way:
+ *
+ *     stream start → messages → stream stop,   again and again, other transactions' between them
+ *     stream abort of a subtransaction, or of the whole
+ *     stream commit
+ */
+export class StreamedTransactions {
+  readonly #spools = new Map<number, TransactionSpool>();
+  #current: TransactionSpool | null = null;
+  #xid = 0;
+
+  /** True between a stream's start and its stop. */
+  get isInStream(): boolean {
+    return this.#current !== null;
+  }
+
+  /** Bytes held in memory. */
+  get memoryBytes(): number {
+    let bytes = 0;
+    for (const spool of this.#spools.values()) bytes += spool.memoryBytes;
+    return bytes;
+  }
+
+  start(xid: number, isFirst: boolean): void {
+    const known = this.#spools.get(xid);
+    if (this.#current !== null || (known === undefined) !== isFirst) throw outOfOrder('begins', xid);
+    const spool = known ?? new TransactionSpool();
+    this.#spools.set(xid, spool);
+    this.#current = spool;
+    this.#xid = xid;
+  }
+
+  /** A message of the transaction at hand; `arrive` numbers one that describes a table. */
+  append(bytes: Buffer, at: number, end: number, arrive: () => number): void {
+    const code = bytes[at];
+    if (this.#current === null || !streamed.has(code) || end < at + 5) throw malformed();
+    // The subtransaction's own id; an origin has none.
+    const xid = code === ORIGIN ? this.#xid : bytes.readUInt32BE(at + 1);
+    this.#current.append(xid, bytes, at, end, code === RELATION ? arrive() : null);
+  }
+
+  /** A change of the transaction at hand that is too long to be held. */
+  appendOversized(xid: number, oversized: Oversized): void {
+    if (this.#current === null) throw malformed();
+    this.#current.append(xid, toStandIn(oversized), 0, standInBytes, null);
+  }
+
+  stop(): void {
+    if (this.#current === null) throw outOfOrder('pauses', 0);
+    this.#current = null;
+    if (this.memoryBytes > maxMemoryBytes) for (const spool of this.#spools.values()) spool.spill();
+  }
+
+  abort(xid: number, subxid: number): void {
+    const spool = this.#spools.get(xid);
+    if (spool === undefined || this.#current !== null) throw outOfOrder('is rolled back', xid);
+    if (xid === subxid) {
+      this.#spools.delete(xid);
+      spool.discard();
+    } else {
+      spool.abort(subxid);
+    }
+  }
+
+  /** The whole of a transaction that has committed; whoever takes it discards it. */
+  take(xid: number): TransactionSpool {
+    const spool = this.#spools.get(xid);
+    if (spool === undefined || this.#current !== null) throw outOfOrder('commits', xid);
+    this.#spools.delete(xid);
+    return spool;
+  }
+
+  discard(): void {
+    for (const spool of this.#spools.values()) spool.discard();
+    this.#spools.clear();
+    this.#current = null;
+  }
+}
+
+function outOfOrder(what: string, xid: number): DailiesError {
+  return new DailiesError(
+    'source_protocol',
+    `The stream of changes is out of order where transaction ${xid} ${what}.`,
+    {
+      details: { xid },
+    },
+  );
+}
