@@ -1,11 +1,4 @@
-import {
-  type DuckDBAppender,
-  type DuckDBConnection,
-  DuckDBDataChunk,
-  DuckDBMapValue,
-  type DuckDBType,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api';
 import type { Schema, Value } from '../../schemas/schema.ts';
 import { encodeBound } from '../manifests/bounds.ts';
 import { emptyStatistics, type Leaf, type Statistics, statisticsLeaves } from '../manifests/column-statistics.ts';
@@ -13,9 +6,10 @@ import { type DataFile, plainFile } from '../manifests/manifest.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from '../metadata/table-metadata.ts';
 import { diskError } from '../storage/location.ts';
 import { newFile } from '../storage.ts';
-import { duckdbType, duckdbTypeName, fromDuckdb, identifier, literal, toDuckdb } from './duckdb-values.ts';
+import { fromDuckdb, identifier, literal } from './duckdb-values.ts';
 import { ExactFileWriter } from './exact-file-writer.ts';
 import { needsExactFile } from './parquet-schema.ts';
+import { RowAppender } from './row-appender.ts';
 
 /** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
 interface FileSchema {
@@ -26,9 +20,6 @@ interface FileSchema {
 /** A data file is closed beyond either of these. */
 export const maxFileRows = 1_000_000;
 export const maxFileBytes = 128 << 20;
-
-const chunkRows = 2048;
-let nextTable = 0;
 
 /** A data file that rows are appended to. After `finish` or `abandon` it is spent. */
 export interface RowFile {
@@ -57,36 +48,19 @@ class DuckdbFileWriter implements RowFile {
   readonly #connection: DuckDBConnection;
   readonly #fileSchema: FileSchema;
   readonly #location: string;
-  readonly #table: string;
-  readonly #appender: DuckDBAppender;
-  readonly #types: DuckDBType[];
-  readonly #convert: ((value: Value) => DuckDBValue)[];
-  #columns: DuckDBValue[][];
-  #buffered = 0;
+  readonly #gathered: RowAppender;
   #rows = 0;
 
-  private constructor(
-    connection: DuckDBConnection,
-    fileSchema: FileSchema,
-    location: string,
-    table: string,
-    appender: DuckDBAppender,
-  ) {
+  private constructor(connection: DuckDBConnection, fileSchema: FileSchema, location: string, gathered: RowAppender) {
     this.#connection = connection;
     this.#fileSchema = fileSchema;
     this.#location = location;
-    this.#table = table;
-    this.#appender = appender;
-    this.#types = fileSchema.schema.fields.map((field) => duckdbType(field.type));
-    this.#convert = fileSchema.schema.fields.map((field) => toDuckdb(field.type));
-    this.#columns = this.#types.map(() => []);
+    this.#gathered = gathered;
   }
 
   static async open(connection: DuckDBConnection, fileSchema: FileSchema, location: string): Promise<DuckdbFileWriter> {
-    const table = `rows_${nextTable++}`;
-    const columns = fileSchema.schema.fields.map((field) => `${identifier(field.name)} ${duckdbTypeName(field.type)}`);
-    await connection.run(`CREATE TEMP TABLE ${table} (${columns.join(', ')})`);
-    return new DuckdbFileWriter(connection, fileSchema, location, table, await connection.createAppender(table));
+    const gathered = await RowAppender.open(connection, fileSchema.schema.fields);
+    return new DuckdbFileWriter(connection, fileSchema, location, gathered);
   }
 
   get rows(): number {
@@ -94,39 +68,26 @@ class DuckdbFileWriter implements RowFile {
   }
 
   append(row: readonly Value[]): void {
-    const at = this.#buffered;
-    for (let index = 0; index < this.#columns.length; index++) {
-      const column = this.#columns[index];
-      const convert = this.#convert[index];
-      if (column && convert) column[at] = convert(row[index] ?? null);
-    }
-    this.#buffered += 1;
+    this.#gathered.append(row);
     this.#rows += 1;
-    if (this.#buffered === chunkRows) this.#flushChunk();
   }
 
   async finish(): Promise<DataFile> {
-    this.#flushChunk();
-    this.#appender.closeSync();
+    this.#gathered.finish();
     try {
-      return await copyToFile(this.#connection, `SELECT * FROM ${this.#table}`, this.#fileSchema, this.#location);
+      return await copyToFile(
+        this.#connection,
+        `SELECT * FROM ${this.#gathered.table}`,
+        this.#fileSchema,
+        this.#location,
+      );
     } finally {
-      await this.#connection.run(`DROP TABLE ${this.#table}`);
+      await this.#gathered.drop();
     }
   }
 
   async abandon(): Promise<void> {
-    this.#appender.closeSync();
-    await this.#connection.run(`DROP TABLE ${this.#table}`);
-  }
-
-  #flushChunk(): void {
-    if (this.#buffered === 0) return;
-    const chunk = DuckDBDataChunk.create(this.#types, this.#buffered);
-    chunk.setColumns(this.#columns);
-    this.#appender.appendDataChunk(chunk);
-    this.#columns = this.#types.map(() => []);
-    this.#buffered = 0;
+    await this.#gathered.drop();
   }
 }
 
