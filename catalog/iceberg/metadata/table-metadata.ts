@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
 import { ByteCache } from '../manifests/byte-cache.ts';
 import { readBytes } from '../storage.ts';
+import { gzipOf, type Piece, packPiece } from './gzip-pieces.ts';
 import { type IcebergSchema, icebergSchema } from './iceberg-schema.ts';
 import { parseJson, printJson } from './json.ts';
 import { cutMetadata } from './metadata-text.ts';
@@ -166,15 +167,23 @@ function decodeMetadataFile(bytes: Buffer, location: string): string {
 
 /** Beyond this many characters metadata is packed by itself: a table of many snapshots writes it anew with each commit. */
 const packedLength = 64 << 10;
+const packedSuffix = '.gz.metadata.json';
+/** Snapshots are packed in groups of as many sequence numbers: each commit packs the newest group anew, and the oldest where some went. */
+const groupSnapshots = 64n;
 
 /** What to write as a metadata file, and how its name ends: gzip as `write.metadata.compression-codec` says, else where it is long. */
 export function encodeMetadataFile(metadata: TableMetadata): { bytes: Buffer; suffix: string; textLength: number } {
-  const text = printTableMetadata(metadata);
   const codec = metadata.properties['write.metadata.compression-codec']?.toLowerCase();
+  if ((codec === undefined || codec === 'gzip') && metadata.snapshots.length > 2 * Number(groupSnapshots)) {
+    const pieces = packMetadata(metadata);
+    const textLength = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    return { bytes: gzipOf(pieces), suffix: packedSuffix, textLength };
+  }
+  const text = printTableMetadata(metadata);
   const isPacked = codec === undefined ? text.length > packedLength : codec === 'gzip';
   return {
     bytes: isPacked ? gzipSync(text, { level: 1 }) : Buffer.from(text),
-    suffix: isPacked ? '.gz.metadata.json' : '.metadata.json',
+    suffix: isPacked ? packedSuffix : '.metadata.json',
     textLength: text.length,
   };
 }
@@ -273,9 +282,39 @@ function checkMetadata(metadata: TableMetadata, location: string): void {
 }
 
 export function printTableMetadata(metadata: TableMetadata): string {
-  const { snapshots, 'snapshot-log': log, ...rest } = metadata;
+  const { head, tail } = printAround(metadata);
+  return `${head}${printList(metadata.snapshots)}${tail}`;
+}
+
+function printAround({ snapshots: _, 'snapshot-log': log, ...rest }: TableMetadata): { head: string; tail: string } {
   const head = printJson(downgradeMetadata(rest)).slice(0, -1);
-  return `${head},"snapshots":[${printList(snapshots)}],"snapshot-log":[${printList(log)}]}`;
+  return { head: `${head},"snapshots":[`, tail: `],"snapshot-log":[${printList(log)}]}` };
+}
+
+/** By the first of a group's snapshots. */
+const packed = new WeakMap<Snapshot, { snapshots: readonly Snapshot[]; isLast: boolean; piece: Piece }>();
+
+function packMetadata(metadata: TableMetadata): Piece[] {
+  const { head, tail } = printAround(metadata);
+  const groups: Snapshot[][] = [];
+  let number: bigint | null = null;
+  for (const snapshot of metadata.snapshots) {
+    const own = snapshot['sequence-number'] / groupSnapshots;
+    if (own === number) groups.at(-1)?.push(snapshot);
+    else groups.push([snapshot]);
+    number = own;
+  }
+  return [packPiece(head), ...groups.map((group) => packGroup(group, group === groups.at(-1))), packPiece(tail)];
+}
+
+function packGroup(snapshots: readonly Snapshot[], isLast: boolean): Piece {
+  const [first] = snapshots;
+  const known = first && packed.get(first);
+  const isSame = known?.snapshots.length === snapshots.length && known.isLast === isLast;
+  if (isSame && known.snapshots.every((each, index) => each === snapshots[index])) return known.piece;
+  const piece = packPiece(printList(snapshots) + (isLast ? '' : ','));
+  if (first) packed.set(first, { snapshots, isLast, piece });
+  return piece;
 }
 
 function printList(items: readonly object[]): string {
