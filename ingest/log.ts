@@ -21,6 +21,9 @@ export interface Log {
   /** Records from `fromOffset` on, then new ones as they become durable, until aborted. Throws `not_found` if retention has passed `fromOffset`. */
   read(topic: string, fromOffset: number, signal: AbortSignal): AsyncIterable<LogRecord>;
 
+  /** Durable records from the last one backwards, as they are when the reading begins. */
+  recent(topic: string): AsyncIterable<LogRecord>;
+
   /** First kept and next free offset, and bytes held. */
   extent(topic: string): Promise<{ first: number; next: number; bytes: number }>;
 

@@ -2,10 +2,17 @@ import type { z } from 'zod';
 import type { Module } from '#catalog/module.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, SourcePosition } from './event.ts';
+import type { Intake } from './intake.ts';
 
 export interface SourceModule<Config extends z.ZodObject = z.ZodObject> extends Module<'source', Config> {
   /** Schemes of the addresses (`url`) that it takes, without a colon; none where it has no address. */
   readonly schemes: readonly string[];
+
+  /**
+   * False where the store keeps no rows that could be read again: a table's only snapshot is the empty one that begins it,
+   * and who comes later takes what the log still holds. True if left out.
+   */
+  readonly hasSnapshots?: boolean;
 
   /** Reads no network yet. `config` has its secrets filled in. */
   open(config: z.infer<Config>, deps: SourceDeps): Source;
@@ -16,6 +23,16 @@ export interface SourceDeps {
   name: string;
   memory: SourceMemory;
   now: () => Date;
+  /** Given where the source runs; not where it is only asked questions. */
+  runtime?: SourceRuntime;
+  /** Asks the process in which the source runs for its `head`; given where that is another. */
+  askHead?: (signal: AbortSignal) => Promise<SourcePosition>;
+}
+
+export interface SourceRuntime {
+  intake: Intake;
+  /** What the log holds of this source, newest first. */
+  recent(): AsyncIterable<Batch>;
 }
 
 /** A text that the source keeps with us from one start to the next, for stores in which it may write nothing. */

@@ -10,9 +10,11 @@ import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { openState } from '#catalog/state/state.ts';
 import { destinations } from '#connectors/modules.ts';
 import { startReports } from '#connectors/reports/start-reports.ts';
+import { Intake } from '#ingest/intake.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
 import { startWorker } from '#ingest/pipeline/worker.ts';
+import { serveIntake } from '../server/intake-socket.ts';
 import { runPart } from './run-part.ts';
 
 /** The process that moves data: sources into the log, pipelines from the log into the warehouse, reports to their destinations. */
@@ -27,10 +29,12 @@ await runPart('worker', async ({ stateUrl, report }) => {
   const now = () => new Date();
   const resolve = <T>(spec: T) => resolveSecrets({ state, secretKey }, spec);
   const tables = new MaintainedTables();
+  const intake = new Intake();
   const worker = await startWorker({
     state,
     databaseUrl: stateUrl,
     log,
+    intake,
     modules: { sources, processors, sinks },
     sinkDeps: { catalog, state, indexDir: path.join(home, 'index'), now, maintained: tables },
     resolveSecrets: resolve,
@@ -38,6 +42,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
     now,
     report,
   });
+  const door = await serveIntake(home, intake, (error) => report(`events: ${String(error)}`));
   const maintenance = new MaintenanceRunner({ catalog, state, tables, now, report });
   maintenance.start();
   const queries = new QueryService({ state, catalog, resultsDir: path.join(home, 'results'), limits: { warm: 1 } });
@@ -56,6 +61,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
   return {
     close: async () => {
       await maintenance.close();
+      await door.close();
       await Promise.all([reports.close(), worker.close()]);
       await queries.close();
       await log.close();

@@ -9,6 +9,7 @@ import { answerTokenRequest, tokenPath } from './iceberg-oauth.ts';
 import { problemResponse, wrongMethod } from './problem.ts';
 import { matchRoute, type Route } from './route.ts';
 import { definitionRoutes } from './routes/definition.ts';
+import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { pipelineRoutes } from './routes/pipelines.ts';
@@ -35,6 +36,7 @@ const routes: readonly Route[] = [
   ...pipelineRoutes,
   ...reportRoutes,
   ...sourceRoutes,
+  ...eventRoutes,
   ...secretRoutes,
   ...tokenRoutes,
 ];
@@ -43,7 +45,7 @@ const routes: readonly Route[] = [
 const openPaths = new Set(['/healthz', '/readyz', '/metrics']);
 
 /** Part of the surface that later versions answer; a page would be the wrong answer to a program. */
-const laterPaths = /^\/(schemas|api\/v1\/sources\/[^/]+\/[^/]+\/events)(\/|$)/;
+const laterPaths = /^\/schemas(\/|$)/;
 
 /** For browsers, on every answer: no guessing of types, no frame of another site around us, no address told to others. */
 const guards = [

@@ -2,9 +2,10 @@ import { DailiesError } from '#catalog/error.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
 import { passingMemory, storedMemory } from '#ingest/pipeline/source-memory.ts';
 import type { Requirement, Source } from '#ingest/source.ts';
+import { askIntakeHead } from './intake-socket.ts';
 import type { ServerDeps } from './server-deps.ts';
 
-type Deps = Pick<ServerDeps, 'state' | 'secretKey' | 'modules' | 'now'>;
+type Deps = Pick<ServerDeps, 'environment' | 'state' | 'secretKey' | 'modules' | 'now'>;
 
 /** The source as the definition has it, opened for questions. The caller closes it. */
 export async function openSource(deps: Deps, name: string): Promise<Source> {
@@ -17,6 +18,7 @@ export async function openSource(deps: Deps, name: string): Promise<Source> {
     name,
     memory: storedMemory(deps.state, name),
     now: deps.now,
+    askHead: (signal) => askIntakeHead(deps.environment.home, name, signal),
   });
 }
 

@@ -1,9 +1,10 @@
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { SignIn } from '#catalog/access/sign-in.ts';
 import { WrongPasswords } from '#catalog/access/wrong-passwords.ts';
 import { CredentialVendor } from '#catalog/iceberg/storage/credential-vendor.ts';
 import { CatalogIndex } from '#catalog/search/catalog-index.ts';
+import { closeServer } from './close-server.ts';
 import { createDispatcher } from './dispatch.ts';
 import { listen, listenOnPort } from './listen.ts';
 import type { ServerDeps, ServerOptions } from './server-deps.ts';
@@ -15,8 +16,6 @@ export interface WebServer {
   /** Lets requests in hand finish for up to 5 s, then ends. */
   close(): Promise<void>;
 }
-
-const graceMs = 5000;
 
 /**
  * Serves everything under one port, and the same on a socket in the home folder, where whoever may open it is admin.
@@ -69,18 +68,6 @@ export async function startServer(options: ServerOptions): Promise<WebServer> {
       await rm(path, { force: true });
     },
   };
-}
-
-function closeServer(server: Server): Promise<void> {
-  if (!server.listening) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }
 
 function describe(error: unknown): string {

@@ -56,6 +56,10 @@ export class EmbeddedLog implements Log {
     return this.#topic(topic).read(fromOffset, signal);
   }
 
+  recent(topic: string): AsyncIterable<LogRecord> {
+    return this.#topic(topic).recent();
+  }
+
   async extent(topic: string): Promise<{ first: number; next: number; bytes: number }> {
     return this.#topic(topic).extent();
   }

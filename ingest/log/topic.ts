@@ -168,6 +168,15 @@ export class Topic {
     }
   }
 
+  /** Backwards from the last record; ends where retention meets it. */
+  async *recent(): AsyncGenerator<LogRecord> {
+    for (let offset = this.extent().next - 1; offset >= 0; offset--) {
+      const bytes = this.#records.getBinary(offset);
+      if (!bytes) return;
+      yield this.#record(offset, bytes);
+    }
+  }
+
   extent(): Extent {
     return { ...(this.#meta.get('extent') ?? { first: 0, next: 0, bytes: 0 }) };
   }

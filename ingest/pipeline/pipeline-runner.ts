@@ -26,6 +26,8 @@ export interface PipelineSpec {
 /** What a pipeline needs of the running sources. */
 export interface Sources {
   readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>>;
+  /** False for a source whose tables cannot be read again. */
+  hasSnapshots(source: string): boolean;
   /** Tables as source.schema.table. */
   requestSnapshots(source: string, tables: readonly string[]): Promise<void>;
 }
@@ -179,6 +181,7 @@ export class PipelineRunner {
           groupOf,
           groupPrefix: groupPrefix(this.name),
           isStillTaken: (group) => ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
+          hasSnapshots: this.#sources.hasSnapshots(source),
           isSnapshotDue: (table) => this.#isSnapshotDue(table),
           requestSnapshots: (wanted) => this.#sources.requestSnapshots(source, wanted),
         },

@@ -4,6 +4,7 @@ import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts'
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import type { Batch, SourcePosition } from '../event.ts';
+import type { LogRecord } from '../log.ts';
 import type { Source } from '../source.ts';
 import { BackOff } from './back-off.ts';
 import { dateOf } from './commit-time.ts';
@@ -70,6 +71,12 @@ export class SourceRunner {
     this.#done = this.#run();
   }
 
+  /** False where its tables cannot be read again. */
+  get hasSnapshots(): boolean {
+    const module = this.#deps.modules.sources.find(({ id }) => id === this.#spec.kind);
+    return module?.hasSnapshots ?? true;
+  }
+
   /** Tries again after a failure that needed a person, of the source or of some of its tables. */
   resume(): void {
     if (this.#setAside.size > 0) this.#restart.abort();
@@ -88,6 +95,7 @@ export class SourceRunner {
    * old at once. The wish is durable when resolved. A snapshot under way is not disturbed by it.
    */
   async requestSnapshots(tables: readonly string[]): Promise<void> {
+    if (!this.hasSnapshots) return;
     const fresh = tables.filter((table) => !this.#snapshotting.has(table) && !this.#wanted.has(table));
     if (fresh.length === 0) return;
     for (const table of fresh) this.#wanted.add(table);
@@ -140,8 +148,9 @@ export class SourceRunner {
       (spec) => this.#deps.resolveSecrets(spec),
       `The source ${this.name}`,
     );
-    const { state, now } = this.#deps;
-    return module.open(config, { name: this.name, memory: storedMemory(state, this.name), now });
+    const { state, now, intake, log } = this.#deps;
+    const runtime = { intake, recent: () => batchesOf(log.recent(this.name)) };
+    return module.open(config, { name: this.name, memory: storedMemory(state, this.name), now, runtime });
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -155,6 +164,7 @@ export class SourceRunner {
       this.#wanted.clear();
       const tables = await planTables(this.#deps.state, this.name, discovered, {
         isLogEmpty: last === null || this.#forgetsPosition,
+        hasSnapshots: this.hasSnapshots,
         setAside: this.#setAside,
         held: (table) => log.snapshotOf(this.name, table),
       });
@@ -333,6 +343,10 @@ export class SourceRunner {
       data: { position: this.#position, ...(coveredAt ? { coveredAt } : {}), ...(sourceTime ? { sourceTime } : {}) },
     });
   }
+}
+
+async function* batchesOf(records: AsyncIterable<LogRecord>): AsyncGenerator<Batch> {
+  for await (const record of records) yield record.batch();
 }
 
 function identity(table: { name: string; refusal: string | null }): string {

@@ -21,6 +21,8 @@ export async function planTables(
   discovered: readonly DiscoveredTable[],
   options: {
     isLogEmpty: boolean;
+    /** False where a table has nothing to be read again, so that one that has begun is whole for ever. */
+    hasSnapshots: boolean;
     setAside: ReadonlyMap<string, ErrorRecord>;
     held(table: string): Promise<SnapshotHeld | null>;
   },
@@ -48,11 +50,13 @@ export async function planTables(
       continue;
     }
     const held = row ? await options.held(`${source}.${table.name}`) : null;
+    const hasBegun = row !== undefined && row.state !== 'snapshotting' && !options.hasSnapshots;
     const isWhole =
-      !options.isLogEmpty &&
-      row !== undefined &&
-      (row.state === 'running' ||
-        (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation));
+      hasBegun ||
+      (!options.isLogEmpty &&
+        row !== undefined &&
+        (row.state === 'running' ||
+          (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation)));
     const generation = (row?.generation ?? 0) + (isWhole ? 0 : 1);
     request.set(table.name, { snapshot: !isWhole, generation, cursor: null });
     const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: noJson, schema };

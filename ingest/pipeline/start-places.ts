@@ -24,6 +24,8 @@ export interface StartRequest {
   sink: Sink;
   /** A person asked to go on: where the log no longer reaches back, tables are snapshotted again. */
   isResumed: boolean;
+  /** False where the source's tables cannot be read again: what the log holds is all that there is. */
+  hasSnapshots: boolean;
   /** True where the source is about to take a snapshot of the table, or takes one. */
   isSnapshotDue(table: string): Promise<boolean>;
   requestSnapshots(tables: readonly string[]): Promise<void>;
@@ -56,6 +58,10 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
       places.set(table, { from, awaitsSnapshot: false });
       continue;
     }
+    if (!request.hasSnapshots && !(from !== null && !isReset && from < extent.first && !request.isResumed)) {
+      places.set(table, await placeWithoutSnapshot(request, table, isReset ? null : from, extent.first));
+      continue;
+    }
     const isPassed = from !== null && !isReset && !hasOtherSteps;
     // One that has come back after a while is no slow one: nobody has to be asked.
     if (isPassed && groups.has(group) && !request.isResumed) throw needsSnapshot(request, table, from, extent.first);
@@ -76,6 +82,19 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
   await log.commitGroups(source, new Map(needs));
   for (const name of left) await log.removeGroup(source, name);
   return places;
+}
+
+/** After what the target holds, with whatever steps; else from where the table began, or as far back as the log goes. */
+async function placeWithoutSnapshot(
+  { log, source, isSnapshotDue }: StartRequest,
+  table: string,
+  from: number | null,
+  first: number,
+): Promise<StartPlace> {
+  if (from !== null) return { from: Math.max(from, first), awaitsSnapshot: false };
+  const begin = await log.snapshotOf(source, table);
+  if (begin) return { from: begin.offset, awaitsSnapshot: true };
+  return { from: first, awaitsSnapshot: await isSnapshotDue(table) };
 }
 
 /** True for groups of one table on its way to one target; what follows the last slash names the steps. */

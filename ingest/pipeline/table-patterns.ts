@@ -1,7 +1,10 @@
-/** `source.schema.table`, split at the first two dots; a pattern's parts may hold `*`. Null if it has fewer parts. */
+/**
+ * `source.schema.table`, or `source.table` where a source has no schemas, split at the first dot; a pattern's parts may hold
+ * `*`. Null if it has fewer parts.
+ */
 export function splitTableName(name: string): { source: string; table: string } | null {
   const dot = name.indexOf('.');
-  if (dot <= 0 || name.indexOf('.', dot + 1) < 0) return null;
+  if (dot <= 0 || dot === name.length - 1) return null;
   return { source: name.slice(0, dot), table: name.slice(dot + 1) };
 }
 
@@ -21,7 +24,8 @@ export function matchesTable(pattern: string, table: string): boolean {
 function splitParts(name: string): string[] {
   const first = name.indexOf('.');
   const second = first < 0 ? -1 : name.indexOf('.', first + 1);
-  if (second < 0) return [name];
+  if (first < 0) return [name];
+  if (second < 0) return [name.slice(0, first), name.slice(first + 1)];
   return [name.slice(0, first), name.slice(first + 1, second), name.slice(second + 1)];
 }
 

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { State } from '#catalog/state/state.ts';
+import type { Intake } from '../intake.ts';
 import type { Log } from '../log.ts';
 import type { ProcessorModule } from '../processor.ts';
 import type { SinkModule } from '../sink.ts';
@@ -19,6 +20,8 @@ export interface WorkerDeps<SinkDeps extends object = object> {
   /** Address of the state database, for LISTEN. */
   databaseUrl: string;
   log: Log & { topics(): string[] };
+  /** Where producers' requests come in. */
+  intake: Intake;
   modules: {
     sources: readonly SourceModule[];
     processors: readonly ProcessorModule[];

@@ -242,6 +242,7 @@ class Conductor implements Worker {
         );
       return source.readRows(table, ...rest);
     },
+    hasSnapshots: (source: string) => this.#sources.get(source)?.runner.hasSnapshots ?? true,
     requestSnapshots: async (source: string, tables: readonly string[]) => {
       const runner = this.#sources.get(source)?.runner;
       if (!runner)

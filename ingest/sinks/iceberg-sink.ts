@@ -1,20 +1,21 @@
 import { DailiesError } from '#catalog/error.ts';
 import type { MaintainedTable, MaintainedTables } from '#catalog/iceberg/maintenance/maintained-tables.ts';
 import type { Turns } from '#catalog/iceberg/maintenance/turns.ts';
-import { lineageNames } from '#catalog/iceberg/metadata/row-lineage.ts';
 import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
 import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
-import { targetName } from '#catalog/iceberg/tables/table-name.ts';
+import { ownName, targetName } from '#catalog/iceberg/tables/table-name.ts';
 import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/write/commit.ts';
-import { fillUnknown, isWhole } from '#catalog/iceberg/write/staged-rows.ts';
 import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
-import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
-import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
+import type { SnapshotRows, TableChanges } from '../event.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { type ChangeCounter, ChangeLog } from './iceberg-changes.ts';
+import { refuseNames } from './iceberg-names.ts';
 import { partitionOf } from './iceberg-partition.ts';
+import { lackingValues } from './lacking-values.ts';
 import type { CommittedChanges } from './last-rows.ts';
+import { appendSnapshotRows, applyKeyed, applyKeyless } from './mirror-changes.ts';
 import { recordLanded } from './record-landed.ts';
 
 export interface IcebergSinkDeps {
@@ -101,6 +102,26 @@ export class IcebergSink implements Sink {
     await changes?.beginSnapshot(schema);
   }
 
+  async beginChunks(table: string, schema: Schema, generation: number, signal: AbortSignal): Promise<void> {
+    refuseNames(table, schema);
+    const known = await this.#open(table, signal);
+    if (known.changes?.isSnapshotOpen) await this.#forget(known);
+    const { writer, changes } = await this.#open(table, signal);
+    await changes?.follow(schema);
+    await writer.beginChunks(generation, changes ? null : schema);
+  }
+
+  async chunkedGeneration(table: string, signal: AbortSignal): Promise<number | null> {
+    return (await this.#open(table, signal)).writer.chunkedGeneration;
+  }
+
+  async lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]> {
+    const target = await this.#open(changes.table, signal);
+    if (target.changes || target.writer.chunkedGeneration === null) return [];
+    await target.writer.evolve(changes.schema);
+    return await lackingValues(changes, target.writer);
+  }
+
   async write(changes: TableChanges, signal: AbortSignal): Promise<void> {
     const target = await this.#open(changes.table, signal);
     if (target.changes) {
@@ -122,14 +143,20 @@ export class IcebergSink implements Sink {
     }
   }
 
-  async writeFile({ table, rows, parquet }: SnapshotRows, signal: AbortSignal): Promise<boolean> {
+  async writeFile({ table, schema, rows, parquet }: SnapshotRows, signal: AbortSignal): Promise<boolean> {
     const { writer, changes } = await this.#open(table, signal);
-    return !changes && (await writer.appendReplacementFile(parquet, rows));
+    if (changes) return false;
+    if (writer.isReplacing || writer.chunkedGeneration === null)
+      return await writer.appendReplacementFile(parquet, rows);
+    refuseNames(table, schema);
+    await writer.evolve(schema);
+    return await writer.appendChunkFile(parquet, rows);
   }
 
   async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
     const { writer, changes } = await this.#open(table, signal);
-    if (changes) changes.endSnapshot();
+    if (changes?.isSnapshotOpen) changes.endSnapshot();
+    else if (writer.chunkedGeneration !== null && !writer.isReplacing) await writer.endChunks();
     else await writer.endReplacement();
   }
 
@@ -198,7 +225,7 @@ export class IcebergSink implements Sink {
       });
     }
     const position = positionOf(writer, pipeline);
-    if (position && catalog.kind === 'external') {
+    if (position && catalog.kind === 'external' && !writer.isUnfinished) {
       await recordLanded(writer, { state, pipeline, owner, source: table, freshAsOf: freshness(position), now });
     }
     return target;
@@ -220,7 +247,8 @@ export class IcebergSink implements Sink {
     return async (tx, commits) => {
       for (const { writer, prepared } of commits) {
         const target = [...this.#targets.values()].find((candidate) => candidate.writer === writer);
-        if (!target) continue;
+        // What people see of a table begins with the end of its first snapshot.
+        if (!target || writer.isUnfinished) continue;
         const { iceberg } = prepared;
         await recordTable(tx, {
           name: writer.name,
@@ -242,9 +270,7 @@ export class IcebergSink implements Sink {
   }
 
   #targetName(table: string): string {
-    // source.schema.table, split at the first two dots.
-    const name = table.split('.').slice(2).join('.');
-    return targetName(this.#config.table, name);
+    return targetName(this.#config.table, ownName(table));
   }
 
   #refuseSharedTargets(): void {
@@ -266,7 +292,7 @@ export class IcebergSink implements Sink {
 
 async function committedChanges(catalog: TableCatalog, writer: TableWriter): Promise<CommittedChanges | null> {
   const { metadata } = writer;
-  const metadataLocation = metadata && (await catalog.locate(writer.name));
+  const metadataLocation = metadata && (await catalog.locate(writer.name, 'all'));
   if (!metadata || metadataLocation === null) return null;
   const upTo = BigInt(writer.summaryValue(changeNumberProperty) ?? 0);
   return { uuid: metadata['table-uuid'], metadataLocation, upTo };
@@ -282,67 +308,6 @@ function positionOf(writer: TableWriter, pipeline: string): PipelinePosition | n
 /** Nothing of the table is staged, nor on its way. */
 function isAtRest({ writer, changes }: Target): boolean {
   return !writer.hasChanges && !writer.isReplacing && !changes?.isSnapshotOpen;
-}
-
-async function appendSnapshotRows(writer: TableWriter, changes: TableChanges): Promise<void> {
-  for (const { op, after } of changes.events) {
-    if (op !== 'r' || !after) {
-      throw new DailiesError('source_protocol', `A change of ${changes.table} came within its snapshot.`);
-    }
-    await writer.appendReplacement(after);
-  }
-}
-
-async function applyKeyed(writer: TableWriter, event: ChangeEvent, table: string): Promise<void> {
-  switch (event.op) {
-    case 'c':
-    case 'r':
-    case 'u': {
-      if (!event.after) throw missingRow(table, event.op);
-      const row = event.before && !isWhole(event.after) ? fillKnown(event.after, event.before) : event.after;
-      await writer.upsert(row, event.op === 'c');
-      return;
-    }
-    case 'd':
-      if (!event.before) throw missingRow(table, event.op);
-      await writer.remove(event.before);
-      return;
-    case 't':
-      await writer.truncate();
-      return;
-  }
-}
-
-/** Rows without a key are matched whole; where the source tells no whole old row, only inserts are followed. */
-async function applyKeyless(writer: TableWriter, event: ChangeEvent): Promise<void> {
-  switch (event.op) {
-    case 'c':
-    case 'r':
-      if (event.after) await writer.upsert(event.after, true);
-      return;
-    case 'u':
-      if (!event.before || !event.after || !isWhole(event.before)) return;
-      await writer.remove(event.before);
-      await writer.upsert(fillUnknown(event.after, event.before), true);
-      return;
-    case 'd':
-      if (event.before && isWhole(event.before)) await writer.remove(event.before);
-      return;
-    case 't':
-      await writer.truncate();
-      return;
-  }
-}
-
-// An old row may itself lack values; those stay unknown.
-function fillKnown(row: Row, before: Row): Row {
-  return row.map((value, index) => (typeof value === 'symbol' ? (before[index] ?? null) : value));
-}
-
-function missingRow(table: string, op: string): DailiesError {
-  return new DailiesError('source_protocol', `An event (${op}) of ${table} carries no row.`, {
-    details: { table, op },
-  });
 }
 
 function freshness(position: PipelinePosition): Date | null {
@@ -363,31 +328,4 @@ function refuseOtherMode(writer: TableWriter, mode: IcebergSinkConfig['mode']): 
       : `${writer.name} holds rows, not changes. Let the changes go to a table of another name.`,
     { details: { table: writer.name } },
   );
-}
-
-/** DuckDB's name of a row's position, and those of columns in files of moved rows. */
-const reservedNames: readonly string[] = ['file_row_number', ...lineageNames];
-
-/** Engines that take names without their case cannot tell some columns apart, and ours has one name for itself. */
-function refuseNames(table: string, schema: Schema): void {
-  const seen = new Map<string, string>();
-  const reserved = schema.fields.find(({ name }) => reservedNames.includes(name.toLowerCase()));
-  if (reserved) {
-    throw new DailiesError(
-      'schema_incompatible',
-      `The column "${reserved.name}" of ${table} has a name that files of rows cannot be read with. Project it under another name.`,
-      { details: { table, columns: [reserved.name] } },
-    );
-  }
-  for (const { name } of schema.fields) {
-    const other = seen.get(name.toLowerCase());
-    if (other !== undefined) {
-      throw new DailiesError(
-        'schema_incompatible',
-        `Columns "${other}" and "${name}" of ${table} differ in case alone, which a table that every engine can read cannot hold. Project one of them under another name.`,
-        { details: { table, columns: [other, name] } },
-      );
-    }
-    seen.set(name.toLowerCase(), name);
-  }
 }

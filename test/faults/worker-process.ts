@@ -3,6 +3,7 @@ import { readEnvironment } from '#catalog/environment.ts';
 import { openWarehouse } from '#catalog/iceberg/storage/open-warehouse.ts';
 import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { openState } from '#catalog/state/state.ts';
+import { Intake } from '#ingest/intake.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
 import { startWorker } from '#ingest/pipeline/worker.ts';
@@ -19,6 +20,7 @@ const worker = await startWorker({
   state,
   databaseUrl: stateUrl,
   log,
+  intake: new Intake(),
   modules: { sources, processors, sinks },
   sinkDeps: { catalog, state, indexDir: join(home, 'index'), now },
   resolveSecrets: async (spec) => spec,

@@ -31,6 +31,12 @@ export function splitName(name: string): { namespaceName: string; name: string }
   return { namespaceName: joinName(parts), name: table };
 }
 
+/** A source table's own name: `movie` of `production.public.movie`, and of `events.movie`, whose source has no schemas. */
+export function ownName(sourceTable: string): string {
+  const [, second = '', ...rest] = sourceTable.split('.');
+  return rest.length > 0 ? rest.join('.') : second;
+}
+
 /** The target that a definition's `table` means for a source table of this name: `production.{table}` for `movie`. Throws `invalid`. */
 export function targetName(template: string, table: string): string {
   return joinName(nameParts(template).map((part) => part.replaceAll('{table}', table)));

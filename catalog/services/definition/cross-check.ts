@@ -1,3 +1,4 @@
+import { ownName } from '../../iceberg/tables/table-name.ts';
 import { nearestName } from '../nearest-name.ts';
 import type { DefinitionFile } from './file.ts';
 import { type Path, type Problem, pathName, problemAt } from './problem.ts';
@@ -33,12 +34,12 @@ function checkTables(file: DefinitionFile, tables: unknown, path: Path): Problem
 }
 
 function checkFrom(file: DefinitionFile, pattern: string, whole: Definition, path: Path): Problem[] {
-  const [source, schema] = pattern.split('.', 2);
-  const table = pattern.slice((source?.length ?? 0) + 1);
-  if (source === undefined || !schema || !/^[^.]+\../.test(table))
-    return [
-      problemAt(file, path, `${pathName(path)}: ${pattern} is not a table of a source; write source.schema.table.`),
-    ];
+  const [source = ''] = pattern.split('.', 1);
+  const table = pattern.slice(source.length + 1);
+  const malformed = (form: string) => [
+    problemAt(file, path, `${pathName(path)}: ${pattern} is not a table of a source; write ${form}.`),
+  ];
+  if (source === '' || table === '') return malformed('source.schema.table');
   const found = whole.sources[source];
   if (!Object.hasOwn(whole.sources, source) || found === undefined) {
     const near = nearestName(source, Object.keys(whole.sources));
@@ -46,7 +47,12 @@ function checkFrom(file: DefinitionFile, pattern: string, whole: Definition, pat
       near === null ? ` Known sources: ${Object.keys(whole.sources).join(', ') || 'none'}.` : ` Did you mean ${near}?`;
     return [problemAt(file, path, `${pathName(path)}: there is no source ${source}.${hint}`)];
   }
-  const tables = Array.isArray(found.tables) ? found.tables.filter((item) => typeof item === 'string') : [];
+  const isDeclared = typeof found.tables === 'object' && found.tables !== null && !Array.isArray(found.tables);
+  const declared = isDeclared ? Object.keys(found.tables as object) : found.tables;
+  const tables = Array.isArray(declared) ? declared.filter((item) => typeof item === 'string') : [];
+  // Tables that the definition declares have no schema; those of a database do.
+  if (isDeclared ? table.includes('.') : !/^[^.]+\../.test(table))
+    return malformed(isDeclared ? 'source.table' : 'source.schema.table');
   if (tables.length === 0 || table.includes('*') || tables.some((wanted) => matchesPattern(wanted, table))) return [];
   const near = nearestName(
     table,
@@ -116,11 +122,6 @@ function targetsOf(pipeline: Definition['pipelines'][string]): { target: string;
     if (typeof table !== 'string') return [];
     return pipeline.from
       .filter((from) => !from.includes('*'))
-      .map((from) => ({ target: `${sink.kind}/${table.replaceAll('{table}', tablePart(from))}`, index }));
+      .map((from) => ({ target: `${sink.kind}/${table.replaceAll('{table}', ownName(from))}`, index }));
   });
-}
-
-function tablePart(from: string): string {
-  const [source = '', schema = ''] = from.split('.', 2);
-  return from.slice(source.length + schema.length + 2);
 }

@@ -1,6 +1,6 @@
 import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
-import { targetName } from '../../iceberg/tables/table-name.ts';
+import { ownName, targetName } from '../../iceberg/tables/table-name.ts';
 import type { Scope } from '../scope.ts';
 import { readPosition } from '../table/freshness.ts';
 import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from './lag.ts';
@@ -203,7 +203,7 @@ function rowsOfWhole(
 /** True for a table whose rows are changes, not those of its source. */
 function holdsChanges(spec: unknown, table: string, source: string): boolean {
   const { to = [] } = spec as { to?: { mode?: unknown; table?: unknown }[] };
-  const name = source.split('.').slice(2).join('.');
+  const name = ownName(source);
   return to.some(
     (sink) => sink.mode === 'changes' && typeof sink.table === 'string' && targetName(sink.table, name) === table,
   );

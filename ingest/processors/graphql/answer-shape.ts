@@ -17,8 +17,8 @@ import {
   TypeNameMetaFieldDef,
 } from 'graphql';
 import type { Field, FieldType, Value } from '#catalog/schemas/schema.ts';
+import { RawNumber } from '../../raw-number.ts';
 import { parseDate, parseTimestamp } from '../expression/scalars.ts';
-import { RawNumber } from './raw-number.ts';
 
 /** How one part of an answer lands: its type, and its value from the parsed JSON. `read` throws AnswerError. */
 export interface Shape {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { DailiesError } from '#catalog/error.ts';
+import { parseExactJson } from '../../raw-number.ts';
 import { refused } from './query-plan.ts';
-import { parseExactJson } from './raw-number.ts';
 
 export interface GraphClientOptions {
   endpoint: string;

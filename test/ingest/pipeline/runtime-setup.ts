@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import type { Schema } from '#catalog/schemas/schema.ts';
+import { Intake } from '#ingest/intake.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import type { Retention } from '#ingest/log/topic.ts';
 import { startWorker, type Worker } from '#ingest/pipeline/worker.ts';
@@ -64,6 +65,7 @@ export class RuntimeSetup implements AsyncDisposable {
       state: this.test.state,
       databaseUrl: this.test.url,
       log: this.#log,
+      intake: new Intake(),
       modules: { sources: [scriptedSource(this.history)], processors: this.#processors, sinks: [postgresSink] },
       sinkDeps: { targetUrl: this.targets.url, faults: this.faults },
       resolveSecrets: async (spec) => spec,

@@ -1,4 +1,4 @@
-/** A number of an answer whose digits a double would change. */
+/** A number of a JSON text whose digits a double would change. */
 export class RawNumber {
   readonly text: string;
 

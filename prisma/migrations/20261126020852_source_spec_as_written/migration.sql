@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "Source" ALTER COLUMN "spec" SET DATA TYPE JSON;
