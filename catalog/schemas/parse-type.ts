@@ -48,7 +48,7 @@ class TypeReader {
 
   type(): FieldType {
     let type = this.#single();
-    while (this.#take(/\[\s*\]/y)) type = { kind: 'list', element: type };
+    while (this.#take(/\s*\[\s*\]/y)) type = { kind: 'list', element: type };
     return type;
   }
 

@@ -99,7 +99,7 @@ function real(json: unknown, kind: 'float' | 'double'): number | null {
   const value = Number(text);
   if (!Number.isFinite(value)) return null;
   // A whole number is an id or a count: it is not to be rounded unasked, as fractions always are.
-  if (digits.test(text) && BigInt(text) !== BigInt(value)) return null;
+  if (digits.test(text) && String(value) !== text && BigInt(text) !== BigInt(value)) return null;
   if (kind === 'double') return value;
   const rounded = Math.fround(value);
   return Number.isFinite(rounded) ? rounded : null;
