@@ -32,8 +32,13 @@ export class SpoolWriter {
   readonly #maxBytes: number;
   readonly #onPart: (rows: number) => void;
   #appender: DuckDBAppender | null = null;
+  /** Rows in hand, and how many they are. */
+  readonly #waiting: DuckDBDataChunk[] = [];
   #pending = 0;
-  #parts = 0;
+  /** The part that is being written. */
+  #writing: Promise<void> = Promise.resolve();
+  #begun = 0;
+  /** Rows of all parts begun. */
   #rows = 0;
   #bytes = 0;
   #target = firstPartRows;
@@ -80,43 +85,46 @@ export class SpoolWriter {
   async writeAll(result: DuckDBResult): Promise<void> {
     let next = result.fetchChunk();
     for (;;) {
-      if (this.#pending > 0 && (await isSlow(next))) await this.#writePart();
+      if (this.#pending > 0 && (await isSlow(next))) await this.#beginPart();
       const chunk = await next;
       if (chunk === null || chunk.rowCount === 0) break;
-      this.#append(chunk);
+      this.#waiting.push(chunk);
+      this.#pending += chunk.rowCount;
       next = result.fetchChunk();
-      // Failing while a part is written must not count as unhandled: it is awaited above.
+      // Failing while a part is begun must not count as unhandled: it is awaited above.
       next.catch(() => undefined);
-      if (this.#pending >= this.#target) await this.#writePart();
+      if (this.#pending >= this.#target) await this.#beginPart();
     }
     // An empty result has one part too: its readers then need no special case.
-    if (this.#pending > 0 || this.#parts === 0) await this.#writePart();
+    if (this.#pending > 0 || this.#begun === 0) await this.#beginPart();
+    await this.#writing;
   }
 
-  async #prepareAppender(): Promise<DuckDBAppender> {
+  /** Takes the rows in hand once the part before is complete, and leaves them being written while more are fetched. */
+  async #beginPart(): Promise<void> {
+    await this.#writing;
+    // Never committed: that would copy them once more.
+    await this.#connection.run('BEGIN');
     this.#appender ??= await this.#connection.createAppender('rows_in_hand');
-    return this.#appender;
+    for (const chunk of this.#waiting.splice(0)) this.#appender.appendDataChunk(chunk);
+    this.#appender.flushSync();
+    const rows = this.#pending;
+    this.#pending = 0;
+    this.#writing = this.#writePart(partName(this.#begun++, this.#rows, rows), rows);
+    this.#rows += rows;
+    this.#target = Math.min(this.#target * 10, largestPartRows);
+    // It is awaited before the next one, and at the end.
+    this.#writing.catch(() => undefined);
   }
 
-  #append(chunk: DuckDBDataChunk): void {
-    this.#waiting.push(chunk);
-    this.#pending += chunk.rowCount;
-  }
-
-  #waiting: DuckDBDataChunk[] = [];
-
-  async #writePart(): Promise<void> {
-    const appender = await this.#prepareAppender();
-    for (const chunk of this.#waiting) appender.appendDataChunk(chunk);
-    appender.flushSync();
-    this.#waiting = [];
-    const target = path.join(this.#dir, partName(this.#parts, this.#rows, this.#pending));
+  async #writePart(name: string, rows: number): Promise<void> {
+    const target = path.join(this.#dir, name);
     const unfinished = `${target}.unfinished`;
     const select = this.columns.map(({ type }, index) => `CAST(c${index} AS ${duckdbTypeName(type)}) AS c${index}`);
     await this.#connection.run(
       `COPY (SELECT ${select.join(', ')} FROM rows_in_hand) TO ${literal(unfinished)} (FORMAT parquet, COMPRESSION lz4_raw)`,
     );
-    await this.#connection.run('TRUNCATE rows_in_hand');
+    await this.#connection.run('ROLLBACK');
     this.#bytes += (await fs.stat(unfinished)).size;
     if (this.#bytes > this.#maxBytes) {
       throw new StatementError(
@@ -125,11 +133,7 @@ export class SpoolWriter {
       );
     }
     await fs.rename(unfinished, target);
-    this.#onPart(this.#pending);
-    this.#rows += this.#pending;
-    this.#parts++;
-    this.#pending = 0;
-    this.#target = Math.min(this.#target * 10, largestPartRows);
+    this.#onPart(rows);
   }
 }
 

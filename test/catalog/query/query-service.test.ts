@@ -241,6 +241,25 @@ describe('values', () => {
     await expect(queries.service.resultFile(id, ana, 'xlsx')).rejects.toMatchObject({ code: 'unsupported' });
   });
 
+  test('instants in files are those of pages, before year 1 as DuckDB writes them', async () => {
+    const texts = ['0001-01-01', '1969-12-31 23:59:59.999999', '2026-01-31 09:00:00.1', '9999-12-31 23:59:59'];
+    const instants = [...texts.map((text) => `TIMESTAMP '${text}'`), 'NULL'].join(', ');
+    const { id } = await queries.run(
+      `SELECT ts, ts::TIMESTAMPTZ AS tz FROM (SELECT unnest([${instants}]) AS ts) ORDER BY ts`,
+    );
+    const pages = await queries.service.rows(id, ana, 0, 10);
+    expect(pages.at(1)).toEqual(['1969-12-31T23:59:59.999999', '1969-12-31T23:59:59.999999Z']);
+    const csv = fs.readFileSync(await queries.service.resultFile(id, ana, 'csv'), 'utf8');
+    expect(csv).toBe(['ts,tz', ...pages.map((row) => row.map((cell) => cell ?? '').join(',')), ''].join('\n'));
+    const json = JSON.parse(fs.readFileSync(await queries.service.resultFile(id, ana, 'json'), 'utf8'));
+    expect(json).toEqual(pages.map(([ts, tz]) => ({ ts, tz })));
+    const early = await queries.run(
+      "SELECT ts, ts::TIMESTAMPTZ AS tz FROM (SELECT TIMESTAMP '0044-03-15 (BC) 12:00:00' AS ts)",
+    );
+    const file = await queries.service.resultFile(early.id, ana, 'csv');
+    expect(fs.readFileSync(file, 'utf8')).toBe('ts,tz\n0044-03-15 (BC) 12:00:00,0044-03-15 (BC) 12:00:00Z\n');
+  });
+
   test('an integer beyond 38 digits is refused, never changed, and its value not told', async () => {
     const { error } = await queries.run('SELECT 2::HUGEINT * 85070591730234615865843651857942052863');
     expect(error).toMatchObject({ code: 'sql_invalid', message: expect.not.stringContaining('1701411834') });
