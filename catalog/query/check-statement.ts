@@ -2,6 +2,7 @@ import { parseJson } from '../iceberg/metadata/json.ts';
 import { lineageNames } from '../iceberg/metadata/row-lineage.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
 import type { Analysis, Place, TableMention } from './child-protocol.ts';
+import { bareCount, neededRows, outermostSelects } from './needed-rows.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';
 import { isTree, type Tree } from './syntax-tree.ts';
 import { type TableFilter, tableFilters } from './table-filter.ts';
@@ -20,6 +21,8 @@ export interface SpecialRead {
 
 export interface CheckedStatement extends Pick<Analysis, 'tables'> {
   specialReads: SpecialRead[];
+  /** The name of its only column if the statement is `SELECT count(*) FROM table` and nothing more; else null. */
+  count: string | null;
 }
 
 /**
@@ -40,11 +43,16 @@ export function checkStatement(sql: string, tree: string, nowMs: number): Checke
       'Only one statement can run at a time: remove what follows the first semicolon.',
     );
   }
-  const walk = new StatementWalk(sql, nowMs);
+  const walk = new StatementWalk(sql, nowMs, outermostSelects(statement));
   walk.visit(statement, new Set());
   const { wantsLineage } = walk;
-  const tables = [...walk.tables.values()].map((mention) => ({ ...mention, wantsLineage }));
-  return { tables, specialReads: walk.specialReads };
+  const count = bareCount(statement);
+  const tables = [...walk.tables.values()].map((mention) => ({
+    ...mention,
+    needs: count === null ? mention.needs : 'count',
+    wantsLineage,
+  }));
+  return { tables, specialReads: walk.specialReads, count };
 }
 
 function refusedByParser(sql: string, answer: Tree): StatementError {
@@ -83,12 +91,15 @@ class StatementWalk {
   wantsLineage = false;
   readonly specialReads: SpecialRead[] = [];
   readonly #filters = new Map<Tree, TableFilter>();
+  readonly #needs = new Map<Tree, TableMention['needs']>();
+  readonly #outermost: ReadonlySet<Tree>;
   readonly #sql: string;
   readonly #nowMs: number;
 
-  constructor(sql: string, nowMs: number) {
+  constructor(sql: string, nowMs: number, outermost: ReadonlySet<Tree>) {
     this.#sql = sql;
     this.#nowMs = nowMs;
+    this.#outermost = outermost;
   }
 
   /** `ctes` are the names, in lower case, of the common table expressions that are in scope. */
@@ -112,7 +123,10 @@ class StatementWalk {
     }
     if (isConstant(tree)) return;
     if (tree.type === 'SELECT_NODE') {
-      for (const [table, filter] of tableFilters(tree)) this.#filters.set(table, filter);
+      const filters = tableFilters(tree);
+      for (const [table, filter] of filters) this.#filters.set(table, filter);
+      const needs = neededRows(tree, this.#outermost.has(tree), new Set(filters.keys()));
+      for (const [table, rows] of needs) this.#needs.set(table, rows);
     }
     const inScope = this.#visitCtes(tree, outer);
     for (const [key, child] of Object.entries(tree)) {
@@ -168,14 +182,15 @@ class StatementWalk {
     const schema = String(tree.schema_name);
     const levels = tree.catalog_name === undefined ? [schema] : [String(tree.catalog_name), schema];
     const clause = tree.at_clause;
+    const filter = this.#filters.get(tree) ?? null;
+    const needs = this.#needs.get(tree) ?? 'some';
     if (!isTree(clause)) {
-      this.#addTable({ levels, table, at, read: { kind: 'now' }, filter: this.#filters.get(tree) ?? null });
+      this.#addTable({ levels, table, at, read: { kind: 'now' }, filter, needs });
       return;
     }
     const unit = clause.unit === 'VERSION' ? 'version' : 'timestamp';
     const point = tablePoint(clause.expr, unit, this.#nowMs, at);
-    const filter = this.#filters.get(tree) ?? null;
-    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point }, filter }, 'at');
+    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point }, filter, needs }, 'at');
   }
 
   /** `changes('namespace.table', from [, to])`, of constants and parameters. */
@@ -196,13 +211,14 @@ class StatementWalk {
     if (tree.with_ordinality !== undefined) throw this.#unknown(tree, 'WITH_ORDINALITY');
     const point = (expression: unknown) => tablePoint(expression, 'any', this.#nowMs, at);
     const read = { kind: 'changes', from: point(from), to: to === undefined ? null : point(to) } as const;
-    this.#addSpecial(tree, { levels: path, table, at, read, filter: null }, 'changes');
+    this.#addSpecial(tree, { levels: path, table, at, read, filter: null, needs: 'some' }, 'changes');
   }
 
   #addTable(mention: Mention): number {
     const { levels, table, read } = mention;
     const key = JSON.stringify([levels.map(lowerCase), lowerCase(table), read]);
     const known = this.tables.get(key);
+    if (known && known.needs !== mention.needs) known.needs = 'some';
     // Every place that reads the table needs its rows.
     if (known && (known.filter === null || mention.filter === null)) known.filter = null;
     else if (known?.filter && mention.filter) known.filter = { op: 'or', of: [known.filter, mention.filter] };

@@ -1,3 +1,4 @@
+import type { NeededRows } from '../iceberg/read/scan.ts';
 import type { FieldType } from '../schemas/schema.ts';
 import type { BoundParameter } from './parameters.ts';
 import type { TableFilter } from './table-filter.ts';
@@ -23,6 +24,8 @@ export interface RunRequest {
   parameters: BoundParameter[];
   /** The SELECT of each table of the analysis, in its order, over the table's files. */
   tables: string[];
+  /** The answer to a statement that counts a table's rows and does nothing else, where it is known without reading them. */
+  count: string | null;
   /** Absolute paths: all that DuckDB may open. */
   files: string[];
   /** Absolute path of an existing folder: parts of the result and temporary files go there and nowhere else. */
@@ -57,6 +60,8 @@ export interface TableMention {
   read: TableRead;
   /** What all rows fulfil that the statement needs of it; null for all of them. */
   filter: TableFilter | null;
+  /** What the statement needs of the table's rows: all only where every place that reads it does. */
+  needs: NeededRows;
   /** True if the statement names a column of row lineage (`_row_id`), which tables show when they are asked for it. */
   wantsLineage: boolean;
 }

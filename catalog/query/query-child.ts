@@ -12,7 +12,7 @@ import { bindAll } from './bind-parameters.ts';
 import { type CheckedStatement, checkStatement } from './check-statement.ts';
 import type { Analysis, FromChild, RunRequest, ToChild } from './child-protocol.ts';
 import { markParameters } from './parameter-marks.ts';
-import { placeReads, type ViewName } from './place-reads.ts';
+import { placeCount, placeReads, type ViewName } from './place-reads.ts';
 import { describeDuckdbError, StatementError } from './query-problem.ts';
 import { SpoolWriter } from './spool-writer.ts';
 import { watchMemory } from './watch-memory.ts';
@@ -85,9 +85,9 @@ async function serialize(parser: DuckDBConnection, sql: string): Promise<string>
 
 async function run(request: RunRequest): Promise<void> {
   // Checked again here, so that nothing runs that this very process has not checked.
-  const { tables, specialReads, marked } = await analyse(request.sql);
+  const { tables, specialReads, marked, count } = await analyse(request.sql);
   if (tables.length !== request.tables.length) throw new Error('A table of the statement has no view.');
-  const placed = placeReads(marked, tables, specialReads);
+  const placed = request.count === null ? placeReads(marked, tables, specialReads) : placeCount(request.count, count);
   await lock(request, placed.views);
   const statement = await connection.prepare(placed.sql);
   if (statement.statementType !== StatementType.SELECT) {

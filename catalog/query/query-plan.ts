@@ -2,6 +2,7 @@ import { DailiesError, toDailiesError } from '../error.ts';
 import type { Pinnable } from '../iceberg/maintenance/snapshot-pins.ts';
 import { readTableMetadata, type TableMetadata } from '../iceberg/metadata/table-metadata.ts';
 import { planChanges } from '../iceberg/read/changes.ts';
+import type { MaskFolder } from '../iceberg/read/mask-files.ts';
 import { planScan, type ScanOptions, type TableScan } from '../iceberg/read/scan.ts';
 import type { ScanTime } from '../iceberg/read/time-travel.ts';
 import { isBelow, plainLocation } from '../iceberg/storage/location-root.ts';
@@ -20,9 +21,11 @@ export type PlanTable = (
   metadataLocation: string,
   at?: ScanTime,
   options?: ScanOptions,
-) => Promise<Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations' | 'metadata'>>>;
+) => Promise<
+  Pick<TableScan, 'sql' | 'files' | 'snapshotId'> & Partial<Pick<TableScan, 'locations' | 'metadata' | 'count'>>
+>;
 
-export interface QueryPlan extends Pick<RunRequest, 'tables' | 'files'> {
+export interface QueryPlan extends Pick<RunRequest, 'tables' | 'count' | 'files'> {
   /** What must be held (`holdLocal`) for `files` to be there while they are read. */
   locations: string[];
   /** The snapshot that is read of each table that has one, by name, ids as text; of changes both, `1..2`. */
@@ -41,13 +44,23 @@ export interface PlanContext {
   asOf: ScanTime | null;
   parameters: readonly BoundParameter[];
   plan?: PlanTable | undefined;
+  /** Where masks of deleted rows may be written, there while the statement runs. */
+  masks?: MaskFolder;
   localFiles: LocalFilesRule;
 }
 
 /** Finds every table of the statement and plans how it is read. Throws `StatementError`, and what planning throws with the table's name. */
 export async function planTables(catalog: TableNames, analysis: Analysis, context: PlanContext): Promise<QueryPlan> {
   const tables = await lookUpTables(catalog, analysis.tables);
-  const whole: QueryPlan = { tables: [], files: [], locations: [], snapshots: {}, reads: [], tableFiles: [] };
+  const whole: QueryPlan = {
+    tables: [],
+    count: null,
+    files: [],
+    locations: [],
+    snapshots: {},
+    reads: [],
+    tableFiles: [],
+  };
   for (const table of tables) {
     const read = await planRead(table, context);
     const locations = read.locations ?? [];
@@ -56,6 +69,7 @@ export async function planTables(catalog: TableNames, analysis: Analysis, contex
     whole.tableFiles.push({ name: table.name, locations });
     whole.reads.push(...read.reads.map((one) => ({ ...one, name: table.name })));
     whole.tables.push(read.sql);
+    whole.count = read.count?.toString() ?? null;
     if (read.snapshot !== null) whole.snapshots[freeName(whole.snapshots, table)] = read.snapshot;
   }
   return whole;
@@ -66,11 +80,13 @@ interface PlannedRead {
   files: string[];
   locations?: string[];
   snapshot: string | null;
+  /** Where the statement only counts the rows of this table, and they need not be read for it. */
+  count?: bigint | null;
   reads: Pinnable[];
 }
 
 async function planRead(table: FoundTable, context: PlanContext): Promise<PlannedRead> {
-  const { read, at, filter } = table.mention;
+  const { read, at, filter, needs } = table.mention;
   const { parameters } = context;
   const time = (point: TablePoint) => (metadata: TableMetadata) => scanTime(point, parameters, metadata, at);
   try {
@@ -87,6 +103,8 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
     const scan = await (context.plan ?? planScan)(table.metadataLocation, asOf ?? undefined, {
       filter: filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
       hasLineage: table.mention.wantsLineage,
+      needs,
+      masks: context.masks,
     });
     requireOwnFiles(context.localFiles, scan.locations ?? []);
     const { metadata, snapshotId } = scan;

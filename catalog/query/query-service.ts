@@ -301,7 +301,7 @@ export class QueryService {
     query.child = child;
     if (query.stop !== null) return;
     const plan = await this.#prepare(query, child);
-    const { tables, files } = plan;
+    const { tables, count, files } = plan;
     const { state, catalog } = this.#deps;
     const forMs = this.#limits.timeMs + 60_000;
     await using _held = await holdReads(plan, child, { state, catalog, forMs, now: this.#now() });
@@ -309,7 +309,7 @@ export class QueryService {
     const { tempBytes, resultBytes } = this.#limits;
     const resultDir = this.#store.pathOf(query.id);
     const running = child.run(
-      { kind: 'run', sql, parameters, tables, files, resultDir, tempBytes, resultBytes },
+      { kind: 'run', sql, parameters, tables, count, files, resultDir, tempBytes, resultBytes },
       {
         columns: (columns) => {
           query.columns = columns;
@@ -335,6 +335,7 @@ export class QueryService {
           asOf: query.asOf === null ? null : scanTimeOf(query.asOf),
           parameters: query.parameters,
           plan: this.#deps.plan,
+          masks: { path: this.#store.masksOf(query.id), threads: this.#limits.threads },
           localFiles: this.#localFiles,
         }),
       );

@@ -28,6 +28,11 @@ export class ResultStore {
     return path.join(this.dir, id);
   }
 
+  /** Where masks of deleted rows may be written for the query; not made, and gone when its work is over. */
+  masksOf(id: string): string {
+    return path.join(this.pathOf(id), 'masks');
+  }
+
   /** Makes the folder, marked as worked on by this process. */
   async begin(id: string): Promise<string> {
     const dir = this.pathOf(id);
@@ -39,7 +44,9 @@ export class ResultStore {
   /** The work is over: what it leaves besides the result is removed. */
   async end(id: string): Promise<void> {
     const dir = this.pathOf(id);
-    await fs.rm(path.join(dir, 'temp'), { recursive: true, force: true });
+    for (const folder of [path.join(dir, 'temp'), this.masksOf(id)]) {
+      await fs.rm(folder, { recursive: true, force: true });
+    }
     await fs.rm(path.join(dir, 'process'), { force: true });
   }
 

@@ -27,7 +27,16 @@ export function pathList(paths: readonly string[]): string {
   return `[${paths.map(literal).join(', ')}]`;
 }
 
-/** A list of bytes as bits, of a multiple of 8. */
+/** Bytes as DuckDB's BIT of their bits, the lowest bit of the first byte first. */
 export function bitsLiteral(bytes: Uint8Array): string {
-  return `from_base64('${Buffer.from(bytes).toString('base64')}')::BIT`;
+  return `from_base64('${Buffer.from(reversedBits(bytes)).toString('base64')}')::BIT`;
 }
+
+/** Each byte with its bits in the other order: DuckDB's BIT begins with the highest bit of its first byte. */
+export function reversedBits(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte) => reversedBytes[byte] ?? 0);
+}
+
+const reversedBytes = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number.parseInt(byte.toString(2).padStart(8, '0').split('').reverse().join(''), 2),
+);

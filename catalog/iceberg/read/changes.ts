@@ -12,7 +12,7 @@ import {
 import { localPath } from '../storage.ts';
 import { isDeleted } from './delete-masks.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
-import { liveRowsSql, rowsSql, scanLocations } from './scan.ts';
+import { liveRowsSql, placed, rowsSql, scanLocations } from './scan.ts';
 import { type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type ScanTarget, scanTarget } from './scan-target.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
@@ -169,11 +169,12 @@ async function eventsOf(
   if (left.length > 0) events.push([0, liveRowsSql(was, left)]);
   if (right.length > 0) events.push([1, liveRowsSql(is, right)]);
   for (const { before, after } of kept) {
-    const wasDeleted = isDeleted(before, was.vectors, 'data.r') ?? 'false';
-    const nowDeleted = isDeleted(after, is.vectors, 'data.r') ?? 'false';
-    events.push([0, rowsSql(is, [after], `NOT (${wasDeleted}) AND (${nowDeleted})`)]);
+    const wasDeleted = isDeleted(before, was.masks, 'data.r') ?? 'false';
+    const nowDeleted = isDeleted(after, is.masks, 'data.r') ?? 'false';
+    events.push([0, rowsSql(is, [after], placed(`NOT (${wasDeleted}) AND (${nowDeleted})`))]);
     // Deletes are taken back by a rollback only.
-    if (before.deletes.length > 0) events.push([1, rowsSql(is, [after], `(${wasDeleted}) AND NOT (${nowDeleted})`)]);
+    if (before.deletes.length > 0)
+      events.push([1, rowsSql(is, [after], placed(`(${wasDeleted}) AND NOT (${nowDeleted})`))]);
   }
   return events;
 }

@@ -5,16 +5,20 @@ import type { DataFile } from '../manifests/manifest.ts';
 import { mappedIds, nameMappingOf } from '../metadata/name-mapping.ts';
 import { partitionColumns } from '../metadata/partition-spec.ts';
 import type { TableMetadata } from '../metadata/table-metadata.ts';
-import { type FileMasks, parquetLocation, readMasks } from './delete-masks.ts';
+import { parquetLocation } from './delete-masks.ts';
 import { type EqualityKeys, equalityKeys, keyColumns } from './equality-deletes.ts';
 import { fileProjection, mayDiffer, withMappedIds } from './file-projection.ts';
 import type { ScannedFile } from './live-files.ts';
+import type { MaskFiles } from './mask-files.ts';
+import { type FileMasks, readMasks } from './read-masks.ts';
 import { absentText, constantText, type ScanColumn } from './scan-columns.ts';
 
 /** What the rows of files are read as, and all that must be known of the files for it. */
 export interface ScanTarget {
   columns: readonly ScanColumn[];
-  vectors: FileMasks;
+  masks: FileMasks;
+  /** Masks that were written as files for this scan. */
+  maskFiles?: MaskFiles;
   keys: EqualityKeys;
   /** The SELECT lists of files that DuckDB would read wrongly by itself, by location and column ids. */
   projections: FileProjections;
@@ -27,16 +31,20 @@ export interface ScanTarget {
 /** By location: the SELECT list for these columns, null where DuckDB reads the file right by field id. */
 export type FileProjections = (file: DataFile, columns: readonly ScanColumn[]) => readonly string[] | null;
 
-/** Reads what a scan needs beside the manifests: deletion vectors, and footers where names may mislead. */
+/**
+ * Reads what a scan needs beside the manifests: masks of deleted rows, with `isAllMasks` those of small files too, and footers
+ * where names may mislead.
+ */
 export async function scanTarget(
   metadata: TableMetadata,
   columns: readonly ScanColumn[],
   files: readonly ScannedFile[],
+  isAllMasks = false,
 ): Promise<ScanTarget> {
   const keys = equalityKeys(metadata, columns, files);
   const all = [...columns, ...keyColumns(keys, columns)];
-  const [vectors, projections] = await Promise.all([readMasks(files), fileProjections(metadata, all, files)]);
-  return { columns, vectors, keys, projections };
+  const [masks, projections] = await Promise.all([readMasks(files, isAllMasks), fileProjections(metadata, all, files)]);
+  return { columns, masks, keys, projections };
 }
 
 async function fileProjections(

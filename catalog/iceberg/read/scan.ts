@@ -12,10 +12,12 @@ import {
   type TableMetadata,
 } from '../metadata/table-metadata.ts';
 import { localPath } from '../storage.ts';
-import { isDeleted, isUnmasked, masksJoin, parquetLocation, smallFileRows } from './delete-masks.ts';
+import { isDeleted, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
+import { type MaskedPart, type MaskFolder, noMaskFiles, writeMasks } from './mask-files.ts';
 import { fileFilter, type RowFilter } from './pruning.ts';
+import { type FileMasks, smallFileRows } from './read-masks.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
@@ -34,13 +36,22 @@ export interface TableScan {
   snapshotId: bigint | null;
   snapshotTimeMs: number | null;
   rows: bigint;
+  /** Where `needs` is `count`, the live rows as metadata and deletes tell: `sql` then reads no file and gives so many NULLs. */
+  count: bigint | null;
 }
+
+/** What a statement needs of a table's rows: maybe few of them, all of them, or only how many there are. */
+export type NeededRows = 'some' | 'all' | 'count';
 
 export interface ScanOptions {
   /** What all rows fulfil that are wanted, over the columns that the scan finds. */
   filter?: ((columns: readonly ScanColumn[]) => RowFilter) | undefined;
   /** Of a table of format 3: `_row_id` and `_last_updated_sequence_number` after its own columns. */
   hasLineage?: boolean | undefined;
+  /** What the scan is for: by default some of the rows. */
+  needs?: NeededRows;
+  /** Where masks of deleted rows may be written for the scan; without it they are in its SQL, which takes longer. */
+  masks?: MaskFolder | undefined;
 }
 
 /**
@@ -51,7 +62,7 @@ export interface ScanOptions {
 export async function planScan(
   metadataLocation: string,
   at?: ScanTime,
-  { filter, hasLineage }: ScanOptions = {},
+  { filter, hasLineage, needs = 'some', masks: folder }: ScanOptions = {},
 ): Promise<TableScan> {
   const metadata = await readTableMetadata(metadataLocation);
   const snapshot = at === undefined ? currentSnapshot(metadata) : snapshotAt(metadata, at);
@@ -61,17 +72,36 @@ export async function planScan(
   const files = snapshot ? (await readScannedFiles(snapshot, pruning)).files : [];
   const locations = scanLocations(files);
   const isLineage = hasLineage === true && metadata['format-version'] === 3;
-  const target = await scanTarget(metadata, columns, files);
+  const target = await scanTarget(metadata, columns, files, needs === 'count');
+  const count = needs === 'count' && filter === undefined ? countLive(files, target.masks) : null;
+  const maskFiles =
+    folder && count === null ? await writeMasks(folder, files, target.masks, needs !== 'some') : noMaskFiles;
+  const read = count === null ? locations : [];
   return {
-    sql: liveRowsSql({ ...target, hasLineage: isLineage }, files),
-    locations,
-    files: locations.map(localPath),
+    sql:
+      count === null
+        ? liveRowsSql({ ...target, maskFiles, hasLineage: isLineage }, files)
+        : emptyRowsSql({ ...target, hasLineage: isLineage }, count),
+    locations: read,
+    files: [...read.map(localPath), ...maskFiles.paths],
     schema,
     metadata,
     snapshotId: snapshot?.['snapshot-id'] ?? null,
     snapshotTimeMs: snapshot?.['timestamp-ms'] ?? null,
     rows: liveRows(snapshot),
+    count,
   };
+}
+
+/** Null where only the files' rows can tell. */
+function countLive(files: readonly ScannedFile[], masks: FileMasks): bigint | null {
+  let rows = 0n;
+  for (const { data, deletes, equalityDeletes } of files) {
+    const mask = masks.get(data.file.location);
+    if (equalityDeletes.length > 0 || (deletes.length > 0 && !mask)) return null;
+    rows += BigInt(data.file.recordCount - (mask?.deleted ?? 0));
+  }
+  return rows;
 }
 
 /** A SELECT of these files' live rows, columns in the target's order. */
@@ -82,26 +112,36 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
   // Files with equality deletes carry their number of the file for the join, and so are read together.
   for (const group of Map.groupBy(files, (file) => file.equalityDeletes.length > 0).values()) {
     for (const file of group) {
+      const parts = target.maskFiles?.parts.get(file.data.file.location);
       if (file.deletes.length === 0) clean.push(file);
+      else if (parts) branches.push(...parts.map((part) => rowsSql(target, [file], part)));
       else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
-      else branches.push(rowsSql(target, [file], `NOT (${isDeleted(file, target.vectors, 'data.r')})`));
+      else branches.push(rowsSql(target, [file], placed(`NOT (${isDeleted(file, target.masks, 'data.r')})`)));
     }
     if (joined.length > 0) {
-      const join = masksJoin(joined, target.vectors, 'data.f') ?? '';
-      branches.unshift(rowsSql(target, joined.splice(0), isUnmasked('data.r'), join));
+      const join = masksJoin(joined, target.masks, 'data.f');
+      branches.unshift(rowsSql(target, joined.splice(0), { ...placed(isUnmasked('data.r')), join }));
     }
     if (clean.length > 0) branches.unshift(rowsSql(target, clean.splice(0)));
   }
-  return branches.length === 0 ? noRowsSql(target) : branches.join(' UNION ALL ');
+  return branches.length === 0 ? emptyRowsSql(target, 0n) : branches.join(' UNION ALL ');
 }
 
-/**
- * A SELECT of those rows of the files that no equality delete deletes and for which a condition holds; `data.r` is a row's
- * number in its file, `data.f` the file's index.
- */
-export function rowsSql(target: ScanTarget, files: readonly ScannedFile[], where?: string, join = ''): string {
+const wholeFiles: MaskedPart = { range: null, join: null, where: null, usesPlace: false };
+
+/** The rows for which a condition holds; `data.r` is a row's number in its file, `data.f` the file's index. */
+export function placed(where: string): MaskedPart {
+  return { ...wholeFiles, where, usesPlace: true };
+}
+
+/** A SELECT of those rows of the files, or of a part of one, that no equality delete deletes. */
+export function rowsSql(
+  target: ScanTarget,
+  files: readonly ScannedFile[],
+  { range, join, where, usesPlace }: MaskedPart = wholeFiles,
+): string {
   const relation = (columns: readonly ScanColumn[], read: readonly DataFile[]) =>
-    relationSql(target.projections, columns, read, true);
+    relationSql(target.projections, columns, read, true, null);
   const hasEquality = files.some((file) => file.equalityDeletes.length > 0);
   const equality = hasEquality ? equalityJoins(target.keys, files, relation) : '';
   const columns = [
@@ -110,10 +150,10 @@ export function rowsSql(target: ScanTarget, files: readonly ScannedFile[], where
     ...(target.hasLineage ? lineageScanColumns : []),
   ];
   const read = files.map(({ data }) => data.file);
-  const needsPlace = hasEquality || where !== undefined || target.hasLineage === true;
-  const source = relationSql(target.projections, columns, read, needsPlace);
+  const needsPlace = hasEquality || usesPlace || target.hasLineage === true;
+  const source = relationSql(target.projections, columns, read, needsPlace, range);
   const list = [selectList(target), ...(target.hasLineage ? lineageList(files) : [])].join(', ');
-  return `SELECT ${list} FROM (${source}) AS data ${join} ${equality}${where === undefined ? '' : ` WHERE ${where}`}`;
+  return `SELECT ${list} FROM (${source}) AS data ${join ?? ''} ${equality}${where === null ? '' : ` WHERE ${where}`}`;
 }
 
 /** Row ids and sequence numbers: those of a row's file, unless the row was moved there with its own (spec, Row Lineage). */
@@ -149,6 +189,7 @@ function relationSql(
   columns: readonly ScanColumn[],
   files: readonly DataFile[],
   needsPlace: boolean,
+  range: MaskedPart['range'],
 ): string {
   const groups = Map.groupBy(files.keys(), (index) => {
     const file = files[index];
@@ -163,9 +204,18 @@ function relationSql(
       const place = `, file_row_number AS r, ${indexSql(indexes, files.length)} AS f`;
       const list = (projection ?? columns.map(innerName).join(', ')) + (needsPlace ? place : '');
       const schema = projection === null ? `, ${schemaOption(columns)}` : '';
-      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false${schema})`;
+      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false${schema})${rangeSql(range)}`;
     })
     .join(' UNION ALL ');
+}
+
+function rangeSql(range: MaskedPart['range']): string {
+  if (range === null) return '';
+  const ends = [
+    range.from > 0 ? `file_row_number >= ${range.from}` : [],
+    range.to === null ? [] : `file_row_number < ${range.to}`,
+  ].flat();
+  return ` WHERE ${ends.join(' AND ')}`;
 }
 
 function indexSql(indexes: readonly number[], count: number): string {
@@ -179,11 +229,12 @@ function schemaOption(columns: readonly ScanColumn[]): string {
   return `schema = MAP {${entries.join(', ')}}`;
 }
 
-function noRowsSql({ columns, hasLineage }: ScanTarget): string {
+/** So many rows of NULLs. */
+function emptyRowsSql({ columns, hasLineage }: ScanTarget, count: bigint): string {
   const list = [...columns, ...(hasLineage ? lineageScanColumns : [])].map(
     ({ field }) => `CAST(NULL AS ${duckdbTypeName(field.type)}) AS ${identifier(field.name)}`,
   );
-  return `SELECT ${list.join(', ')} WHERE false`;
+  return `SELECT ${list.join(', ')} ${count === 0n ? 'WHERE false' : `FROM repeat(1, ${count})`}`;
 }
 
 /** All that a scan of these files opens with DuckDB. */

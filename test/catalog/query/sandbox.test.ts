@@ -387,6 +387,7 @@ describe('the process', () => {
       sql: busy,
       parameters: [],
       tables: [],
+      count: null,
       files: [],
       resultDir: fs.mkdtempSync(path.join(queries.dir, 'orphan-')),
       tempBytes: 1e9,

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { encodeBitColumn } from '../files/bit-columns.ts';
+import { literal } from '../files/duckdb-values.ts';
+import { diskError } from '../storage/location.ts';
+import type { ScannedFile } from './live-files.ts';
+import { type FileMasks, smallFileRows } from './read-masks.ts';
+
+/*
+ * Masks of large files as Parquet files beside the scan, which cost DuckDB least where many rows are read. A mask in the SQL
+ * costs some 20 ns a row: DuckDB copies such a constant for every 2,048 rows, and looks for bits one call at a time.
+ *
+ *   all rows are read     data POSITIONAL JOIN bits WHERE bit IS DISTINCT FROM true           4 ns a row
+ *   some may be skipped   data JOIN words ON word's number = row >> 6 WHERE its bit is 0     18 ns a row that is left
+ *
+ * The first reads both files side by side, from their first row to their last: no condition on the data can then skip any, and
+ * one thread alone does it. So it is for statements that aggregate all rows, and large files are read in several parts.
+ */
+
+/** Where masks may be written, by whom they are needed. */
+export interface MaskFolder {
+  /** Absolute path; made where it is not there. Whoever asked removes it when the scan has run. */
+  path: string;
+  /** Threads that will run the scan. */
+  threads: number;
+}
+
+/** A part of a data file, and how its deleted rows are left out. */
+export interface MaskedPart {
+  /** Row numbers, the first one and the one after the last, null for the file's end; null for the whole file. */
+  range: RowRange | null;
+  /** What joins `data` with the mask, and what then holds for rows that are left: both null where no row is deleted. */
+  join: string | null;
+  where: string | null;
+  /** True if those name the row's number, `data.r`. */
+  usesPlace: boolean;
+}
+
+interface RowRange {
+  from: number;
+  to: number | null;
+}
+
+export interface MaskFiles {
+  /** How a data file is read, by its location; those of other files are as they are without a folder. */
+  parts: ReadonlyMap<string, readonly MaskedPart[]>;
+  /** Absolute paths of what was written. */
+  paths: readonly string[];
+}
+
+export const noMaskFiles: MaskFiles = { parts: new Map(), paths: [] };
+
+/** Parts of a file begin at multiples: whole bytes of its mask, and no more row groups that two parts read. */
+const rangeStep = 1 << 17;
+
+/** Writes the masks of large files for a scan of all rows, or of some. Throws `disk_full`. */
+export async function writeMasks(
+  folder: MaskFolder,
+  files: readonly ScannedFile[],
+  masks: FileMasks,
+  isWhole: boolean,
+): Promise<MaskFiles> {
+  const parts = new Map<string, readonly MaskedPart[]>();
+  const paths: string[] = [];
+  const write = async (bits: Uint8Array, count: number, column: 'bit' | 'word') => {
+    const file = path.join(folder.path, `${randomUUID()}.parquet`);
+    await writeNew(file, encodeBitColumn(bits, count, column));
+    paths.push(file);
+    return `read_parquet(${literal(file)})`;
+  };
+  const allRows = files.reduce((sum, { data }) => sum + data.file.recordCount, 0);
+  const partRows = Math.ceil(allRows / folder.threads / rangeStep) * rangeStep;
+  for (const file of files) {
+    const { location, recordCount } = file.data.file;
+    const mask = masks.get(location);
+    if (!mask || recordCount <= smallFileRows) continue;
+    // What takes part in further joins is read as they can be split and pushed down.
+    if (!isWhole || file.equalityDeletes.length > 0) {
+      const source = await write(mask.bits, recordCount, 'word');
+      parts.set(location, [
+        {
+          range: null,
+          join: `JOIN (SELECT file_row_number AS i, word FROM ${source}) AS mask ON mask.i = data.r >> 6`,
+          where: '(mask.word >> (data.r & 63)) & 1 = 0',
+          usesPlace: true,
+        },
+      ]);
+      continue;
+    }
+    const own: MaskedPart[] = [];
+    for (const range of rangesOf(recordCount, partRows)) {
+      const { from, to } = range ?? { from: 0, to: null };
+      const bits = mask.bits.subarray(from / 8, to === null ? undefined : to / 8);
+      // What is missing at its end is NULL, and of a row that is left.
+      const count = lastBit(bits) + 1;
+      const join = count === 0 ? null : `POSITIONAL JOIN ${await write(bits, count, 'bit')} AS mask`;
+      own.push({ range, join, where: join === null ? null : 'mask.bit IS DISTINCT FROM true', usesPlace: false });
+    }
+    parts.set(location, own);
+  }
+  return { parts, paths };
+}
+
+/** Parts of about equal size, none much above `partRows`. */
+function rangesOf(rows: number, partRows: number): (RowRange | null)[] {
+  const count = Math.max(1, Math.round(rows / partRows));
+  if (count === 1) return [null];
+  const size = Math.ceil(rows / count / rangeStep) * rangeStep;
+  const ranges: RowRange[] = [];
+  for (let from = 0; from < rows; from += size) ranges.push({ from, to: from + size < rows ? from + size : null });
+  return ranges;
+}
+
+/** The number of the last bit that is set, -1 if none. */
+function lastBit(bits: Uint8Array): number {
+  for (let index = bits.length - 1; index >= 0; index--) {
+    const byte = bits[index] ?? 0;
+    if (byte !== 0) return index * 8 + 31 - Math.clz32(byte);
+  }
+  return -1;
+}
+
+async function writeNew(file: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, bytes, { flag: 'wx' });
+  } catch (thrown) {
+    throw diskError(thrown, file);
+  }
+}
