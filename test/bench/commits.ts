@@ -101,7 +101,7 @@ async function measure(
   const endedMs = performance.now() - started;
   const used = process.cpuUsage(cpu);
   const cycleCpuMs = (used.user + used.system) / 1000;
-  const indexBytes = (await stat(`${warehouse.indexDir}/${writer.metadata?.['table-uuid']}/data.mdb`)).size;
+  const indexBytes = (await stat(`${warehouse.indexDir}/${writer.metadata?.['table-uuid']}/data.mdb`)).blocks * 512;
   await writer.close();
   await rm(warehouse.indexDir, { recursive: true });
   writer = await TableWriter.open(name, deps, definition);

@@ -1,4 +1,4 @@
-// Measures the key index of a table alone: building it from rising keys, its size on disk, lookups and memory.
+// Measures the key index of a table alone: building it from rising keys, its size on disk, lookups, changes and memory.
 // Usage: node test/bench/key-index.ts [--keys 100000000]
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,8 @@ const keys = Number(values.keys);
 const rowsPerFile = 1_000_000;
 const batchRows = 20_000;
 const lookups = 100_000;
+const commits = 20;
+const changes = 10_000;
 const encode = keyEncoder(schemaOf({ id: 'long' }, ['id']));
 
 const folder = await mkdtemp(join(tmpdir(), 'dailies-index-'));
@@ -34,22 +36,36 @@ try {
   const used = process.cpuUsage(cpu);
   const lookedUp = performance.now();
   let found = 0;
-  for (let lookup = 0; lookup < lookups; lookup++) {
-    const id = Math.floor((((lookup * 2654435761) % 2 ** 32) / 2 ** 32) * keys);
-    if (index.find(encode([BigInt(id)]).toString('latin1'))) found += 1;
-  }
+  for (let lookup = 0; lookup < lookups; lookup++) if (index.find(spreadKey(lookup))) found += 1;
   if (found !== lookups) throw new Error(`${lookups - found} keys were not found`);
   const lookupMicros = ((performance.now() - lookedUp) / lookups) * 1000;
-  const { size } = await stat(join(folder, 'data.mdb'));
+  const builtBytes = await bytesOnDisk();
+  const changing = performance.now();
+  const changingCpu = process.cpuUsage();
+  for (let commit = 0; commit < commits; commit++) {
+    const location = `file:///warehouse/data/commit-${commit}.parquet`;
+    const changed = new Map<string, RowPlace>();
+    for (let row = 0; row < changes; row++) changed.set(spreadKey(commit * changes + row), { location, position: row });
+    await index.apply(changed, { snapshotId: BigInt(commit + 2), shape: 'bench' }, []);
+  }
+  const changeMs = (performance.now() - changing) / commits;
+  const changeUsed = process.cpuUsage(changingCpu);
+  const changedBytes = await bytesOnDisk();
+  const closing = performance.now();
   await index.close();
+  const closeMs = performance.now() - closing;
   console.log(
     JSON.stringify({
       keys,
       buildSeconds: Math.round(buildSeconds),
       buildCpuSeconds: Math.round((used.user + used.system) / 1e6),
-      bytesOnDisk: size,
-      bytesPerKey: Math.round(size / keys),
-      lookupMicros: Math.round(lookupMicros),
+      bytesOnDisk: builtBytes,
+      bytesPerKey: Math.round((builtBytes / keys) * 10) / 10,
+      lookupMicros: Math.round(lookupMicros * 10) / 10,
+      [`ms to store ${changes} changes of random keys`]: Math.round(changeMs),
+      'CPU ms': Math.round((changeUsed.user + changeUsed.system) / 1000 / commits),
+      [`bytesOnDisk after ${commits} times`]: changedBytes,
+      closeMs: Math.round(closeMs),
       // What the process holds of its own; the index is mapped, and the system drops its pages when memory is short.
       heapMiB: Math.round(process.memoryUsage().heapUsed / 2 ** 20),
       rssMiB: Math.round(process.memoryUsage().rss / 2 ** 20),
@@ -57,4 +73,15 @@ try {
   );
 } finally {
   await rm(folder, { recursive: true });
+}
+
+/** Keys in no order, from all over the table. */
+function spreadKey(number: number): string {
+  const id = Math.floor((((number * 2654435761) % 2 ** 32) / 2 ** 32) * keys);
+  return encode([BigInt(id)]).toString('latin1');
+}
+
+/** What the file takes: it is longer than what is written of it. */
+async function bytesOnDisk(): Promise<number> {
+  return (await stat(join(folder, 'data.mdb'))).blocks * 512;
 }

@@ -1,5 +1,5 @@
 // A table under endless small commits, by a clock of its own: what maintenance keeps bounded. Prints one JSON line for each
-// part of the run, and the whole at the end. Usage: node test/bench/simulated-day.ts [--commits 4000] [--every 1] [--changes 20]
+// part of the run, and the whole at the end. Usage: node test/bench/simulated-day.ts [--commits 4000] [--every 1] [--changes 20] [--parts 20]
 // A day of one commit a second is --commits 86400; --every 20 with 4320 commits is a day of fewer.
 import fs from 'node:fs';
 import os from 'node:os';
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     every: { type: 'string', default: '1' },
     changes: { type: 'string', default: '20' },
     rows: { type: 'string', default: '20000' },
+    parts: { type: 'string', default: '20' },
   },
 });
 const commits = Number(values.commits);
@@ -94,6 +95,7 @@ try {
   const most = { snapshots: 0, dataFiles: 0, deleteFiles: 0, metadataBytes: 0, filesOnDisk: 0, bytesOnDisk: 0 };
   let commitMs: number[] = [];
   const everMs: number[] = [];
+  let usedMs = cpuMs();
   for (let turn = 1; turn <= commits; turn++) {
     nowMs += everyMs;
     await write(
@@ -107,13 +109,20 @@ try {
     commitMs.push(performance.now() - startMs);
     everMs.push(performance.now() - startMs);
     await runner.look();
-    if (turn % Math.ceil(commits / 20) !== 0) continue;
+    if (turn % Math.ceil(commits / Number(values.parts)) !== 0) continue;
     const figures = await figuresNow();
     for (const key of Object.keys(most) as (keyof typeof most)[]) most[key] = Math.max(most[key], figures[key]);
     console.log(
-      JSON.stringify({ simulatedHours: round((turn * everyMs) / 3_600_000), ...figures, ...spread(commitMs) }),
+      JSON.stringify({
+        simulatedHours: round((turn * everyMs) / 3_600_000),
+        ...figures,
+        ...spread(commitMs),
+        'CPU ms a turn': round((cpuMs() - usedMs) / commitMs.length),
+        'RSS MiB': Math.round(process.memoryUsage().rss / 2 ** 20),
+      }),
     );
     commitMs = [];
+    usedMs = cpuMs();
   }
   const runs = await state.maintenanceRun.findMany({ where: { tableName: table } });
   const compactions = runs.flatMap((run) => {
@@ -161,6 +170,12 @@ async function figuresNow() {
     filesOnDisk: all.length,
     bytesOnDisk: sizes.reduce((sum, size) => sum + size, 0),
   };
+}
+
+/** CPU time of this process so far: commits, maintenance and what the bench makes up. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 function spread(ms: readonly number[]) {
