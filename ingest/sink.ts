@@ -26,13 +26,32 @@ export interface Sink {
   /** The rows that follow replace the table as a whole at `endSnapshot`; an unfinished snapshot before it is void. */
   beginSnapshot(table: string, schema: Schema, signal: AbortSignal): Promise<void>;
 
+  /**
+   * The rows of a snapshot follow in chunks, as op r or as files, between the table's changes: all of them upserts, visible
+   * with each commit, until `endSnapshot`. A snapshot of the table that is under way is forgotten. What a table that did not
+   * exist has come to is seen by nobody before the end. It outlives the sink: one opened later goes on with it.
+   */
+  beginChunks(table: string, schema: Schema, generation: number, signal: AbortSignal): Promise<void>;
+
+  /** Generation of the chunked snapshot that is under way in the target; null for none. */
+  chunkedGeneration(table: string, signal: AbortSignal): Promise<number | null>;
+
+  /**
+   * Indexes of the events whose UNKNOWN values the target cannot fill in, since it does not hold their rows: while a chunked
+   * snapshot is under way these are yet to come. They are read again from the source before `write`.
+   */
+  lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]>;
+
   /** Stages changes. A schema that differs from the last one is evolved first. `op: r` outside a snapshot is an upsert. */
   write(changes: TableChanges, signal: AbortSignal): Promise<void>;
 
-  /** Stages rows of a snapshot from their file, within `beginSnapshot` … `endSnapshot`; false where it has to be given the rows themselves. */
+  /** Stages rows of a snapshot from their file, between its begin and `endSnapshot`; false where it has to be given the rows themselves. */
   writeFile?(rows: SnapshotRows, signal: AbortSignal): Promise<boolean>;
 
-  /** The snapshot's rows are complete; visible with the next commit, an empty table too. */
+  /**
+   * The snapshot's rows are complete; visible with the next commit, an empty table too. Where it came in chunks, rows that
+   * nothing has touched since its begin are gone with that commit.
+   */
   endSnapshot(table: string, signal: AbortSignal): Promise<void>;
 
   /**

@@ -39,9 +39,13 @@ export class ChangeLog {
 
   /** What was staged of an unfinished snapshot must be void by now. */
   async beginSnapshot(schema: Schema): Promise<void> {
-    // An empty table exists, too, once its snapshot is done.
-    await this.#follow(schema);
+    await this.follow(schema);
     this.#isSnapshotOpen = true;
+  }
+
+  /** Gives the table the columns of these events: an empty table exists, too, once its snapshot is done. */
+  async follow(schema: Schema): Promise<void> {
+    await this.#follow(schema);
   }
 
   endSnapshot(): void {

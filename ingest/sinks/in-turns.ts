@@ -8,6 +8,10 @@ export function inTurns(sink: Sink, turns: Turns): Sink {
     target: (table) => sink.target(table),
     writtenUpTo: (table, signal) => turns.own(() => sink.writtenUpTo(table, signal)),
     beginSnapshot: (table, schema, signal) => turns.own(() => sink.beginSnapshot(table, schema, signal)),
+    beginChunks: (table, schema, generation, signal) =>
+      turns.own(() => sink.beginChunks(table, schema, generation, signal)),
+    chunkedGeneration: (table, signal) => turns.own(() => sink.chunkedGeneration(table, signal)),
+    lacking: (changes, signal) => turns.own(() => sink.lacking(changes, signal)),
     write: (changes, signal) => turns.own(() => sink.write(changes, signal)),
     ...(writeFile ? { writeFile: (rows, signal) => turns.own(() => writeFile(rows, signal)) } : {}),
     endSnapshot: (table, signal) => turns.own(() => sink.endSnapshot(table, signal)),

@@ -60,13 +60,13 @@ async function inTurn<T>(table: MaintainedTable, work: () => Promise<T>, signal:
 
 async function compact(table: MaintainedTable, signal: AbortSignal): Promise<CompactionResult | null> {
   // Entries of an earlier rewrite come first: at most one is on its way.
-  await table.writer.followMoves(signal);
+  await table.writer.rewrites.followMoves(signal);
   const found: { plan: RewritePlan | null; heldMs: number; failure?: unknown } = await inTurn(
     table,
     async () => {
       const startMs = performance.now();
       try {
-        const plan = await table.writer.planRewrite();
+        const plan = await table.writer.rewrites.plan();
         return { plan, heldMs: performance.now() - startMs };
       } catch (failure) {
         // Nothing is changed by planning: the writer is as good as before.
@@ -94,7 +94,7 @@ async function compact(table: MaintainedTable, signal: AbortSignal): Promise<Com
       signal,
     );
     if (heldMs === null) return null;
-    await table.writer.followMoves(signal);
+    await table.writer.rewrites.followMoves(signal);
     return resultOf(rewrite, found.heldMs + heldMs);
   } finally {
     if (!isTaken) await removeFiles([rewrite.plan.location]);

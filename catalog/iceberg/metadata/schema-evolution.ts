@@ -33,6 +33,8 @@ export interface EvolutionRules {
   formatVersion?: FormatVersion;
   /** Without a rename, a new name is a new field. */
   renames?: readonly Rename[];
+  /** Rows in the old schema stay for a while, and have no values of fields that get a new id: these are optional. */
+  keepsRows?: boolean;
   /** Ids of the columns that the current partition spec and sort order are made of. */
   partitionSources?: ReadonlySet<number>;
 }
@@ -63,7 +65,7 @@ function evolve(current: SchemaState, next: Schema, isReplacing: boolean, rules:
   const evolution: Evolution = {
     ids: { last: current.lastColumnId },
     isReplacing,
-    canRequire: isNew || isReplacing,
+    canRequire: isNew || (isReplacing && rules.keepsRows !== true),
     formatVersion: rules.formatVersion ?? 2,
     renames: rules.renames ?? [],
     partitionSources: rules.partitionSources ?? new Set(),
@@ -119,7 +121,7 @@ function evolveFields(
       return newField(field, evolution, path);
     }
     const type = evolveType(old.type, field.type, evolution, [...oldPath, old.name], path, old.id);
-    const isRequired = field.required && (old.required || evolution.isReplacing);
+    const isRequired = field.required && (old.required || (evolution.isReplacing && evolution.canRequire));
     const { doc: _doc, ...kept } = old;
     return {
       ...widenedDefaults(kept, type),

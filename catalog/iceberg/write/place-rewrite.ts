@@ -10,9 +10,10 @@ import type { FileLayout } from './open-files.ts';
 import type { Rewrite, RewritePlan, RewriteSource } from './rewrite-files.ts';
 import type { WorkingFile, WorkingFiles } from './working-files.ts';
 
-/** Chooses committed files that are worth being rewritten as one; null for none. */
+/** Chooses some of these committed files that are worth being rewritten as one; null for none. */
 export async function planRewrite(
   files: WorkingFiles,
+  candidates: readonly WorkingFile[],
   layout: FileLayout,
   metadata: TableMetadata,
   newLocation: () => string,
@@ -20,7 +21,7 @@ export async function planRewrite(
   // DuckDB would read them in microseconds, and the rewrite keep those.
   if (hasZonedNanos(layout.schema.fields)) return null;
   const { settings } = maintenanceSettings(metadata.properties);
-  const chosen = compactionOf(files.all(), settings);
+  const chosen = compactionOf(candidates, settings);
   if (chosen.length === 0) return null;
   const sources: RewriteSource[] = [];
   for (const working of chosen) {

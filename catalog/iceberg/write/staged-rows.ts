@@ -4,7 +4,7 @@ import { keyEncoder, rowHasher } from '../files/key-encoding.ts';
 import type { RowPlace } from './key-index.ts';
 import { rowReshaper } from './row-reshaper.ts';
 
-/** What staged rows need of the table when they are written out. */
+/** What staged rows need of the table when they are written out. A promise is given only by what has to wait for files. */
 export interface StageTarget {
   /** False where nobody will ask for what `note` says. */
   readonly isIndexed: boolean;
@@ -13,9 +13,9 @@ export interface StageTarget {
   /** Where rows with this hash stand now, of a table without a key. */
   findAll(hash: string): RowPlace[];
   readRows(places: readonly RowPlace[]): Promise<Map<RowPlace, Row>>;
-  deleteRow(place: RowPlace): Promise<boolean>;
+  deleteRow(place: RowPlace): boolean | Promise<boolean>;
   /** Appends to the data file in hand. */
-  writeRow(row: readonly Value[]): Promise<RowPlace>;
+  writeRow(row: readonly Value[]): RowPlace | Promise<RowPlace>;
   /** Says that the row of this key (or hash) now stands there, or was removed from there. */
   note(key: string, place: RowPlace | null, removed: RowPlace | null): void;
 }
@@ -31,6 +31,8 @@ export interface StagedRows {
   upsert(row: Row, isInsert: boolean): void;
   /** Removes the row with the key of `row`, or, without a key, one row equal to it. */
   remove(row: Row): void;
+  /** Whether the row with the key of `row` will be there; null where nothing that is staged tells. */
+  has(row: Row): boolean | null;
   clear(): void;
   /** Writes everything to the target; nothing is staged afterwards. */
   flush(target: StageTarget): Promise<void>;
@@ -96,6 +98,11 @@ class KeyedRows implements StagedRows {
     this.#staged.set(key, { row: null, valuesKey: key });
   }
 
+  has(row: Row): boolean | null {
+    const staged = this.#staged.get(this.#encode(row).toString('latin1'));
+    return staged ? staged.row !== null : null;
+  }
+
   clear(): void {
     this.#staged.clear();
     this.#lastRemoved = null;
@@ -106,9 +113,13 @@ class KeyedRows implements StagedRows {
     await this.#fill(target);
     for (const [key, { row }] of this.#staged) {
       const place = target.find(key);
-      if (place) await target.deleteRow(place);
-      if (row) target.note(key, await target.writeRow(row as readonly Value[]), null);
-      else if (place) target.note(key, null, place);
+      // Awaiting what is there already would take as long as the rest of a row.
+      const deleted = place ? target.deleteRow(place) : false;
+      if (typeof deleted !== 'boolean') await deleted;
+      if (row) {
+        const written = target.writeRow(row as readonly Value[]);
+        target.note(key, written instanceof Promise ? await written : written, null);
+      } else if (place) target.note(key, null, place);
     }
     this.clear();
   }
@@ -209,6 +220,10 @@ class KeylessRows implements StagedRows {
     this.#bytes += 80;
   }
 
+  has(): null {
+    return null;
+  }
+
   clear(): void {
     this.#inserts = [];
     this.#insertsByHash = null;
@@ -228,7 +243,8 @@ class KeylessRows implements StagedRows {
     }
     for (const row of this.#inserts) {
       if (!row) continue;
-      const place = await target.writeRow(row as readonly Value[]);
+      const written = target.writeRow(row as readonly Value[]);
+      const place = written instanceof Promise ? await written : written;
       if (target.isIndexed) target.note(this.#hash(row).toString('latin1'), place, null);
     }
     this.clear();

@@ -23,6 +23,8 @@ export interface TableDefinition {
   partition: readonly PartitionDefinition[] | null;
   /** Table properties that the table is given; others stay as they are. */
   properties?: Readonly<Record<string, string>>;
+  /** Table properties that are taken out. */
+  removedProperties?: readonly string[];
 }
 
 /** What a commit changes of a table beside its files, and the metadata that this leads to. */
@@ -66,6 +68,8 @@ export function tableChange(
   const asked = { ...(current ? {} : newTableProperties), ...definition.properties, ...properties };
   const missing = Object.entries(asked).filter(([key, value]) => current?.properties[key] !== value);
   if (missing.length > 0) updates.push({ action: 'set-properties', updates: Object.fromEntries(missing) });
+  const removals = (definition.removedProperties ?? []).filter((key) => current?.properties[key] !== undefined);
+  if (removals.length > 0) updates.push({ action: 'remove-properties', removals });
   return { updates, metadata: applyUpdates(current, updates, nowMs) };
 }
 
@@ -81,17 +85,21 @@ export function evolvedState(
   return state.lastColumnId === 0 ? createIcebergSchema(next, rules) : evolveIcebergSchema(state, next, rules);
 }
 
-/** The table's schema once all of its rows are written anew: no column is bound to the partitions that there were. */
+/**
+ * The table's schema once all of its rows are written anew: no column is bound to the partitions that there were. With
+ * `keepsRows` the old ones stay beside the new until then.
+ */
 export function replacedState(
   state: SchemaState,
   next: Schema,
   current: TableMetadata | null,
   definition: TableDefinition,
+  keepsRows = false,
 ): SchemaState {
   const { formatVersion } = evolutionRules(state, current, definition);
   return state.lastColumnId === 0
     ? createIcebergSchema(next, { formatVersion })
-    : replaceIcebergSchema(state, next, { formatVersion });
+    : replaceIcebergSchema(state, next, { formatVersion, keepsRows });
 }
 
 /** How the table's schema may follow a new one, with what the definition asks of the table. */

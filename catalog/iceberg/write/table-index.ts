@@ -14,7 +14,7 @@ import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
 import type { WorkingFile, WorkingFiles } from './working-files.ts';
 
 /** The table that the index is of, as the commit in hand sees it. */
-interface IndexedTable extends ReadSchema {
+export interface IndexedTable extends ReadSchema {
   files: WorkingFiles;
   /** As of the last commit; null for a table that does not exist yet. */
   metadata: TableMetadata | null;
@@ -34,6 +34,8 @@ const followRows = 2_000;
  *   same snapshot and shape | nothing staged around it  | used as it is
  *   older snapshot, kept    | its files are still there | changed files are replayed
  *   anything else           |                           | rebuilt from the key columns of all live files
+ *
+ * Files that the commit has staged without the index are noted when it is first used.
  */
 export class TableIndex {
   readonly store: KeyIndex;
@@ -69,22 +71,37 @@ export class TableIndex {
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
     this.#overlay = new IndexOverlay();
-    const isTouched =
-      table.files.staged().length > 0 || table.files.touched().length > 0 || table.files.removed.size > 0;
+    const isTouched = table.files.touched().length > 0 || table.files.removed.size > 0;
     const current = snapshotIdOf(table) ?? 0n;
     const isCurrent = (stand: IndexStand | null) => stand?.snapshotId === current && stand.shape === this.#shape;
-    if (table.files.all().length === 0) {
+    const isEmpty = committedFiles(table).length === 0;
+    if (table.files.all().length === 0 || (isEmpty && !isTouched)) {
       this.#ignoresStored = true;
-    } else if (isTouched || !isCurrent(this.#pending?.stand ?? this.store.stand)) {
+    } else if (isTouched) {
+      await this.settled();
+      await this.#rebuild(table.files.all(), table);
+    } else if (!isCurrent(this.#pending?.stand ?? this.store.stand)) {
       await this.settled();
       const { stand } = this.store;
-      const isReplayed = !isTouched && stand?.shape === this.#shape && (await this.#replay(table, stand, current));
+      const isReplayed = stand?.shape === this.#shape && (await this.#replay(table, stand, current));
       if (!isReplayed) {
-        await this.#rebuild(table);
-        if (!isTouched) await this.#stand(current);
+        await this.#rebuild(committedFiles(table), table);
+        await this.#stand(current);
       }
     }
     this.#isUsed = true;
+    if (isTouched) return;
+    for (const { location } of table.files.staged()) await this.noteFile(table, location);
+  }
+
+  /** Notes all rows of a file that the commit in hand has staged. Only where the index is used. */
+  async noteFile(table: IndexedTable, location: string): Promise<void> {
+    const file = table.files.get(location);
+    if (!file) return;
+    await scanKeys(table, this.#isKeyless, file, async (keys) => {
+      for (const { key, place } of keys) this.note(key, place, null);
+      await this.spill();
+    });
   }
 
   find(key: string): RowPlace | null {
@@ -229,10 +246,10 @@ export class TableIndex {
     this.#isUnfinished = true;
   }
 
-  async #rebuild(table: IndexedTable): Promise<void> {
+  async #rebuild(files: readonly WorkingFile[], table: IndexedTable): Promise<void> {
     await this.store.clear(this.#shape);
     this.#isUnfinished = true;
-    for (const file of table.files.all()) await this.#storeKeys(table, file);
+    for (const file of files) await this.#storeKeys(table, file);
   }
 
   async #storeKeys(table: IndexedTable, file: WorkingFile): Promise<void> {
@@ -257,12 +274,14 @@ export class TableIndex {
     const before = new Map((await readLiveFiles(old)).files.map((file) => [file.data.file.location, file]));
     for (const location of before.keys()) if (!table.files.has(location)) return false;
     await this.#beginUnfinished();
-    const changed = table.files.all().filter((file) => deletesOf(file) !== deletesOf(before.get(file.file.location)));
+    const changed = committedFiles(table).filter(
+      (file) => deletesOf(file) !== deletesOf(before.get(file.file.location)),
+    );
     for (const file of changed) {
       const known = before.get(file.file.location);
       if (known) await this.#removeDeleted(table, file);
     }
-    for (const file of table.files.all()) {
+    for (const file of committedFiles(table)) {
       if (!before.has(file.file.location)) await this.#storeKeys(table, file);
     }
     await this.#stand(current);
@@ -298,6 +317,10 @@ export class TableIndex {
   }
 }
 
+function committedFiles({ files }: IndexedTable): WorkingFile[] {
+  return files.all().filter(({ entry }) => entry !== null);
+}
+
 function snapshotIdOf({ metadata }: IndexedTable): bigint | undefined {
   return metadata ? currentSnapshot(metadata)?.['snapshot-id'] : undefined;
 }
@@ -307,7 +330,7 @@ function deletesOf(file: { deletes: readonly { file: DataFile }[] } | undefined)
 }
 
 /** Only the key's columns, in key order. */
-function keyColumns({ schema, iceberg }: ReadSchema): ReadSchema {
+export function keyColumns({ schema, iceberg }: ReadSchema): ReadSchema {
   const indexes = schema.key.map((name) => schema.fields.findIndex((field) => field.name === name));
   const fields = indexes.flatMap((index) => schema.fields[index] ?? []);
   return {
@@ -334,7 +357,8 @@ function encodingOf(kind: string): string {
   return kind === 'float' || kind === 'double' ? 'floating' : kind;
 }
 
-async function scanKeys(
+/** Hands over the keys (of a table without one: the hashes) of a file's live rows, with their places, in file order. */
+export async function scanKeys(
   table: IndexedTable,
   isKeyless: boolean,
   file: WorkingFile,

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '../../error.ts';
 import { failpoint } from '../../failpoint.ts';
-import { type Row, type Schema, schemasEqual, type Value } from '../../schemas/schema.ts';
+import { type Row, type Schema, schemasEqual, UNKNOWN, type Value } from '../../schemas/schema.ts';
 import { connectDuckdb } from '../files/duckdb-engine.ts';
+import { keyEncoder } from '../files/key-encoding.ts';
 import type { DataFile } from '../manifests/manifest.ts';
 import { sameIcebergSchema } from '../metadata/iceberg-schema.ts';
 import { fieldIds, fromIcebergSchema } from '../metadata/schema-conversion.ts';
@@ -12,19 +13,23 @@ import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } fr
 import { readLiveFiles } from '../read/live-files.ts';
 import { makeTableFolders, removeFiles } from '../storage.ts';
 import type { TableCatalog, TableEntry } from '../tables/table-catalog.ts';
+import { isUnfinished, unfinishedProperty } from '../tables/unfinished.ts';
+import { ChunkedSnapshot, chunksProperty, readChunksStand, requireKey } from './chunked-snapshot.ts';
 import { writeDeletes } from './delete-writer.ts';
+import { JoinedFiles } from './joined-files.ts';
 import { KeyIndex } from './key-index.ts';
 import { NewFiles } from './new-files.ts';
 import { layoutOf } from './open-files.ts';
-import { placeRewrite, planRewrite } from './place-rewrite.ts';
 import type { CommitSummary, PreparedCommit } from './prepared-commit.ts';
 import { Replacement } from './replacement.ts';
-import type { Rewrite, RewritePlan } from './rewrite-files.ts';
+import type { Rewrite } from './rewrite-files.ts';
 import { buildSnapshot, type Operation, operationOf, type TableBase } from './snapshot-builder.ts';
 import { type StagedRows, type StageTarget, stagedRowsFor } from './staged-rows.ts';
 import { evolvedState, replacedState, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
 import { TableIndex } from './table-index.ts';
+import { TableRewrites } from './table-rewrites.ts';
 import { WorkingFiles } from './working-files.ts';
+import type { WriterParts } from './writer-parts.ts';
 
 interface TableWriterDeps {
   catalog: TableCatalog;
@@ -54,6 +59,9 @@ export class TableWriter {
   #schema: Schema;
   #staged: StagedRows;
   readonly #new: NewFiles;
+  readonly #parts: WriterParts;
+  readonly rewrites: TableRewrites;
+  #chunks: ChunkedSnapshot | null = null;
   #replacement: Replacement | null = null;
   /** What the commit in hand changes beside files; null until it is asked for. */
   #change: TableChange | null = null;
@@ -80,6 +88,10 @@ export class TableWriter {
     this.#schema = fromIcebergSchema(iceberg, metadata?.properties ?? {});
     this.#staged = stagedRowsFor(base.name, this.#schema, fieldIds(iceberg));
     this.#index = new TableIndex(KeyIndex.open(`${deps.indexDir}/${base.uuid}`));
+    this.#parts = this.#lend();
+    this.rewrites = new TableRewrites(this.#parts, (file) => this.#chunks?.isOld(file) ?? false);
+    const stand = readChunksStand(this.summaryValue(chunksProperty));
+    if (stand) this.#chunks = new ChunkedSnapshot(this.#parts, stand, isUnfinished(this.metadata));
   }
 
   /**
@@ -92,7 +104,7 @@ export class TableWriter {
     deps: TableWriterDeps,
     definition: TableDefinition = { formatVersion: null, partition: null },
   ): Promise<TableWriter> {
-    const entry = await deps.catalog.load(name);
+    const entry = await deps.catalog.load(name, 'all');
     const connection = await connectDuckdb();
     if (!entry) {
       const uuid = randomUUID();
@@ -141,7 +153,7 @@ export class TableWriter {
 
   /** True if a commit would change more than the summary. */
   get hasChanges(): boolean {
-    return this.#isChanged || this.#staged.size > 0;
+    return this.#isChanged || this.#staged.size > 0 || this.#chunks?.isDrained === false;
   }
 
   /** Locations of files that a commit under way will refer to: a large replacement may be under way for days. */
@@ -151,6 +163,16 @@ export class TableWriter {
 
   get isReplacing(): boolean {
     return this.#replacement !== null;
+  }
+
+  /** Generation of the chunked snapshot that is under way; null for none. */
+  get chunkedGeneration(): number | null {
+    return this.#chunks?.generation ?? null;
+  }
+
+  /** True while the table's first snapshot is under way, so that people are not to see it. */
+  get isUnfinished(): boolean {
+    return this.#chunks?.isHidden ?? false;
   }
 
   /**
@@ -170,6 +192,8 @@ export class TableWriter {
     const previous = this.#schema;
     // Staged rows follow by the names of their columns.
     if (!isKeyKept || renames.length > 0 || this.#index.isUsed) await this.#flush();
+    await this.#chunks?.drain();
+    if (!isKeyKept) await this.#chunks?.forgetKeys();
     await this.#closeFiles();
     this.#index.forget();
     this.#setSchema(next, state);
@@ -179,6 +203,7 @@ export class TableWriter {
   }
 
   async upsert(row: Row, isInsert: boolean): Promise<void> {
+    this.#chunks?.touch(row);
     this.#staged.upsert(row, isInsert);
     if (this.#isStageFull()) await this.#flush();
   }
@@ -186,11 +211,13 @@ export class TableWriter {
   async remove(row: Row): Promise<void> {
     // Before, not after: an insert that follows a removal may complete a key change.
     if (this.#isStageFull()) await this.#flush();
+    this.#chunks?.touch(row);
     this.#staged.remove(row);
   }
 
   async truncate(): Promise<void> {
     this.#staged.clear();
+    await this.#chunks?.truncate();
     await this.#new.abandon();
     await removeFiles(this.#files.removeAll());
     this.#index.truncate();
@@ -203,7 +230,8 @@ export class TableWriter {
     const state = replacedState(this.#schemaState, schema, this.metadata, this.#definition);
     const change = this.#changeFor(schema, state);
     const files = this.#new.openFiles(layoutOf(schema, change.metadata));
-    this.#replacement = new Replacement(schema, state, this.#connection, files, () => this.#new.newLocation());
+    const joined = new JoinedFiles(this.#connection, () => this.#new.newLocation());
+    this.#replacement = new Replacement(schema, state, files, joined);
     if (!this.exists) await makeTableFolders(this.#base.location);
   }
 
@@ -224,11 +252,61 @@ export class TableWriter {
     const files = await replacement.finish();
     await this.truncate();
     this.#replacement = null;
+    await this.#endChunks();
     this.#setSchema(replacement.schema, replacement.schemaState);
     this.#staged = stagedRowsFor(this.name, this.#schema, fieldIds(this.#schemaState.schema));
     for (const file of files) this.#files.add(file);
     this.#index.forget();
     this.#isReplaced = true;
+  }
+
+  /**
+   * A chunked snapshot begins, one under way is forgotten: the rows given to `appendChunk` and what changes tell until
+   * `endChunks` is the whole table, and the rows from before that neither touches go with its end. What changes told before
+   * should be committed. With `schema` null no row goes. Throws `source_protocol` for rows without a key.
+   */
+  async beginChunks(generation: number, schema: Schema | null): Promise<void> {
+    if (schema) requireKey(this.name, schema);
+    await this.#abandonReplacement();
+    await this.#flush();
+    await this.#closeFiles();
+    const isHidden = !this.exists || isUnfinished(this.metadata);
+    await this.#endChunks();
+    if (schema) await this.#evolveOrReplace(schema);
+    const floor = schema ? (this.metadata?.['last-sequence-number'] ?? 0n) : null;
+    this.#chunks = new ChunkedSnapshot(this.#parts, { generation, floor, isTouched: false }, isHidden);
+    this.#change = null;
+    this.#isChanged = true;
+  }
+
+  /** A row of a chunk: an upsert. */
+  async appendChunk(row: Row): Promise<void> {
+    if (!row.includes(UNKNOWN) && (await this.#chunks?.appendRow(row as readonly Value[], this.#staged.size > 0)))
+      this.#isChanged = true;
+    else await this.upsert(row, false);
+  }
+
+  /** Rows of a chunk, of this writer's schema, as a file with columns `c0`, `c1`, …; false where they have to come one by one. */
+  async appendChunkFile(parquet: Uint8Array, rows: number): Promise<boolean> {
+    if (this.#staged.size > 0) await this.#flush();
+    return (await this.#chunks?.appendFile(parquet, rows)) ?? false;
+  }
+
+  /** The snapshot's rows are complete: the next commit shows the table without what it has not touched. */
+  async endChunks(): Promise<void> {
+    await this.#flush();
+    await this.#closeFiles();
+    await this.#chunks?.end();
+    await this.#endChunks();
+  }
+
+  /** True if the table has a row of this key by now. */
+  async holds(row: Row): Promise<boolean> {
+    const staged = this.#staged.has(row);
+    if (staged !== null) return staged;
+    await this.#chunks?.drain();
+    await this.#index.use(this.#indexTable());
+    return this.#index.find(keyEncoder(this.#schema)(row).toString('latin1')) !== null;
   }
 
   /** Writes all files of the commit and flushes them to disk. Nothing is visible yet. */
@@ -257,48 +335,15 @@ export class TableWriter {
   }
 
   /**
-   * Chooses committed files that are worth being rewritten as one; null for none. The rewrite may run beside this writer,
-   * which goes on. Only where nothing is staged.
-   */
-  async planRewrite(): Promise<RewritePlan | null> {
-    const { metadata } = this;
-    if (!metadata) return null;
-    return await planRewrite(this.#files, layoutOf(this.#schema, metadata), metadata, () => this.#new.newLocation());
-  }
-
-  /**
-   * Puts a rewrite in place of its files: rows deleted since it was planned are deleted in the new file, too. A commit of
-   * its own that changes no row, short whatever the size of the rewrite; followed by the catalog's commit and `settle`
-   * like any other. Null where the table has gone on without these files: then nothing is changed. Only where nothing is
-   * staged.
+   * Prepares a commit of its own that puts a rewrite in place and changes no row, short whatever the size of the rewrite;
+   * followed by the catalog's commit and `settle` like any other. Null where the table has gone on without its files.
    */
   async prepareRewritten(rewrite: Rewrite): Promise<PreparedCommit | null> {
-    const { metadata } = this;
-    if (!metadata) return null;
-    await this.#index.settled();
-    const added = await placeRewrite(this.#files, metadata, rewrite, (location) =>
-      this.#index.moveFiles(this.#indexTable(), location, rewrite.moves),
-    );
-    if (!added) return null;
-    const kept = currentSnapshot(metadata)?.summary ?? {};
+    const added = await this.rewrites.place(rewrite);
+    if (!added || !this.metadata) return null;
+    const kept = currentSnapshot(this.metadata)?.summary ?? {};
     const ours = Object.entries(kept).filter(([key]) => key.startsWith('dailies.'));
     return await this.#build(added, 'replace', Object.fromEntries(ours));
-  }
-
-  /** Where rows were moved by rewrites, the index still tells their old places: rewrites its entries, in short steps. */
-  async followMoves(signal: AbortSignal): Promise<void> {
-    if (!this.metadata) return;
-    await this.#index.settled();
-    const connection = await connectDuckdb();
-    try {
-      for (const location of this.#index.movedTo()) {
-        const data = this.#files.get(location)?.entry;
-        const files = new WorkingFiles(connection, data ? [{ data, deletes: [] }] : []);
-        await this.#index.followMoves({ ...this.#indexTable(), files }, location, signal);
-      }
-    } finally {
-      connection.closeSync();
-    }
   }
 
   /** Removes what a refused commit wrote. Only where it is certain that it was refused. */
@@ -308,6 +353,7 @@ export class TableWriter {
   }
 
   async close(): Promise<void> {
+    await this.#chunks?.close();
     await this.#new.abandon();
     await this.#abandonReplacement();
     await this.#index.close();
@@ -316,7 +362,9 @@ export class TableWriter {
 
   async #build(added: DataFile[], operation: Operation, summary: CommitSummary): Promise<PreparedCommit> {
     const change = this.#changed();
-    const files = { added, removed: this.#files.removed, operation, summary };
+    const chunks = this.#chunks?.summary ?? (this.summaryValue(chunksProperty) ? '' : null);
+    const whole = chunks === null ? summary : { ...summary, [chunksProperty]: chunks };
+    const files = { added, removed: this.#files.removed, operation, summary: whole };
     const built = await buildSnapshot(this.#base, change, files, this.#deps.now().getTime());
     return {
       commit: { name: this.name, base: this.#base.entry, requirements: built.requirements, updates: built.updates },
@@ -328,6 +376,7 @@ export class TableWriter {
   }
 
   async #flush(): Promise<void> {
+    await this.#chunks?.drain();
     if (this.#staged.size === 0) return;
     if (this.#staged.needsIndex) await this.#index.use(this.#indexTable());
     await this.#staged.flush(this.#target());
@@ -345,13 +394,13 @@ export class TableWriter {
         const iceberg = this.#schemaState.schema.fields;
         return await this.#files.readRows(places, { schema: this.#schema, iceberg });
       },
-      deleteRow: async (place) => {
-        await this.#new.close(place.location);
-        return await this.#files.deleteRow(place);
+      deleteRow: (place) => {
+        if (!this.#new.isOpen(place.location)) return this.#files.deleteRow(place);
+        return this.#new.close(place.location).then(() => this.#files.deleteRow(place));
       },
-      writeRow: async (row) => {
-        if (!this.exists && !this.#new.isWriting) await makeTableFolders(this.#base.location);
-        return await this.#new.write(row, () => layoutOf(this.#schema, this.#changed().metadata));
+      writeRow: (row) => {
+        const write = () => this.#new.write(row, () => layoutOf(this.#schema, this.#changed().metadata));
+        return this.exists || this.#new.isWriting ? write() : makeTableFolders(this.#base.location).then(write);
       },
       note: (key, place, removed) => this.#index.note(key, place, removed),
     };
@@ -359,6 +408,27 @@ export class TableWriter {
 
   async #closeFiles(): Promise<void> {
     if (await this.#new.closeAll()) this.#isChanged = true;
+  }
+
+  async #endChunks(): Promise<void> {
+    if (!this.#chunks) return;
+    await this.#chunks.close();
+    this.#chunks = null;
+    this.#change = null;
+    this.#isChanged = true;
+  }
+
+  /** Where rows from before cannot follow the schema, they lack those columns until the snapshot's end takes them away. */
+  async #evolveOrReplace(schema: Schema): Promise<void> {
+    try {
+      await this.evolve(schema);
+    } catch (thrown) {
+      if (!(thrown instanceof DailiesError) || thrown.code !== 'schema_incompatible') throw thrown;
+      const state = replacedState(this.#schemaState, schema, this.metadata, this.#definition, true);
+      this.#index.forget();
+      this.#setSchema(schema, state);
+      this.#staged = stagedRowsFor(this.name, schema, fieldIds(state.schema));
+    }
   }
 
   async #abandonReplacement(): Promise<void> {
@@ -379,12 +449,41 @@ export class TableWriter {
   }
 
   #changeFor(schema: Schema, state: SchemaState): TableChange {
-    return tableChange(this.#base, state, schema, this.#definition, this.#deps.now().getTime());
+    const properties = {
+      ...this.#definition.properties,
+      ...(this.isUnfinished ? { [unfinishedProperty]: 'true' } : {}),
+    };
+    const removedProperties = this.isUnfinished ? [] : [unfinishedProperty];
+    const definition = { ...this.#definition, properties, removedProperties };
+    return tableChange(this.#base, state, schema, definition, this.#deps.now().getTime());
   }
 
   #indexTable() {
     const iceberg = this.#schemaState.schema.fields;
     return { files: this.#files, schema: this.#schema, iceberg, metadata: this.metadata };
+  }
+
+  #lend(): WriterParts {
+    const writer = this;
+    return {
+      connection: this.#connection,
+      files: this.#files,
+      index: this.#index,
+      get metadata() {
+        return writer.metadata;
+      },
+      get schema() {
+        return writer.#schema;
+      },
+      indexTable: () => this.#indexTable(),
+      layout: () => layoutOf(this.#schema, this.#changed().metadata),
+      newLocation: () => this.#new.newLocation(),
+      makeFolders: async () => {
+        if (!this.exists) await makeTableFolders(this.#base.location);
+      },
+      target: () => this.#target(),
+      closeFiles: () => this.#closeFiles(),
+    };
   }
 
   #isStageFull(): boolean {

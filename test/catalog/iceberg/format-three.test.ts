@@ -148,7 +148,7 @@ test('rows keep their ids and the numbers of their last changes when their files
     const writer = await TableWriter.open(name, deps);
     await writer.upsert([5n, `Again ${round}`], false);
     await commitTables(warehouse.catalog, [writer], {}, async () => {});
-    const plan = await writer.planRewrite();
+    const plan = await writer.rewrites.plan();
     if (!plan) throw new Error('nothing is worth rewriting');
     const prepared = await writer.prepareRewritten(await rewriteFiles(connection, plan));
     if (!prepared) throw new Error('the rewrite does not fit any more');

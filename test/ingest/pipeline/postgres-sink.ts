@@ -28,14 +28,17 @@ export async function createTargets(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query(`CREATE TABLE target (target text, key text, row jsonb, seq bigserial);
-    CREATE TABLE landed (target text PRIMARY KEY, position jsonb, commits int NOT NULL DEFAULT 1)`);
+    CREATE TABLE landed (target text PRIMARY KEY, position jsonb, commits int NOT NULL DEFAULT 1);
+    CREATE TABLE chunked (target text PRIMARY KEY, generation int, since bigint)`);
   await client.end();
 }
 
 type Staged =
   | { kind: 'put'; target: string; key: string | null; row: string }
   | { kind: 'remove'; target: string; key: string }
-  | { kind: 'clear'; target: string };
+  | { kind: 'clear'; target: string }
+  | { kind: 'begin'; target: string; generation: number }
+  | { kind: 'end'; target: string };
 
 class PostgresSink implements Sink {
   readonly #template: string;
@@ -44,6 +47,8 @@ class PostgresSink implements Sink {
   #connected: Promise<void> | null = null;
   #staged: Staged[] = [];
   readonly #touched = new Map<string, string>();
+  /** Generations that this sink has seen begin; null once they ended. */
+  readonly #chunked = new Map<string, number | null>();
 
   constructor(template: string, deps: PostgresSinkDeps) {
     this.#template = template;
@@ -68,8 +73,31 @@ class PostgresSink implements Sink {
     this.#staged.push({ kind: 'clear', target });
   }
 
+  async beginChunks(table: string, _: Schema, generation: number): Promise<void> {
+    const { target } = this.target(table);
+    this.#staged.push({ kind: 'begin', target, generation });
+    this.#chunked.set(target, generation);
+    this.#touched.set(target, table);
+  }
+
+  async chunkedGeneration(table: string): Promise<number | null> {
+    const { target } = this.target(table);
+    const known = this.#chunked.get(target);
+    if (known !== undefined) return known;
+    const client = await this.#connect();
+    const { rows } = await client.query('SELECT generation FROM chunked WHERE target = $1', [target]);
+    return rows[0]?.generation ?? null;
+  }
+
+  async lacking(): Promise<number[]> {
+    return [];
+  }
+
   async endSnapshot(table: string): Promise<void> {
-    this.#touched.set(this.target(table).target, table);
+    const { target } = this.target(table);
+    if ((await this.chunkedGeneration(table)) !== null) this.#staged.push({ kind: 'end', target });
+    this.#chunked.set(target, null);
+    this.#touched.set(target, table);
   }
 
   async write({ table, schema, events }: TableChanges): Promise<void> {
@@ -95,7 +123,19 @@ class PostgresSink implements Sink {
     for (const staged of this.#staged) {
       const { target } = staged;
       if (staged.kind === 'clear') await client.query('DELETE FROM target WHERE target = $1', [target]);
-      else if (staged.key !== null)
+      else if (staged.kind === 'begin') {
+        await client.query(
+          `INSERT INTO chunked VALUES ($1, $2, coalesce((SELECT max(seq) FROM target), 0))
+            ON CONFLICT (target) DO UPDATE SET generation = $2, since = excluded.since`,
+          [target, staged.generation],
+        );
+      } else if (staged.kind === 'end') {
+        await client.query(
+          'DELETE FROM target WHERE target = $1 AND seq <= (SELECT since FROM chunked WHERE chunked.target = $1)',
+          [target],
+        );
+        await client.query('DELETE FROM chunked WHERE target = $1', [target]);
+      } else if (staged.key !== null)
         await client.query('DELETE FROM target WHERE target = $1 AND key = $2', [target, staged.key]);
       if (staged.kind === 'put') {
         await client.query('INSERT INTO target (target, key, row) VALUES ($1, $2, $3)', [
