@@ -18,7 +18,7 @@ export interface BinlogBegin {
   timeMicros: bigint;
   /** Server that made it first. */
   serverId: number;
-  /** The log file it stands in, and where in it, bytes. Modulo 2^32, since the events' own field holds no more. */
+  /** The log file it stands in, and bytes in it: where its first event ends. Exact beyond 2^32 if reading did not begin there. */
   log: string;
   logPosition: number;
   /**
@@ -70,7 +70,7 @@ export interface BinlogEnd {
   /** All that was read up to here, as text of a GTID set: where reading goes on after this transaction. */
   position: string;
   log: string;
-  /** Where the transaction ends in its log, bytes, modulo 2^32. */
+  /** Where the transaction ends in its log, bytes. */
   logPosition: number;
 }
 
