@@ -24,9 +24,10 @@ export async function openSource(deps: Deps, name: string): Promise<Source> {
 
 /** What the database behind an address still lacks before its changes can be read. Throws `invalid` where no source takes it. */
 export async function checkAddress(deps: Deps, url: string, signal: AbortSignal): Promise<Requirement[]> {
+  const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? '';
   for (const module of deps.modules.sources) {
     const config = module.config.safeParse({ url, tables: ['*.*'] });
-    if (!config.success) continue;
+    if (!module.schemes.includes(scheme) || !config.success) continue;
     const source = module.open(config.data, { name: 'check', memory: passingMemory(), now: deps.now });
     try {
       return await source.check(signal);
@@ -34,8 +35,9 @@ export async function checkAddress(deps: Deps, url: string, signal: AbortSignal)
       await source.close();
     }
   }
+  const schemes = [...new Set(deps.modules.sources.flatMap((module) => module.schemes))];
   throw new DailiesError(
     'invalid',
-    'No source takes this address. Write it as postgresql://user:password@host:port/database.',
+    `No source takes this address. Write it as postgresql://user:password@host:port/database; it may begin ${schemes.map((known) => `${known}://`).join(', ')}.`,
   );
 }

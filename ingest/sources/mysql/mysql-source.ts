@@ -1,0 +1,177 @@
+import { DailiesError } from '#catalog/error.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { Batch, SourcePosition } from '../../event.ts';
+import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import { parseAddress } from './address.ts';
+import type { ServerAddress } from './binlog/binlog-stream.ts';
+import { ChangeSession } from './change-session.ts';
+import { checkServer, checkTables } from './check.ts';
+import { type Connection, connect, versionOf } from './connection.ts';
+import { statementError } from './connection-error.ts';
+import { findTables } from './discovery.ts';
+import { flavorOf, formatPosition, logDistance, parsePosition } from './position.ts';
+import { readRowsByKey } from './read-rows.ts';
+import { readLogBytes, serverHead } from './server-head.ts';
+import { TableMemory } from './table-memory.ts';
+import { catalogShape, notesOf, refusalOf } from './table-shape.ts';
+
+export interface MysqlConfig {
+  url: string;
+  tables: readonly string[];
+}
+
+const withinMs = 60_000;
+/** A table that is being altered keeps its readers waiting. */
+const patientMs = 600_000;
+
+/** A MySQL or MariaDB server followed through its binary log; nothing is made or written there. */
+export class MysqlSource implements Source {
+  readonly #config: MysqlConfig;
+  readonly #deps: SourceDeps;
+  readonly #closing = new AbortController();
+  #query: Promise<Connection> | null = null;
+  #session: ChangeSession | null = null;
+  /** Sizes of the server's logs when its head was last asked. */
+  #logBytes: ReadonlyMap<string, number> = new Map();
+
+  constructor(config: MysqlConfig, deps: SourceDeps) {
+    this.#config = config;
+    this.#deps = deps;
+  }
+
+  async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
+    return this.#withConnection(signal, async (connection) => {
+      const memory = new TableMemory(await this.#deps.memory.read());
+      const context = { source: this.#deps.name, memory };
+      return (await findTables(connection, this.#config.tables)).map((table) => {
+        const refusal = refusalOf(table);
+        const schema = refusal === null ? catalogShape(table, context).schema : { fields: [], key: [] };
+        const notes = notesOf(table, memory.textColumns(table.name));
+        const doc = table.comment === null ? {} : { doc: table.comment };
+        return { name: table.name, schema, refusal, notes, ...doc };
+      });
+    });
+  }
+
+  async check(signal: AbortSignal): Promise<Requirement[]> {
+    return this.#withConnection(signal, async (connection) => {
+      const version = await versionOf(connection);
+      const server = await checkServer(connection, version);
+      const tables = await checkTables(connection, version, await findTables(connection, this.#config.tables));
+      return [...server, ...tables].map(({ problem, statement }) => ({ problem, statement }));
+    });
+  }
+
+  async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Batch> {
+    if (this.#session !== null) {
+      throw new DailiesError('conflict', `The changes of source ${this.#deps.name} are already being read.`);
+    }
+    const session = new ChangeSession({
+      address: this.#address(),
+      request,
+      source: this.#deps.name,
+      memory: this.#deps.memory,
+      signal: AbortSignal.any([signal, this.#closing.signal]),
+    });
+    this.#session = session;
+    try {
+      yield* session.run();
+    } finally {
+      this.#session = null;
+    }
+  }
+
+  async ack(upTo: SourcePosition): Promise<void> {
+    await this.#session?.acknowledge(upTo);
+  }
+
+  async head(signal: AbortSignal): Promise<SourcePosition> {
+    return this.#withConnection(signal, async (connection) => {
+      const { position } = await serverHead(connection, await versionOf(connection));
+      this.#logBytes = await readLogBytes(connection);
+      return formatPosition(position);
+    });
+  }
+
+  distance(from: SourcePosition, to: SourcePosition): number {
+    const flavor = flavorOf(from) ?? flavorOf(to);
+    if (flavor === null) return 0;
+    return logDistance(parsePosition(flavor, from), parsePosition(flavor, to), this.#logBytes);
+  }
+
+  async readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>> {
+    const read = async (connection: Connection) => {
+      const prefix = `${this.#deps.name}.`;
+      const name = table.startsWith(prefix) ? table.slice(prefix.length) : table;
+      const [found] = await findTables(connection, [name], true);
+      if (!found) return new Map<number, Row>();
+      const memory = new TableMemory(await this.#deps.memory.read());
+      const shape = catalogShape(found, { source: this.#deps.name, memory });
+      return readRowsByKey(connection, found, shape, schema, keys);
+    };
+    return this.#withConnection(signal, read, patientMs);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const connection = await this.#query?.catch(() => null);
+    this.#query = null;
+    connection?.destroy();
+  }
+
+  /** Nothing was made. */
+  async drop(): Promise<void> {}
+
+  #address(): ServerAddress {
+    return parseAddress(this.#config.url);
+  }
+
+  /** One connection for all that is asked beside the stream; made anew after it broke. */
+  async #withConnection<T>(
+    signal: AbortSignal,
+    use: (connection: Connection) => Promise<T>,
+    limitMs = withinMs,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    this.#query ??= this.#open();
+    const connection = await unlessAborted(this.#query, signal);
+    const cut = setTimeout(() => connection.destroy(), limitMs);
+    try {
+      return await unlessAborted(use(connection), signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = statementError(thrown);
+      if (error.code === 'source_unreachable') this.#query = null;
+      throw error;
+    } finally {
+      clearTimeout(cut);
+    }
+  }
+
+  async #open(): Promise<Connection> {
+    const forget = () => {
+      this.#query = null;
+    };
+    try {
+      const connection = await connect(this.#address(), this.#closing.signal);
+      connection.once('end', forget);
+      connection.once('error', forget);
+      return connection;
+    } catch (thrown) {
+      forget();
+      throw thrown;
+    }
+  }
+}
+
+/** The connection is shared, so an abort only ends the wait. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,236 @@
+import { DailiesError } from '#catalog/error.ts';
+import { type Field, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import type { BinlogColumn, BinlogRow, BinlogTable, BinlogValue } from './binlog/binlog-item.ts';
+import { type ColumnCodec, type ColumnType, codecOf } from './column-type.ts';
+import type { SourceTable } from './discovery.ts';
+import { quoteIdentifier } from './sql.ts';
+import type { TableMemory } from './table-memory.ts';
+import { OddText } from './temporal.ts';
+
+export interface ShapeColumn extends ColumnCodec {
+  name: string;
+  isNullable: boolean;
+  comment: string | null;
+}
+
+type Cell = Value | typeof UNKNOWN;
+
+/**
+ * One shape of one table, and the making of its rows, the same from the log and from a SELECT. The schema gains a
+ * `<column>__text` at the first value that a column's type cannot carry; rows made before keep the schema they were made with.
+ */
+export class TableShape {
+  /** database.table */
+  readonly table: string;
+  /** source.database.table */
+  readonly fullName: string;
+  readonly columns: readonly ShapeColumn[];
+  readonly key: readonly string[];
+  readonly keyIndexes: readonly number[];
+  schema: Schema;
+
+  readonly #memory: TableMemory;
+  /** Index of the column that each field after the table's own columns holds the text of. */
+  #textOf: number[] = [];
+  readonly #oddText = new Map<number, string>();
+  /** Columns that the catalog calls NOT NULL where a NULL came nevertheless. */
+  readonly #nullable = new Set<number>();
+
+  constructor(
+    source: string,
+    table: string,
+    columns: readonly ShapeColumn[],
+    key: readonly string[],
+    memory: TableMemory,
+  ) {
+    this.table = table;
+    this.fullName = `${source}.${table}`;
+    this.columns = columns;
+    this.key = key;
+    this.keyIndexes = key.map((name) => columns.findIndex((column) => column.name === name));
+    this.#memory = memory;
+    this.schema = this.#makeSchema();
+  }
+
+  /** Takes over text columns that another reader of this table has needed meanwhile. */
+  refresh(): void {
+    if (this.#memory.textColumns(this.table).length > this.#textOf.length) this.schema = this.#makeSchema();
+  }
+
+  /** A row image of the log; the schema of the row is `schema` once it is made. */
+  fromLog(image: BinlogRow): Cell[] {
+    const { columns } = this;
+    const row: Cell[] = new Array(columns.length);
+    for (let index = 0; index < columns.length; index++) {
+      const value = image[index] as BinlogValue | typeof UNKNOWN;
+      if (value === null) row[index] = this.#null(index);
+      else if (value === UNKNOWN) row[index] = UNKNOWN;
+      else {
+        const { fromLog } = columns[index] as ShapeColumn;
+        row[index] = fromLog === null ? value : this.#plain(index, fromLog(value));
+      }
+    }
+    if (this.#textOf.length > 0) this.#addTexts(row);
+    return row;
+  }
+
+  /** A row as the server printed it for `selectList`, null for NULL. */
+  fromTexts(texts: readonly (Buffer | null)[]): Cell[] {
+    const { columns } = this;
+    const row: Cell[] = new Array(columns.length);
+    for (let index = 0; index < columns.length; index++) {
+      const bytes = texts[index] ?? null;
+      if (bytes === null) row[index] = this.#null(index);
+      else row[index] = this.#plain(index, (columns[index] as ShapeColumn).fromText(bytes));
+    }
+    if (this.#textOf.length > 0) this.#addTexts(row);
+    return row;
+  }
+
+  /** The columns for a SELECT, so that the server prints them as `fromTexts` reads them. */
+  selectList(): string {
+    return this.columns.map((column) => column.select(quoteIdentifier(column.name))).join(', ');
+  }
+
+  /** Gives a row that was made just before a text column was needed the fields it lacks. */
+  widen(row: Cell[]): void {
+    for (let field = row.length; field < this.schema.fields.length; field++) {
+      const column = this.#textOf[field - this.columns.length] as number;
+      row.push(row[column] === UNKNOWN ? UNKNOWN : null);
+    }
+  }
+
+  #plain(index: number, value: Value | OddText): Value {
+    if (!(value instanceof OddText)) return value;
+    this.#needText(index);
+    this.#oddText.set(index, value.text);
+    return null;
+  }
+
+  #null(index: number): null {
+    if (!this.schema.fields[index]?.required) return null;
+    this.#nullable.add(index);
+    this.schema = this.#makeSchema();
+    return null;
+  }
+
+  #needText(index: number): void {
+    if (this.#textOf.includes(index)) return;
+    const { name, type } = this.columns[index] as ShapeColumn;
+    if (this.key.includes(name)) {
+      throw new DailiesError(
+        'value_unsupported',
+        `A row of ${this.fullName} has a value in its key column ${name} that ${type.kind} cannot carry for every reader (a date of zeros, a day that no month has, a time of 24 hours or more or below zero); change it at the source.`,
+        { details: { table: this.fullName, column: name } },
+      );
+    }
+    this.#memory.addTextColumn(this.table, name);
+    this.schema = this.#makeSchema();
+  }
+
+  #addTexts(row: Cell[]): void {
+    for (const column of this.#textOf) {
+      row.push(row[column] === UNKNOWN ? UNKNOWN : (this.#oddText.get(column) ?? null));
+    }
+    this.#oddText.clear();
+  }
+
+  #makeSchema(): Schema {
+    this.#textOf = this.#memory
+      .textColumns(this.table)
+      .map((name) => this.columns.findIndex((column) => column.name === name))
+      .filter((index) => index >= 0);
+    const names = new Set(this.columns.map((column) => column.name));
+    const fields = this.columns.map(
+      (column, index): Field => ({
+        name: column.name,
+        type: column.type,
+        required: !column.isNullable && !this.#textOf.includes(index) && !this.#nullable.has(index),
+        ...(column.comment === null ? {} : { doc: column.comment }),
+      }),
+    );
+    for (const index of this.#textOf) {
+      const column = (this.columns[index] as ShapeColumn).name;
+      fields.push({
+        name: textName(column, names),
+        type: { kind: 'string' },
+        required: false,
+        doc: `The text of a ${column} that its type cannot carry`,
+      });
+    }
+    return { fields, key: this.key };
+  }
+}
+
+function textName(column: string, taken: Set<string>): string {
+  let name = `${column}__text`;
+  while (taken.has(name)) name += '_';
+  taken.add(name);
+  return name;
+}
+
+export interface ShapeContext {
+  source: string;
+  memory: TableMemory;
+}
+
+/** The shape of a table as the catalog holds it now. Throws `type_unsupported` for a column of an unknown type. */
+export function catalogShape(table: SourceTable, context: ShapeContext): TableShape {
+  const columns = table.columns.map((column): ShapeColumn => {
+    if (column.type === null) {
+      throw new DailiesError('type_unsupported', unknownType(table.name, column), {
+        details: { table: `${context.source}.${table.name}`, column: column.name },
+      });
+    }
+    const { name, isNullable, comment } = column;
+    return { name, isNullable, comment, ...codecOf(column.type) };
+  });
+  return new TableShape(context.source, table.name, columns, table.key, context.memory);
+}
+
+/**
+ * The shape that the log tells: names, types, key and NULL as they were then; comments, and which bytes are MariaDB's UUIDs
+ * and addresses, from the catalog as it is now, where it still has the column.
+ */
+export function logShape(logged: BinlogTable, now: SourceTable | undefined, context: ShapeContext): TableShape {
+  const known = new Map(now?.columns.map((column) => [column.name, column]));
+  const columns = logged.columns.map((column): ShapeColumn => {
+    const current = known.get(column.name);
+    const { name, isNullable } = column;
+    return { name, isNullable, comment: current?.comment ?? null, ...codecOf(loggedType(column, current?.type)) };
+  });
+  const key = logged.key.map((index) => (logged.columns[index] as BinlogColumn).name);
+  return new TableShape(context.source, `${logged.database}.${logged.name}`, columns, key, context.memory);
+}
+
+const hiddenBytes: Readonly<Record<string, number>> = { uuid: 16, inet6: 16, inet4: 4 };
+
+function loggedType({ type }: BinlogColumn, now: ColumnType | null | undefined): ColumnType {
+  if (type.kind !== 'bytes' || !type.isFixed || !now) return type;
+  return hiddenBytes[now.kind] === type.maxBytes ? now : type;
+}
+
+/** Why a table cannot be followed at all, or null. */
+export function refusalOf(table: SourceTable): string | null {
+  if (table.isVersioned) {
+    return `${table.name} is system-versioned: the server logs its history as rows of the same table, which would double them; follow a table without SYSTEM VERSIONING.`;
+  }
+  const unknown = table.columns.find((column) => column.type === null);
+  return unknown ? unknownType(table.name, unknown) : null;
+}
+
+function unknownType(table: string, column: { name: string; columnType: string }): string {
+  return `Column ${column.name} of ${table} has the type ${column.columnType}, which is not known here.`;
+}
+
+/** What a person should know of how a table is followed. */
+export function notesOf(table: SourceTable, textColumns: readonly string[]): string[] {
+  const notes: string[] = [];
+  if (table.key.length === 0) notes.push('Without a primary key: rows are matched whole.');
+  for (const column of textColumns) {
+    notes.push(
+      `Column ${column} has held values that its type cannot carry for every reader; their text is in ${column}__text.`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,105 @@
+import type { BinlogQuery } from './binlog/binlog-item.ts';
+import { type Connection, rowsOf } from './connection.ts';
+import { findTables, type SourceTable } from './discovery.ts';
+import { readStatement, type Statement, type TableName } from './statement.ts';
+import { hasOtherKey, imprintOf, isReadingOutdated } from './table-imprint.ts';
+import type { TableMemory } from './table-memory.ts';
+
+/** What a statement of the log asks to be done for tables (database.table) that are followed. */
+export interface Consequences {
+  /** Their rows are gone from here on. */
+  truncated: string[];
+  /** Their rows read differently now, or came and went without events: they are to be read again. */
+  outdated: SourceTable[];
+  /** Their key is another one, so that they are followed in another way from now on. */
+  rekeyed: string[];
+}
+
+/** Looks at each statement of the log, and says what becomes of the tables that are followed. */
+export class TableWatch {
+  readonly #connection: Connection;
+  readonly #followed: ReadonlySet<string>;
+  readonly #memory: TableMemory;
+
+  constructor(connection: Connection, followed: ReadonlySet<string>, memory: TableMemory) {
+    this.#connection = connection;
+    this.#followed = followed;
+    this.#memory = memory;
+  }
+
+  async look({ sql, database, sqlMode }: BinlogQuery): Promise<Consequences> {
+    const none: Consequences = { truncated: [], outdated: [], rekeyed: [] };
+    const statement = readStatement(sql, database, sqlMode);
+    switch (statement.kind) {
+      case 'truncate':
+        return { ...none, truncated: this.#named(statement.tables) };
+      case 'drop':
+        // Whatever takes such a name later is another table.
+        for (const table of this.#named(statement.tables)) this.#memory.setOwed(table, true);
+        return { ...none, outdated: await this.#now(this.#named(statement.tables)) };
+      case 'create': {
+        const tables = this.#named(statement.tables);
+        const isNew = (table: string) => !statement.isIfMissing || this.#memory.isOwed(table);
+        return { ...none, outdated: await this.#now(tables.filter(isNew)) };
+      }
+      case 'alter':
+        return this.#alter(statement);
+      case 'data':
+        return { ...none, outdated: await this.#now(await this.#written(statement.names)) };
+      case 'rollback-to':
+      case 'other':
+        return none;
+    }
+  }
+
+  /** All tables that are followed, as they are now. */
+  all(): Promise<SourceTable[]> {
+    return this.#now([...this.#followed]);
+  }
+
+  async #alter({ tables, alteration }: Extract<Statement, { kind: 'alter' }>): Promise<Consequences> {
+    const found = await this.#now(this.#named(tables));
+    const outdated: SourceTable[] = [];
+    const rekeyed: string[] = [];
+    for (const table of found) {
+      const imprint = this.#memory.imprint(table.name);
+      if (imprint !== null && hasOtherKey(imprint, table)) rekeyed.push(table.name);
+      // A name that was dropped and is there again is another column.
+      const isReused = table.columns.some(({ name }) => alteration.dropped.includes(name.toLowerCase()));
+      const isOutdated = imprint === null || isReadingOutdated(imprint, table);
+      this.#memory.setImprint(table.name, imprintOf(table));
+      if (alteration.movesRows || isReused || isOutdated) outdated.push(table);
+    }
+    return { truncated: [], outdated, rekeyed };
+  }
+
+  /** Tables that a change told as text may have written: those it names, and those that their triggers name. */
+  async #written(names: readonly TableName[]): Promise<string[]> {
+    const triggers = await rowsOf(
+      this.#connection,
+      'SELECT event_object_schema AS d, event_object_table AS t, action_statement FROM information_schema.triggers',
+    );
+    const all = [...names];
+    for (let at = 0; at < all.length; at++) {
+      const { database, table } = all[at] as TableName;
+      for (const trigger of triggers.splice(0)) {
+        if (trigger.d !== database || trigger.t !== table) triggers.push(trigger);
+        else {
+          const action = readStatement(`DO ${trigger.action_statement}`, database, 0n);
+          if (action.kind === 'data') all.push(...action.names);
+        }
+      }
+    }
+    return this.#named(all);
+  }
+
+  #named(names: readonly TableName[]): string[] {
+    return [...new Set(names.map(({ database, table }) => `${database}.${table}`))].filter((name) =>
+      this.#followed.has(name),
+    );
+  }
+
+  #now(tables: readonly string[]): Promise<SourceTable[]> {
+    return tables.length === 0 ? Promise.resolve([]) : findTables(this.#connection, tables, true);
+  }
+}
