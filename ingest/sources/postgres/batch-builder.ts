@@ -16,7 +16,8 @@ export class BatchBuilder {
   events = 0;
 
   #items: TableChanges[] = [];
-  #open = new Map<Relation, TableChanges>();
+  /** The last item of each table: a table may be described twice, and its items stand in source order. */
+  #open = new Map<string, TableChanges>();
   #transactions: Transaction[] = [];
   #transaction: Transaction | null = null;
   #pending: Transaction | null = null;
@@ -71,7 +72,7 @@ export class BatchBuilder {
       this.#transactions.push(this.#transaction);
     }
     const event: ChangeEvent = { op, before, after, tx: this.#transactions.length - 1 };
-    const open = this.#open.get(relation);
+    const open = this.#open.get(relation.fullName);
     if (open !== undefined && open.schema === relation.schema) open.events.push(event);
     else this.#openItem(relation, event);
     this.events++;
@@ -110,7 +111,7 @@ export class BatchBuilder {
       events: [event],
       transactions: this.#transactions,
     };
-    this.#open.set(relation, item);
+    this.#open.set(relation.fullName, item);
     this.#items.push(item);
   }
 }

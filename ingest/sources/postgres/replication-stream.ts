@@ -171,6 +171,18 @@ export class ReplicationStream implements PgoutputHandler {
     this.#updateFlow();
   }
 
+  /** Hands out a batch, if need be without events, once `head` is passed: where the history ended at that time. */
+  expect(head: { position: bigint; timeMicros: bigint }): void {
+    this.#quiet.expect(head);
+    this.#sendStatus(true);
+    if (!this.#builder.isInTransaction && !this.#isHolding && !this.#isAtBarrier) this.#flushPassed();
+  }
+
+  /** Takes over text columns that another reader has needed, for all that is decoded from now on. */
+  refresh(): void {
+    this.#relations.refresh();
+  }
+
   /** Lets the server forget everything up to here. */
   acknowledge(upTo: bigint): void {
     if (upTo <= this.#acknowledged) return;
@@ -229,7 +241,11 @@ export class ReplicationStream implements PgoutputHandler {
     if (this.#begun !== null || this.#streams.isInStream) return;
     if (end > this.#builder.position) this.#builder.position = end;
     if (this.#barrier && end >= this.#barrier.position) this.#stopAtBarrier();
-    else if (this.#builder.events === 0 && this.#queue.isEmpty && this.#quiet.hasPassed()) this.#flush();
+    else this.#flushPassed();
+  }
+
+  #flushPassed(): void {
+    if (this.#builder.events === 0 && this.#queue.isEmpty && this.#quiet.hasPassed()) this.#flush();
   }
 
   #stopAtBarrier(): void {
