@@ -1,5 +1,6 @@
 import type { Schema } from '../../schemas/schema.ts';
 import { duckdbTypeName, identifier } from '../files/duckdb-values.ts';
+import { bitsLiteral } from '../files/read-parquet.ts';
 import type { ManifestEntry } from '../manifests/manifest.ts';
 import {
   ancestors,
@@ -10,8 +11,8 @@ import {
   type TableMetadata,
 } from '../metadata/table-metadata.ts';
 import { localPath } from '../storage.ts';
-import { isDeleted } from './delete-masks.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
+import { type FileMasks, readMasks, smallFileRows } from './read-masks.ts';
 import { liveRowsSql, placed, rowsSql, scanLocations } from './scan.ts';
 import { type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type ScanTarget, scanTarget } from './scan-target.ts';
@@ -67,15 +68,12 @@ export async function planChanges(
   const { schema, columns } = scanColumns(iceberg, metadata.properties);
   const stretches = end === null ? [] : stretchesOf(metadata, start, end);
   const compared = await Promise.all(stretches.map(compare));
-  const files = compared.flatMap(({ left, right, kept }) => [
-    ...left,
-    ...right,
-    ...kept.flatMap((pair) => Object.values(pair)),
-  ]);
   const events: string[] = [];
+  const files: ScannedFile[] = [];
   for (const [index, stretch] of compared.entries()) {
-    for (const [order, rows] of await eventsOf(stretch, metadata, columns)) {
-      events.push(`SELECT ${index * 2 + order} AS event, item FROM (${rows})`);
+    for (const { order, sql, read } of await eventsOf(stretch, metadata, columns)) {
+      events.push(`SELECT ${index * 2 + order} AS event, item FROM (${sql})`);
+      files.push(...read);
     }
   }
   const locations = scanLocations(files);
@@ -155,28 +153,67 @@ function namesOf(deletes: readonly ManifestEntry[]): string {
     .join('\n');
 }
 
-/** SELECTs of the rows that are gone (0) and of those that have come (1). */
+/** A SELECT of rows that are gone (0) or have come (1). */
+interface Events {
+  order: 0 | 1;
+  sql: string;
+  /** What it reads. */
+  read: ScannedFile[];
+}
+
 async function eventsOf(
   { left, right, kept }: Comparison,
   metadata: TableMetadata,
   columns: readonly ScanColumn[],
-): Promise<[0 | 1, string][]> {
+): Promise<Events[]> {
+  const before = kept.map((pair) => pair.before);
+  const after = kept.map((pair) => pair.after);
   const [was, is] = await Promise.all([
-    itemTarget(metadata, columns, [...left, ...kept.map(({ before }) => before)]),
-    itemTarget(metadata, columns, [...right, ...kept.map(({ after }) => after)]),
+    itemTarget(metadata, columns, left),
+    itemTarget(metadata, columns, [...right, ...after]),
   ]);
-  const events: [0 | 1, string][] = [];
-  if (left.length > 0) events.push([0, liveRowsSql(was, left)]);
-  if (right.length > 0) events.push([1, liveRowsSql(is, right)]);
-  for (const { before, after } of kept) {
-    const wasDeleted = isDeleted(before, was.masks, 'data.r') ?? 'false';
-    const nowDeleted = isDeleted(after, is.masks, 'data.r') ?? 'false';
-    events.push([0, rowsSql(is, [after], placed(`NOT (${wasDeleted}) AND (${nowDeleted})`))]);
-    // Deletes are taken back by a rollback only.
-    if (before.deletes.length > 0)
-      events.push([1, rowsSql(is, [after], placed(`(${wasDeleted}) AND NOT (${nowDeleted})`))]);
-  }
+  const [wereDeleted, areDeleted] = await Promise.all([readMasks(before, true), readMasks(after, true)]);
+  const events: Events[] = [];
+  if (left.length > 0) events.push({ order: 0, sql: liveRowsSql(was, left), read: left });
+  if (right.length > 0) events.push({ order: 1, sql: liveRowsSql(is, right), read: right });
+  for (const rows of onlyDeletedBy(areDeleted, wereDeleted, is, after)) events.push({ order: 0, ...rows });
+  // Deletes are taken back by a rollback only.
+  for (const rows of onlyDeletedBy(wereDeleted, areDeleted, is, after)) events.push({ order: 1, ...rows });
   return events;
+}
+
+/** SELECTs of the rows that one state's masks delete and the other's do not: one of all small files, one of each large. */
+function onlyDeletedBy(
+  masks: FileMasks,
+  others: FileMasks,
+  target: ScanTarget,
+  files: readonly ScannedFile[],
+): Pick<Events, 'sql' | 'read'>[] {
+  const turned = files.flatMap((file) => {
+    const { location } = file.data.file;
+    const bits = onlyIn(masks.get(location)?.bits, others.get(location)?.bits);
+    return bits ? [{ file, bits }] : [];
+  });
+  const groups = Map.groupBy(turned, ({ file }) =>
+    file.data.file.recordCount > smallFileRows ? file : file.equalityDeletes.length > 0,
+  );
+  return [...groups.values()].map((group) => {
+    // Which rows are read the bits alone tell.
+    const read = group.map(({ file }) => ({ ...file, deletes: [] }));
+    const bits = group.map((one) => bitsLiteral(one.bits));
+    const [first, ...more] = bits;
+    // A constant costs a row less than a join.
+    const source = more.length === 0 ? first : 'turned.bits';
+    const values = bits.map((literal, index) => `(${index}, ${literal})`).join(', ');
+    const join = more.length === 0 ? null : `JOIN (VALUES ${values}) AS turned(i, bits) ON turned.i = data.f`;
+    return { sql: rowsSql(target, read, { ...placed(`get_bit(${source}, data.r::INTEGER) = 1`), join }), read };
+  });
+}
+
+/** Null where there are none. */
+function onlyIn(bits: Uint8Array | undefined, others: Uint8Array | undefined): Uint8Array | null {
+  const rest = bits?.map((byte, index) => byte & ~(others?.[index] ?? 0));
+  return rest?.some((byte) => byte !== 0) ? rest : null;
 }
 
 async function itemTarget(

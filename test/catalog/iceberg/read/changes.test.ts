@@ -40,6 +40,10 @@ class History {
     await this.#commit(added, removed, 'overwrite');
   }
 
+  isData(path: string): boolean {
+    return this.#files.some(({ location }) => location === `file://${path}`);
+  }
+
   /** All rows move to one new file. */
   async compact(): Promise<void> {
     const names = [...this.#rows].map(([id, { name }]) => [id, name] as const);
@@ -187,6 +191,31 @@ test('equal rows of a table without a key are counted', async () => {
   const to = await table.commit([await table.file("SELECT 1 AS id, 'a' AS name", ids)]);
   expect(await changesOf(table, from, to)).toEqual([gone]);
 });
+
+test.each([false, true])(
+  'many small commits are read in a few scans, unchanged files not at all; format 3: %s',
+  async (isV3) => {
+    await using table = await ForeignTable.create([column(1, 'id', 'int'), column(2, 'name', 'string')], {
+      formatVersion: isV3 ? 3 : 2,
+      key: [1],
+    });
+    const history = new History(table, isV3);
+    for (let commit = 0; commit < 20; commit++) await history.write([3 * commit, 3 * commit + 1, 3 * commit + 2], []);
+    // A row of each of ten older files changes; the other ten files stay as they are.
+    for (let commit = 0; commit < 10; commit++) await history.write([3 * commit], []);
+    const [from, to] = [history.states[19], history.states[29]];
+    if (!from || !to) throw new Error('The history is shorter than it was made.');
+    const scan = await planChanges(
+      table.metadataLocation,
+      () => ({ snapshotId: from.snapshotId }),
+      () => ({ snapshotId: to.snapshotId }),
+    );
+    expect(await runRows(scan.sql)).toEqual(expected(from.rows, to.rows, true));
+    expect(scan.sql.split('read_parquet(').length - 1).toBeLessThanOrEqual(3);
+    const dataFiles = scan.files.filter((file) => history.isData(file));
+    expect(dataFiles).toHaveLength(10 + 10);
+  },
+);
 
 test('foreign equality deletes are deletes, and only files in which the states differ are opened', async () => {
   await using table = await ForeignTable.create([column(1, 'id', 'int'), column(2, 'name', 'string')], { key: [1] });
