@@ -104,3 +104,17 @@ export function tableOf(item: BatchItem): string {
   if (item.kind === 'changes') return item.changes.table;
   return item.kind === 'snapshot-rows' ? item.snapshotRows.table : item.table;
 }
+
+/** The shape of the rows that an item brings or begins; null for one without rows. */
+export function schemaOf(item: BatchItem): Schema | null {
+  switch (item.kind) {
+    case 'changes':
+      return item.changes.schema;
+    case 'snapshot-rows':
+      return item.snapshotRows.schema;
+    case 'snapshot-begin':
+      return item.schema;
+    default:
+      return null;
+  }
+}

@@ -1,4 +1,4 @@
-import type { Batch, SourcePosition } from './event.ts';
+import type { Batch, SnapshotChunk, SourcePosition } from './event.ts';
 
 /**
  * Where a source's changes are kept until every pipeline has landed them: a topic for each source, one record a batch,
@@ -13,7 +13,7 @@ export interface Log {
 
   /**
    * For the start of a source, before its first append: where its last run ended within a transaction or a snapshot,
-   * that part will come again whole. Empties the records of the part and appends a record with `isRestart`, for readers
+   * that part will come again whole; of a chunked snapshot that is the chunk that was not complete. Empties the records of the part and appends a record with `isRestart`, for readers
    * that have already taken some of it. Durable when resolved; may be repeated.
    */
   discardOpen(topic: string): Promise<void>;
@@ -33,6 +33,9 @@ export interface Log {
   /** Where the table's snapshot that is under way, else the newest finished one, begins; null if it is not held. */
   snapshotOf(topic: string, table: string): Promise<{ offset: number; generation: number; isFinished: boolean } | null>;
 
+  /** How far the table's snapshot is that is under way, else its newest finished one, whether or not its records are held; null for none. */
+  snapshotProgress(topic: string, table: string): Promise<SnapshotProgress | null>;
+
   /** Remembers that each of these groups needs nothing below its offset any more, all at once. Durable when resolved. */
   commitGroups(topic: string, offsets: ReadonlyMap<string, number>): Promise<void>;
   groups(topic: string): Promise<Map<string, number>>;
@@ -45,6 +48,13 @@ export interface Log {
   trim(topic: string): Promise<void>;
   removeTopic(topic: string): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface SnapshotProgress {
+  generation: number;
+  isFinished: boolean;
+  /** The last chunk of a chunked snapshot that is under way; null before its first. */
+  chunk: Pick<SnapshotChunk, 'cursor' | 'rows' | 'estimatedRows'> | null;
 }
 
 /** What can be known of a record without decoding its events, and the way to these. */

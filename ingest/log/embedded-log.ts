@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch, SourcePosition } from '../event.ts';
-import type { Log, LogRecord } from '../log.ts';
+import type { Log, LogRecord, SnapshotProgress } from '../log.ts';
 import { type Retention, Topic } from './topic.ts';
 
 export interface EmbeddedLogOptions {
@@ -70,6 +70,10 @@ export class EmbeddedLog implements Log {
 
   async snapshotOf(topic: string, table: string) {
     return this.#topic(topic).snapshotOf(table);
+  }
+
+  async snapshotProgress(topic: string, table: string): Promise<SnapshotProgress | null> {
+    return this.#topic(topic).snapshotProgress(table);
   }
 
   commitGroups(topic: string, offsets: ReadonlyMap<string, number>): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { DailiesError, toDailiesError } from '#catalog/error.ts';
 import type { Batch, SourcePosition } from '../event.ts';
-import type { LogRecord } from '../log.ts';
+import type { LogRecord, SnapshotProgress } from '../log.ts';
 import { decodeBatch, decodeHeader, encodeBatch } from './batch-codec.ts';
 
 export interface Retention {
@@ -27,6 +27,9 @@ type Entry = [bytes: number, atMs: number, isComplete: number];
 interface SnapshotMark {
   offset: number;
   generation: number;
+  isChunked?: boolean;
+  /** The last chunk of a chunked snapshot that is under way. */
+  chunk?: SnapshotProgress['chunk'];
 }
 
 const trimAtOnce = 500;
@@ -44,7 +47,7 @@ export class Topic {
   readonly #meta: Database<Extent, string>;
   readonly #snapshots: Database<SnapshotMark, string>;
   readonly #groups: Database<number, string>;
-  /** Snapshots begun in this process' commit under way, which `get` does not see yet. */
+  /** Snapshots begun, or that have come on, in this process: `get` does not see the commit under way. */
   readonly #begun = new Map<string, SnapshotMark>();
   readonly #isReader: boolean;
   readonly #wakers = new Set<() => void>();
@@ -129,10 +132,12 @@ export class Topic {
       const empty = { items: [], position: last.position, timeMicros: last.timeMicros, isComplete: true };
       await this.#commit(() => {
         const hollow = encodeBatch(empty);
+        let lastWhole = last.offset;
         for (let offset = last.offset; offset >= extent.first; offset--) {
           const entry = this.#index.get(offset);
           if (!entry || entry[2] === 1) break;
           this.#put(offset, hollow, true, entry[1]);
+          lastWhole = offset - 1;
           extent.bytes += hollow.length - entry[0];
         }
         const mark = encodeBatch(empty, true);
@@ -140,7 +145,13 @@ export class Topic {
         extent.next += 1;
         extent.bytes += mark.length;
         this.#meta.put('extent', extent);
-        for (const key of this.#snapshots.getKeys()) if (key.startsWith('open/')) this.#snapshots.remove(key);
+        for (const { key, value } of this.#snapshots.getRange()) {
+          // A chunked one goes on after its last whole chunk, unless it began in the part that is void.
+          const isVoid = !value.isChunked || value.offset > lastWhole;
+          if (!key.startsWith('open/') || !isVoid) continue;
+          this.#snapshots.remove(key);
+          this.#begun.delete(key.slice('open/'.length));
+        }
       });
       this.#wake();
     });
@@ -193,9 +204,17 @@ export class Topic {
     const { first } = this.extent();
     for (const kind of ['open', 'done'] as const) {
       const mark = this.#snapshots.get(`${kind}/${table}`);
-      if (mark && mark.offset >= first) return { ...mark, isFinished: kind === 'done' };
+      if (mark && mark.offset >= first) {
+        return { offset: mark.offset, generation: mark.generation, isFinished: kind === 'done' };
+      }
     }
     return null;
+  }
+
+  snapshotProgress(table: string): SnapshotProgress | null {
+    const open = this.#snapshots.get(`open/${table}`);
+    const mark = open ?? this.#snapshots.get(`done/${table}`);
+    return mark ? { generation: mark.generation, isFinished: mark !== open, chunk: open?.chunk ?? null } : null;
   }
 
   commitGroups(offsets: ReadonlyMap<string, number>): Promise<void> {
@@ -261,16 +280,27 @@ export class Topic {
   #mark(batch: Batch, offset: number): void {
     for (const item of batch.items) {
       if (item.kind === 'snapshot-begin') {
-        const mark = { offset, generation: item.generation };
-        this.#snapshots.put(`open/${item.table}`, mark);
-        this.#begun.set(item.table, mark);
+        this.#open(item.table, { offset, generation: item.generation, isChunked: item.isChunked });
+      } else if (item.kind === 'snapshot-chunk') {
+        const { cursor, rows, estimatedRows } = item;
+        const mark = this.#begun.get(item.table) ?? this.#snapshots.get(`open/${item.table}`);
+        if (mark?.generation !== item.generation) continue;
+        this.#open(item.table, { ...mark, chunk: { cursor, rows, estimatedRows } });
       } else if (item.kind === 'snapshot-end') {
         const mark = this.#begun.get(item.table) ?? this.#snapshots.get(`open/${item.table}`);
-        if (mark) this.#snapshots.put(`done/${item.table}`, mark);
+        if (mark) {
+          const { offset: begun, generation } = mark;
+          this.#snapshots.put(`done/${item.table}`, { offset: begun, generation });
+        }
         this.#snapshots.remove(`open/${item.table}`);
         this.#begun.delete(item.table);
       }
     }
+  }
+
+  #open(table: string, mark: SnapshotMark): void {
+    this.#snapshots.put(`open/${table}`, mark);
+    this.#begun.set(table, mark);
   }
 
   /** Puts and removes of `change` become visible and durable at once. */

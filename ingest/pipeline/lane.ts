@@ -1,6 +1,13 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
-import { type BatchItem, type SnapshotRows, type SourcePosition, type TableChanges, tableOf } from '../event.ts';
+import {
+  type BatchItem,
+  type SnapshotRows,
+  type SourcePosition,
+  schemaOf,
+  type TableChanges,
+  tableOf,
+} from '../event.ts';
 import type { Log, LogRecord } from '../log.ts';
 import type { ProcessorDeps } from '../processor.ts';
 import { readMissingValues } from '../processors/read-missing-values.ts';
@@ -123,7 +130,9 @@ export class Lane {
     if (mine.length > 0) {
       const { items } = record.batch(new Set(mine));
       for (const item of items) await this.#bind(item, abort);
-      if (!record.isComplete && !this.#isOpen) await this.#commit(abort);
+      // What stands before a chunked snapshot is not of it.
+      const isBegin = items.some((item) => item.kind === 'snapshot-begin' && item.isChunked);
+      if ((!record.isComplete || isBegin) && !this.#isOpen) await this.#commit(abort);
       this.#isOpen = true;
       for (const [index, item] of items.entries()) await this.#apply(item, index, record, abort);
       const { deadLetters } = this.#deps;
@@ -141,10 +150,11 @@ export class Lane {
 
   /** Before anything of the batch is staged: a shape that the steps refuse stops the lane in front of it. */
   async #bind(item: BatchItem, abort: AbortSignal): Promise<void> {
-    if (item.kind === 'snapshot-end' || item.kind === 'snapshot-chunk') return;
+    const schema = schemaOf(item);
+    if (!schema) return;
     const table = tableOf(item);
     if (item.kind !== 'snapshot-begin' && this.#tables.get(table)?.awaitsSnapshot) return;
-    await this.#deps.steps.bind(table, schemaOf(item), abort);
+    await this.#deps.steps.bind(table, schema, abort);
   }
 
   async #apply(item: BatchItem, index: number, record: LogRecord, abort: AbortSignal): Promise<void> {
@@ -155,7 +165,9 @@ export class Lane {
     switch (item.kind) {
       case 'snapshot-begin': {
         table.awaitsSnapshot = false;
-        await sink.beginSnapshot(name, await this.#output(name, item.schema, abort), abort);
+        const output = await this.#output(name, item.schema, abort);
+        if (item.isChunked) await sink.beginChunks(name, output, item.generation, abort);
+        else await sink.beginSnapshot(name, output, abort);
         this.#hasStaged = true;
         return;
       }
@@ -205,7 +217,7 @@ export class Lane {
       rejectedCount += rejected.length;
       deadLetters.reject(step, input, rejected, place);
     });
-    const out = await this.#withValuesThatWereRejected(applied, abort);
+    const out = await this.#withMissingValues(applied, abort);
     deadLetters.passed(out);
     if (out.events.length > 0) {
       await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
@@ -216,13 +228,18 @@ export class Lane {
   }
 
   /**
-   * An event leaves out values that have not changed since an earlier event of its row; where that one was rejected, the
-   * target has older values or none, so the row is read again. One that is gone is left to its own delete.
+   * An event leaves out values that have not changed since an earlier event of its row. Where that one was rejected, or is
+   * in a chunk that is yet to come, the target has older values or none, so the row is read again. One that is gone is left
+   * to its own delete.
    */
-  async #withValuesThatWereRejected(changes: TableChanges, abort: AbortSignal): Promise<TableChanges> {
-    const { deadLetters } = this.#deps;
+  async #withMissingValues(changes: TableChanges, abort: AbortSignal): Promise<TableChanges> {
+    const { deadLetters, sink } = this.#deps;
+    if (!changes.events.some(({ after }) => after?.includes(UNKNOWN))) return changes;
+    const absent = new Set(await sink.lacking(changes, abort));
     const lacking = changes.events.flatMap((event, index) =>
-      event.after?.includes(UNKNOWN) && deadLetters.isOpen(changes.table, event, changes.schema) ? [index] : [],
+      absent.has(index) || (event.after?.includes(UNKNOWN) && deadLetters.isOpen(changes.table, event, changes.schema))
+        ? [index]
+        : [],
     );
     if (lacking.length === 0) return changes;
     const rows = await readMissingValues(changes, lacking, this.#deps, abort);
@@ -286,9 +303,4 @@ export class Lane {
     const { offset, position, timeMicros } = covered;
     return { [this.#deps.source]: { offset, position, timeMicros: String(timeMicros) } };
   }
-}
-
-function schemaOf(item: Exclude<BatchItem, { kind: 'snapshot-end' | 'snapshot-chunk' }>): Schema {
-  if (item.kind === 'changes') return item.changes.schema;
-  return item.kind === 'snapshot-rows' ? item.snapshotRows.schema : item.schema;
 }

@@ -193,7 +193,9 @@ export class PipelineRunner {
       await deadLetters.load();
       const targets = new Map<string, { kind: string; target: string; isLanded: boolean }>();
       for (const table of tables) {
-        targets.set(table, { ...sink.target(table), isLanded: starts.get(table)?.awaitsSnapshot === false });
+        const isLanded =
+          starts.get(table)?.awaitsSnapshot === false && (await sink.chunkedGeneration(table, stop)) === null;
+        targets.set(table, { ...sink.target(table), isLanded });
       }
       this.#progress.addLane(steps, targets);
       this.#progress.setStatus(null);

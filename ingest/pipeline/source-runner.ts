@@ -3,14 +3,15 @@ import { failpoint } from '#catalog/failpoint.ts';
 import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
-import type { Batch, SourcePosition } from '../event.ts';
+import { type Batch, type SourcePosition, schemaOf, tableOf } from '../event.ts';
 import type { LogRecord } from '../log.ts';
 import type { Source } from '../source.ts';
 import { BackOff } from './back-off.ts';
 import { dateOf } from './commit-time.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { storedMemory } from './source-memory.ts';
-import { planTables, wishSnapshots } from './source-tables.ts';
+import { SourceSnapshots } from './source-snapshots.ts';
+import { planTables } from './source-tables.ts';
 import { Throttled } from './throttled.ts';
 import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -37,10 +38,7 @@ export class SourceRunner {
   #source: Source | null = null;
   #done: Promise<void> = Promise.resolve();
   #resumed: (() => void) | null = null;
-  /** Tables whose snapshot this run has asked for and not yet seen end. */
-  readonly #snapshotting = new Set<string>();
-  /** Tables that wait for a snapshot until the ones under way have ended. */
-  readonly #wanted = new Set<string>();
+  readonly #snapshots: SourceSnapshots;
   /** Tables that failed in the stream, left out until somebody resumes. */
   readonly #setAside = new Map<string, ErrorRecord>();
   #forgetsPosition = false;
@@ -56,6 +54,7 @@ export class SourceRunner {
     this.name = source.name;
     this.#spec = source.spec;
     this.#onTables = onTables;
+    this.#snapshots = new SourceSnapshots({ state: deps.state, source: source.name, now: deps.now });
     this.#progress = new Throttled({
       everyMs: 500,
       write: () => this.#writeProgress(),
@@ -91,16 +90,20 @@ export class SourceRunner {
   }
 
   /**
-   * Takes new snapshots of these tables (schema.table), for every pipeline that reads them: their new rows replace the
-   * old at once. The wish is durable when resolved. A snapshot under way is not disturbed by it.
+   * Takes new snapshots of these tables (schema.table), for every pipeline that reads them. The wish is durable when
+   * resolved. A snapshot under way is not disturbed by it: one of the same table is taken once it has ended.
    */
   async requestSnapshots(tables: readonly string[]): Promise<void> {
     if (!this.hasSnapshots) return;
-    const fresh = tables.filter((table) => !this.#snapshotting.has(table) && !this.#wanted.has(table));
-    if (fresh.length === 0) return;
-    for (const table of fresh) this.#wanted.add(table);
-    await wishSnapshots(this.#deps.state, this.name, fresh);
-    if (this.#snapshotting.size === 0) this.#restart.abort();
+    await this.#snapshots.wish(tables);
+    if (this.#snapshots.isDue) this.#restart.abort();
+  }
+
+  /** Of these tables the state says that they want a snapshot: takes those that nobody has told this process of. */
+  async hearWishes(tables: readonly string[]): Promise<void> {
+    if (this.#source === null || !this.hasSnapshots) return;
+    await this.#snapshots.hear(tables);
+    if (this.#snapshots.isDue) this.#restart.abort();
   }
 
   readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>> {
@@ -161,18 +164,18 @@ export class SourceRunner {
       const discovered = await source.discover(signal);
       await log.discardOpen(this.name);
       const last = await log.last(this.name);
-      this.#wanted.clear();
+      this.#snapshots.beginPlan();
+      const held = (table: string) => log.snapshotProgress(this.name, `${this.name}.${table}`);
       const tables = await planTables(this.#deps.state, this.name, discovered, {
         isLogEmpty: last === null || this.#forgetsPosition,
         hasSnapshots: this.hasSnapshots,
         setAside: this.#setAside,
-        held: (table) => log.snapshotOf(this.name, table),
+        held,
       });
       const from = this.#forgetsPosition ? null : (last?.position ?? null);
-      this.#snapshotting.clear();
-      for (const [table, { snapshot }] of tables) if (snapshot) this.#snapshotting.add(table);
+      await this.#snapshots.plan(tables, held);
       // A wish that came while the tables were planned is taken up at once.
-      if (this.#wanted.size > 0 && this.#snapshotting.size === 0) return;
+      if (this.#snapshots.isDue) return;
       for (const { name, schema } of discovered) this.#schemas.set(name, schema);
       this.#source = source;
       await this.#writeRunning();
@@ -234,10 +237,9 @@ export class SourceRunner {
     this.#forgetsPosition = false;
     this.#progress.touch();
     for (const item of batch.items) {
-      if (item.kind === 'snapshot-end') await this.#onSnapshotEnd(item);
-      else if (item.kind === 'changes') await this.#onSchema(item.changes.table, item.changes.schema);
-      // Files have the shape that their snapshot began with.
-      else if (item.kind === 'snapshot-begin') await this.#onSchema(item.table, item.schema);
+      const schema = schemaOf(item);
+      if (schema) await this.#onSchema(tableOf(item), schema);
+      if (await this.#snapshots.follow(item, tableOf(item).slice(this.name.length + 1))) await this.#onSnapshotEnd();
     }
   }
 
@@ -254,30 +256,19 @@ export class SourceRunner {
     });
   }
 
-  async #onSnapshotEnd(item: { table: string; generation: number; rows: number }): Promise<void> {
-    const table = item.table.slice(this.name.length + 1);
-    this.#snapshotting.delete(table);
-    await this.#deps.state.sourceTable.updateMany({
-      where: { sourceName: this.name, name: table, generation: item.generation },
-      data: {
-        state: this.#wanted.has(table) ? 'snapshotting' : 'running',
-        rows: BigInt(item.rows),
-        lastError: noJson,
-      },
-    });
-    if (this.#snapshotting.size > 0) return;
-    await this.#writeRunning();
+  async #onSnapshotEnd(): Promise<void> {
+    if (this.#snapshots.isIdle) await this.#writeRunning();
     this.#onTables();
-    if (this.#wanted.size > 0) this.#restart.abort();
+    if (this.#snapshots.isDue) this.#restart.abort();
   }
 
-  /** Tables come and go while we follow; a difference starts the loop again, but never within a snapshot. */
+  /** Tables come and go while we follow; a difference starts the loop again, but never within a snapshot that would begin anew. */
   async #rediscover(source: Source, known: readonly string[], signal: AbortSignal): Promise<void> {
-    if (this.#snapshotting.size > 0) return;
+    if (this.#snapshots.isBound) return;
     try {
       const now = (await source.discover(signal)).map(identity);
       const isSame = now.length === known.length && now.every((table) => known.includes(table));
-      if (!isSame && this.#snapshotting.size === 0) this.#restart.abort();
+      if (!isSame && !this.#snapshots.isBound) this.#restart.abort();
     } catch (thrown) {
       if (signal.aborted) return;
       const error = stateError(thrown);
@@ -317,7 +308,7 @@ export class SourceRunner {
   }
 
   async #writeRunning(): Promise<void> {
-    const state = this.#snapshotting.size > 0 ? 'snapshotting' : 'running';
+    const state = this.#snapshots.isIdle ? 'running' : 'snapshotting';
     await this.#deps.state.source.updateMany({ where: { name: this.name }, data: { state, lastError: noJson } });
   }
 
@@ -334,6 +325,7 @@ export class SourceRunner {
   }
 
   async #writeProgress(): Promise<void> {
+    await this.#snapshots.write();
     const { sourceTime, coveredAt } = {
       sourceTime: dateOf(this.#sourceMicros),
       coveredAt: dateOf(this.#coveredMicros),

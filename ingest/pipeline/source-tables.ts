@@ -2,18 +2,15 @@ import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import { schemaFingerprint } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
+import type { SnapshotProgress } from '../log.ts';
 import type { ChangesRequest, DiscoveredTable, RequestedTable } from '../source.ts';
-
-export interface SnapshotHeld {
-  generation: number;
-  isFinished: boolean;
-}
 
 /**
  * Brings a source's table rows up to what was discovered, and decides which tables need a snapshot: those that never had
  * one that finished, and those that were set aside and missed changes. A snapshot that is needed gets the next
- * generation. `setAside` are tables that failed in the stream; `held` tells of a table's snapshot in the log, so that
- * one that finished just before a crash is not taken again. Durable when resolved.
+ * generation; a chunked one that the log holds a part of goes on with its own, after that part. `setAside` are tables that
+ * failed in the stream; `held` tells of a table's snapshot in the log, so that one that finished just before a crash is
+ * not taken again. Durable when resolved.
  */
 export async function planTables(
   state: State,
@@ -24,7 +21,7 @@ export async function planTables(
     /** False where a table has nothing to be read again, so that one that has begun is whole for ever. */
     hasSnapshots: boolean;
     setAside: ReadonlyMap<string, ErrorRecord>;
-    held(table: string): Promise<SnapshotHeld | null>;
+    held(table: string): Promise<SnapshotProgress | null>;
   },
 ): Promise<ChangesRequest['tables']> {
   const rows = await state.sourceTable.findMany({ where: { sourceName: source } });
@@ -51,14 +48,17 @@ export async function planTables(
     }
     const held = row ? await options.held(`${source}.${table.name}`) : null;
     const hasBegun = row !== undefined && row.state !== 'snapshotting' && !options.hasSnapshots;
+    const isUnderWay = !options.isLogEmpty && held !== null && !held.isFinished && held.generation === row?.generation;
     const isWhole =
       hasBegun ||
-      (!options.isLogEmpty &&
+      (!isUnderWay &&
+        !options.isLogEmpty &&
         row !== undefined &&
         (row.state === 'running' ||
           (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation)));
-    const generation = (row?.generation ?? 0) + (isWhole ? 0 : 1);
-    request.set(table.name, { snapshot: !isWhole, generation, cursor: null });
+    const generation = (row?.generation ?? 0) + (isWhole || isUnderWay ? 0 : 1);
+    const cursor = isUnderWay ? (held.chunk?.cursor ?? null) : null;
+    request.set(table.name, { snapshot: !isWhole, generation, cursor });
     const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: noJson, schema };
     if (!row || differs(row, healthy.state, generation, table)) {
       writes.push(
@@ -77,11 +77,11 @@ export async function planTables(
   return request;
 }
 
-/** Asks for a new snapshot of the tables, durably: the source takes it when its loop starts again. */
+/** Asks for a new snapshot of the tables, durably: the source takes it once one under way has ended, or when it starts again. */
 export async function wishSnapshots(state: State, source: string, tables: readonly string[]): Promise<void> {
   await state.sourceTable.updateMany({
-    where: { sourceName: source, name: { in: [...tables] }, state: 'running' },
-    // The next generation, so that the snapshot which the log still holds is not taken for the one asked for.
+    where: { sourceName: source, name: { in: [...tables] }, state: { in: ['running', 'snapshotting'] } },
+    // The next generation, so that a snapshot that the log holds, whole or not, is not taken for the one asked for.
     data: { state: 'snapshotting', generation: { increment: 1 } },
   });
 }

@@ -73,7 +73,10 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
       continue;
     }
     places.set(table, { from: extent.next, awaitsSnapshot: true });
-    if (mustBeNew || !isDue) wanted.push(table);
+    const progress = await log.snapshotProgress(source, table);
+    // Retention has passed the begin of one that is under way: the next one is waited for.
+    const isBeginPassed = progress !== null && !progress.isFinished;
+    if (mustBeNew || !isDue || isBeginPassed) wanted.push(table);
   }
 
   if (wanted.length > 0) await request.requestSnapshots(wanted);

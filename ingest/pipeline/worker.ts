@@ -94,6 +94,10 @@ class Conductor implements Worker {
     await this.#dropRemoved();
     await this.#reconcileSources(sources);
     const tablesOf = Map.groupBy(tables, (table) => table.sourceName);
+    for (const [name, { runner }] of this.#sources) {
+      const wishes = (tablesOf.get(name) ?? []).filter((table) => table.state === 'snapshotting');
+      await runner.hearWishes(wishes.map((table) => table.name));
+    }
     const sourceOf = new Map(sources.map((source) => [source.name, source]));
     const gone = [...this.#pipelines.keys()].filter((name) => !pipelines.some((pipeline) => pipeline.name === name));
     await Promise.all([
