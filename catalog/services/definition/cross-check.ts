@@ -1,4 +1,5 @@
-import { ownName } from '../../iceberg/tables/table-name.ts';
+import { DailiesError } from '../../error.ts';
+import { ownName, targetName } from '../../iceberg/tables/table-name.ts';
 import { nearestName } from '../nearest-name.ts';
 import type { DefinitionFile } from './file.ts';
 import { type Path, type Problem, pathName, problemAt } from './problem.ts';
@@ -89,21 +90,24 @@ function checkStepNames(file: DefinitionFile, steps: readonly { name?: string | 
   });
 }
 
-/** No two pipelines, and no two tables of one, may write one target. */
+/** Targets have names that tables can have; no two pipelines, and no two tables of one, may write one target. */
 function checkTargets(file: DefinitionFile, name: string, definition: Definition, whole: Definition): Problem[] {
   const owners = new Map<string, string>();
   for (const [other, pipeline] of Object.entries(whole.pipelines)) {
-    if (other !== name) for (const { target } of targetsOf(pipeline)) owners.set(target, other);
+    if (other !== name) for (const { key } of targetsOf(pipeline)) if (key !== null) owners.set(key, other);
   }
   const own = new Set<string>();
   const pipeline = definition.pipelines[name];
-  return (pipeline === undefined ? [] : targetsOf(pipeline)).flatMap(({ target, index }) => {
+  return (pipeline === undefined ? [] : targetsOf(pipeline)).flatMap(({ key, table, index }) => {
     const path = ['pipelines', name, 'to', index, 'table'];
-    const owner = owners.get(target);
-    const table = target.slice(target.indexOf('/') + 1);
+    if (key === null) {
+      const message = `"${table}" is not a table name. A part that has a dot or a quote stands in double quotes, a quote in it twice, as in production."a.b".`;
+      return [problemAt(file, path, `${pathName(path)}: ${message}`)];
+    }
+    const owner = owners.get(key);
     if (owner !== undefined)
       return [problemAt(file, path, `${pathName(path)}: ${table} is written by the pipeline ${owner} already.`)];
-    if (own.has(target))
+    if (own.has(key))
       return [
         problemAt(
           file,
@@ -111,17 +115,38 @@ function checkTargets(file: DefinitionFile, name: string, definition: Definition
           `${pathName(path)}: several tables would land in ${table}. Name each target with {table}, or one pipeline each.`,
         ),
       ];
-    own.add(target);
+    own.add(key);
     return [];
   });
 }
 
-function targetsOf(pipeline: Definition['pipelines'][string]): { target: string; index: number }[] {
-  return pipeline.to.flatMap((sink, index) => {
-    const { table } = sink;
-    if (typeof table !== 'string') return [];
-    return pipeline.from
-      .filter((from) => !from.includes('*'))
-      .map((from) => ({ target: `${sink.kind}/${table.replaceAll('{table}', ownName(from))}`, index }));
+interface Target {
+  /** The same for the same target; null where the name is none. */
+  key: string | null;
+  table: string;
+  /** Of the sink in its pipeline. */
+  index: number;
+}
+
+/** What a pipeline writes, as far as its tables are named; of a malformed name one. */
+function targetsOf(pipeline: Definition['pipelines'][string]): Target[] {
+  const sources = pipeline.from.filter((from) => !from.includes('*'));
+  return pipeline.to.flatMap((sink, index): Target[] => {
+    const { table: template } = sink;
+    if (typeof template !== 'string') return [];
+    if (targetOrNull(template, 'table') === null) return [{ key: null, table: template, index }];
+    return sources.map((from) => {
+      const table = targetOrNull(template, ownName(from));
+      return { key: table && `${sink.kind}/${table}`, table: table ?? template, index };
+    });
   });
+}
+
+function targetOrNull(template: string, table: string): string | null {
+  try {
+    return targetName(template, table);
+  } catch (thrown) {
+    if (thrown instanceof DailiesError && thrown.code === 'invalid') return null;
+    throw thrown;
+  }
 }

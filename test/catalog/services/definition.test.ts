@@ -238,6 +238,50 @@ describe('applying a definition', () => {
     expect(await refusal(() => apply(text))).toMatch(expected);
   });
 
+  it.each([
+    [
+      'a quote that nothing closes',
+      'production."{table}',
+      ['public.movie'],
+      /"production\."\{table\}" is not a table name/,
+    ],
+    ['a quote within a part', 'production.my"{table}', ['public.*'], /"production\.my"\{table\}" is not a table name/],
+    [
+      'one name for two tables',
+      'production."a.b"',
+      ['public.movie', 'public.cut'],
+      /several tables would land in production\."a\.b"/,
+    ],
+    [
+      'a name with a dot, written in two ways',
+      'production.{table}',
+      ['public.a.b', 'other.a.b'],
+      /would land in production\."a\.b"/,
+    ],
+  ])('refuses targets at their line: %s', async (_, table, tables, expected) => {
+    const text = studio
+      .replace('    tables: [public.movie, public.talent_*]', "    tables: ['*.*']")
+      .replace('from: [production.public.movie]', `from: [${tables.map((name) => `production.${name}`).join(', ')}]`)
+      .replace('        table: production.movie', `        table: '${table}'`);
+    const message = await refusal(() => apply(text));
+    expect(message).toMatch(expected);
+    expect(message).toMatch(/^studio\.yaml:16:16: pipelines\.movies\.to\[0\]\.table: /);
+  });
+
+  it('takes targets whose names hold dots and quotes, and tells who writes one already', async () => {
+    const target = (table: string) => studio.replace('        table: production.movie', `        table: '${table}'`);
+    const dotted = target('production."a.b".{table}');
+    const other = `  other:
+    owner: owner@studio.example
+    from: [production.public.talent_1]
+    to: [{ kind: iceberg, table: 'production."a.b"."movie"' }]
+`;
+    const message = await refusal(() => apply(dotted.replace('reports:', `${other}reports:`)));
+    expect(message).toMatch(/production\."a\.b"\.movie is written by the pipeline (movies|other) already/);
+    expect((await apply(dotted)).isApplied).toBe(true);
+    expect((await apply(target('production."the_""first""_{table}"'))).isApplied).toBe(true);
+  });
+
   it('names a variable that is not set, and a secret that is not', async () => {
     const unset = () => readReferences([{ name: 'studio.yaml', text: studio }], { GOOGLE: 'x' });
     expect(await refusal(unset)).toMatch(
