@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { keyEncoder } from '#catalog/iceberg/files/key-encoding.ts';
-import { KeyIndex, type RowPlace } from '#catalog/iceberg/write/key-index.ts';
+import { type IndexChange, KeyIndex, type RowPlace } from '#catalog/iceberg/write/key-index.ts';
 import { schemaOf } from '#test/catalog/iceberg/warehouse.ts';
 
 const { values } = parseArgs({ options: { keys: { type: 'string', default: '100000000' } } });
@@ -23,14 +23,18 @@ try {
   const begun = performance.now();
   const cpu = process.cpuUsage();
   await index.clear('bench');
-  let batch = new Map<string, RowPlace>();
+  let batch: IndexChange[] = [];
+  // As a rebuild does: one batch is stored while the next one is made.
+  let storing: Promise<void> = Promise.resolve();
   for (let id = 0; id < keys; id++) {
     const location = `file:///warehouse/data/${Math.floor(id / rowsPerFile)}.parquet`;
-    batch.set(encode([BigInt(id)]).toString('latin1'), { location, position: id % rowsPerFile });
-    if (batch.size < batchRows && id < keys - 1) continue;
-    index.write(batch);
-    batch = new Map();
+    batch.push([encode([BigInt(id)]).toString('latin1'), { location, position: id % rowsPerFile }]);
+    if (batch.length < batchRows && id < keys - 1) continue;
+    await storing;
+    storing = index.write(batch);
+    batch = [];
   }
+  await storing;
   await index.apply(new Map(), { snapshotId: 1n, shape: 'bench' }, []);
   const buildSeconds = (performance.now() - begun) / 1000;
   const used = process.cpuUsage(cpu);

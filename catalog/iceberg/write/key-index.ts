@@ -10,7 +10,7 @@ export interface RowPlace {
 }
 
 /** One entry to write: its bytes as latin1 text, and the row's place; null removes it. */
-type IndexChanges = ReadonlyMap<string, RowPlace | null>;
+export type IndexChange = readonly [entry: string, place: RowPlace | null];
 
 /** Rows that a rewrite has put from one file into another. */
 export interface FileMove {
@@ -129,15 +129,15 @@ export class KeyIndex {
     if (!this.#isUnsynced) await this.#root.flushed;
   }
 
-  /** Writes entries without changing the stand, which must be unfinished. */
-  write(changes: IndexChanges): void {
-    requireRoom(this.#directory, changes.size);
-    this.#root.transactionSync(() => this.#put(changes));
+  /** Writes entries without changing the stand, which must be unfinished; on LMDB's own thread. They can be found when resolved. */
+  async write(changes: readonly IndexChange[]): Promise<void> {
+    requireRoom(this.#directory, changes.length);
+    await this.#root.batch(() => this.#put(changes));
   }
 
   /** Writes entries and the stand they lead to, with the moves that come with it, in one transaction, on LMDB's own thread. */
   async apply(
-    changes: IndexChanges,
+    changes: ReadonlyMap<string, RowPlace | null>,
     stand: IndexStand,
     goneFiles: Iterable<string>,
     moves: readonly FileMove[] = [],
@@ -201,7 +201,7 @@ export class KeyIndex {
     if (this.#isUnsynced) endUnsynced(this.#directory);
   }
 
-  #put(changes: IndexChanges): void {
+  #put(changes: Iterable<IndexChange>): void {
     for (const [key, place] of changes) {
       const bytes = Buffer.from(key, 'latin1');
       if (place) void this.#entries.put(bytes, this.#placeBytes(place));

@@ -10,7 +10,7 @@ import { printJson } from '../metadata/json.ts';
 import { ancestors, currentSnapshot, type TableMetadata } from '../metadata/table-metadata.ts';
 import { readLiveFiles } from '../read/live-files.ts';
 import { IndexOverlay } from './index-overlay.ts';
-import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
+import type { FileMove, IndexChange, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
 import type { WorkingFile, WorkingFiles } from './working-files.ts';
 
 /** The table that the index is of, as the commit in hand sees it. */
@@ -160,7 +160,7 @@ export class TableIndex {
     if (this.#overlay.size < maxOverlay) return;
     await this.settled();
     await this.#beginUnfinished();
-    this.store.write(this.#overlay.changes);
+    await this.store.write([...this.#overlay.changes]);
     this.#overlay = new IndexOverlay();
   }
 
@@ -253,16 +253,22 @@ export class TableIndex {
   }
 
   async #storeKeys(table: IndexedTable, file: WorkingFile): Promise<void> {
-    let batch = new Map<string, RowPlace>();
-    const write = () => {
-      this.store.write(batch);
-      batch = new Map();
+    let batch: IndexChange[] = [];
+    // One batch is stored while the next one is scanned. Its failure is kept until it is waited for.
+    let storing = Promise.allSettled([Promise.resolve()]);
+    const stored = async () => {
+      const [outcome] = await storing;
+      if (outcome.status === 'rejected') throw outcome.reason;
     };
-    await scanKeys(table, this.#isKeyless, file, (keys) => {
-      for (const { key, place } of keys) batch.set(this.#isKeyless ? this.store.rowEntry(key, place) : key, place);
-      if (batch.size >= writeRows) write();
+    await scanKeys(table, this.#isKeyless, file, async (keys) => {
+      for (const { key, place } of keys) batch.push([this.#isKeyless ? this.store.rowEntry(key, place) : key, place]);
+      if (batch.length < writeRows) return;
+      await stored();
+      storing = Promise.allSettled([this.store.write(batch)]);
+      batch = [];
     });
-    write();
+    await stored();
+    await this.store.write(batch);
   }
 
   /** Brings stored entries from an older snapshot to the current one; false if that cannot be done. */
@@ -300,17 +306,17 @@ export class TableIndex {
       table,
       this.#isKeyless,
       file,
-      (keys) => {
-        const removals = new Map<string, null>();
+      async (keys) => {
+        const removals: IndexChange[] = [];
         for (const { key, place } of keys) {
           if (this.#isKeyless) {
-            removals.set(this.store.rowEntry(key, place), null);
+            removals.push([this.store.rowEntry(key, place), null]);
             continue;
           }
           const stored = this.store.find(key);
-          if (stored?.location === place.location && stored.position === place.position) removals.set(key, null);
+          if (stored?.location === place.location && stored.position === place.position) removals.push([key, null]);
         }
-        this.store.write(removals);
+        await this.store.write(removals);
       },
       deleted,
     );

@@ -314,8 +314,14 @@ export class TableWriter {
     failpoint('before-data-files');
     if (!this.exists) await makeTableFolders(this.#base.location);
     await this.#flush();
-    await this.#closeFiles();
-    const deletes = await writeDeletes(this.#files, this.#changed().metadata);
+    // DuckDB writes rows on threads of its own. Both are waited for, also where one fails.
+    const [closed, written] = await Promise.allSettled([
+      this.#closeFiles(),
+      writeDeletes(this.#files, this.#changed().metadata),
+    ]);
+    if (closed.status === 'rejected') throw closed.reason;
+    if (written.status === 'rejected') throw written.reason;
+    const deletes = written.value;
     const added = [...this.#files.staged(), ...deletes];
     failpoint('after-data-files');
     const isOverwrite = this.#isReplaced && this.exists;
