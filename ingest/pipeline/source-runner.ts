@@ -3,6 +3,7 @@ import { failpoint } from '#catalog/failpoint.ts';
 import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
+import { wait } from '#catalog/wait.ts';
 import { type Batch, type SourcePosition, schemaOf, tableOf } from '../event.ts';
 import type { LogRecord } from '../log.ts';
 import type { Source } from '../source.ts';
@@ -13,7 +14,6 @@ import { storedMemory } from './source-memory.ts';
 import { SourceSnapshots } from './source-snapshots.ts';
 import { planTables } from './source-tables.ts';
 import { Throttled } from './throttled.ts';
-import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 const maxPendingBytes = 16 << 20;
@@ -165,7 +165,7 @@ export class SourceRunner {
       await log.discardOpen(this.name);
       const last = await log.last(this.name);
       this.#snapshots.beginPlan();
-      const held = (table: string) => log.snapshotProgress(this.name, `${this.name}.${table}`);
+      const held = (table: string) => log.snapshotProgress(this.name, table);
       const tables = await planTables(this.#deps.state, this.name, discovered, {
         isLogEmpty: last === null || this.#forgetsPosition,
         hasSnapshots: this.hasSnapshots,

@@ -50,7 +50,7 @@ export class SourceSnapshots {
     this.#wanted.clear();
   }
 
-  /** What the source was asked for. `held` tells how far a chunked snapshot has come that goes on. */
+  /** What the source was asked for. `held` tells of source.schema.table how far a chunked snapshot has come that goes on. */
   async plan(
     tables: ChangesRequest['tables'],
     held: (table: string) => Promise<SnapshotProgress | null>,
@@ -63,7 +63,7 @@ export class SourceSnapshots {
     this.#underWay.clear();
     for (const [table, { snapshot, generation, cursor }] of tables) {
       if (!snapshot) continue;
-      const chunk = cursor === null ? null : ((await held(table))?.chunk ?? null);
+      const chunk = cursor === null ? null : ((await held(`${this.#source}.${table}`))?.chunk ?? null);
       const startedAt = chunk ? startOf(storedOf.get(table)) : null;
       this.#underWay.set(table, {
         generation,
@@ -148,7 +148,11 @@ export class SourceSnapshots {
     for (const [table, { generation, hasBegun, startedAt, rate }] of this.#underWay) {
       if (!hasBegun) continue;
       const snapshot = asJson({ ...rate.at(nowMs), startedAt: startedAt.toISOString() });
-      await this.#update(table, generation, { snapshot });
+      await this.#state.sourceTable.updateMany({
+        // One that has ended meanwhile is told to be under way no more; one that is wished again still is.
+        where: { sourceName: this.#source, name: table, generation: { gte: generation }, state: 'snapshotting' },
+        data: { snapshot },
+      });
     }
   }
 

@@ -22,6 +22,12 @@ export class History {
   opened = 0;
   dropped = 0;
   snapshots = 0;
+  /** Rows of a chunk, where snapshots of tables with a key come in chunks. */
+  chunkRows: number | null = null;
+  /** Chunks that are handed out before `wake` has to allow more. */
+  chunksAllowed = Number.POSITIVE_INFINITY;
+  /** Of each chunk that was read: its table and the key that it began after. */
+  readonly chunks: { table: string; after: string | null }[] = [];
   #changed = Promise.withResolvers<void>();
 
   create(table: string, schema: Schema, refusal: string | null = null): void {
@@ -81,6 +87,12 @@ export function scriptedSource(history: History): SourceModule<typeof config> {
   };
 }
 
+interface ChunkedTable {
+  generation: number;
+  after: string | null;
+  rows: number;
+}
+
 class ScriptedSource implements Source {
   readonly #history: History;
   readonly #name: string;
@@ -106,8 +118,16 @@ class ScriptedSource implements Source {
     const streamed = new Set([...tables.keys()].filter((table) => !owed.some(([name]) => name === table)));
     let at = from === null ? snapshotAt : Number(from);
     while (at < snapshotAt) yield* this.#transaction(at++, streamed, signal);
-    for (const [table, { generation }] of owed) {
-      yield* this.#snapshot(table, generation, at);
+    const chunked = new Map<string, ChunkedTable>();
+    for (const [table, { generation, cursor }] of owed) {
+      const schema = history.tables.get(table)?.schema;
+      if (history.chunkRows !== null && schema && schema.key.length > 0) {
+        if (cursor === null) yield this.#begin(table, schema, generation, at);
+        const [after, rows] = cursor === null ? [null, 0] : (JSON.parse(cursor) as [string, number]);
+        chunked.set(table, { generation, after, rows });
+      } else {
+        yield* this.#snapshot(table, generation, at);
+      }
       streamed.add(table);
     }
     while (!signal.aborted) {
@@ -117,6 +137,13 @@ class ScriptedSource implements Source {
         yield* this.#transaction(at++, streamed, signal);
         continue;
       }
+      // All that was committed is told, so that rows as they are now stand in their place.
+      for (const [table, state] of chunked) {
+        if (history.chunksAllowed < 1 || at < history.transactions.length) break;
+        history.chunksAllowed -= 1;
+        if (yield* this.#chunk(table, state, at)) chunked.delete(table);
+      }
+      if (chunked.size > 0 && history.chunksAllowed >= 1) continue;
       yield { items: [], position: String(at), timeMicros: BigInt(Date.now()) * 1000n, isComplete: true };
       await Promise.race([changed, aborted(signal), new Promise((resolve) => setTimeout(resolve, 300).unref())]);
     }
@@ -159,6 +186,52 @@ class ScriptedSource implements Source {
       yield batch([{ kind: 'changes', changes: { table: name, schema, events, transactions } }], false);
     }
     yield batch([{ kind: 'snapshot-end', table: name, generation, rows: snapshot.length }], true);
+  }
+
+  #begin(table: string, schema: Schema, generation: number, at: number): Batch {
+    this.#history.snapshots += 1;
+    const name = `${this.#name}.${table}`;
+    const timeMicros = BigInt(Date.now()) * 1000n;
+    const begin = { kind: 'snapshot-begin', table: name, schema, generation, isChunked: true } as const;
+    return { items: [begin], position: String(at), timeMicros, isComplete: true };
+  }
+
+  /** The next rows in the order of the first column's text; true where they were the last ones. */
+  async *#chunk(table: string, state: ChunkedTable, at: number): AsyncGenerator<Batch, boolean> {
+    const { schema, rows } = this.#history.tables.get(table) ?? { schema: { fields: [], key: [] }, rows: [] };
+    const name = `${this.#name}.${table}`;
+    const position = String(at);
+    const timeMicros = BigInt(Date.now()) * 1000n;
+    const { after } = state;
+    const keyOf = (row: Row) => String(row[0]);
+    const left = rows
+      .filter((row) => after === null || keyOf(row) > after)
+      .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    const part = left.slice(0, this.#history.chunkRows ?? 1);
+    const last = part.at(-1);
+    const { generation } = state;
+    if (!last) {
+      const end = { kind: 'snapshot-end', table: name, generation, rows: state.rows } as const;
+      yield { items: [end], position, timeMicros, isComplete: true };
+      return true;
+    }
+    this.#history.chunks.push({ table, after });
+    const transactions = [{ id: '0', position, timeMicros }];
+    const events = part.map((row): ChangeEvent => ({ op: 'r', before: null, after: [...row], tx: 0 }));
+    state.after = keyOf(last);
+    state.rows += part.length;
+    const cursor = JSON.stringify([state.after, state.rows]);
+    const chunk = { generation, cursor, rows: state.rows, estimatedRows: rows.length };
+    yield {
+      items: [
+        { kind: 'changes', changes: { table: name, schema, events, transactions } },
+        { kind: 'snapshot-chunk', table: name, ...chunk },
+      ],
+      position,
+      timeMicros,
+      isComplete: true,
+    };
+    return false;
   }
 
   #throwIfAsked(): void {
