@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Random } from '#test/engines/matrix/random.ts';
+import { describeWith } from '#test/fixtures/engine.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
 import { CommandLine, type StatusDocument, until } from './demo-product.ts';
 
@@ -18,6 +19,7 @@ sources:
       session: { key: [id], fields: { zone: text, id: bigint, at: timestamptz, "fee's": 'decimal(12, 2)' } }
       view: { key: [id] }
       note: {}
+      java: { key: [id], fields: { id: bigint, title: text } }
       late: { key: [id], fields: { id: bigint } }
 pipelines:
   playback:
@@ -201,6 +203,24 @@ test('the package, installed from this repository, delivers each event once whil
     'SELECT count(*) AS n, count(DISTINCT text) AS d, min(text) AS least FROM playback.note',
   );
   expect(counted).toEqual({ n: String(total), d: String(total), least: 'note 0' });
+});
+
+describeWith('maven', 'the client for Java', (maven) => {
+  test('passes its own tests over connections that are cut, each event once', async () => {
+    const random = new Random(7);
+    await using proxy = await startCuttingProxy(Number(new URL(product.url).port), () => random.chance(0.1));
+    const pom = path.resolve(import.meta.dirname, '../../ingest/producer/java/pom.xml');
+    const settings = { 'dailies.url': proxy.url, 'dailies.token': token, 'dailies.source': 'playback' };
+    const target = `-DbuildDirectory=${path.join(folder, 'java')}`;
+    const properties = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
+    await promisify(execFile)(maven, ['--quiet', '--batch-mode', '--file', pom, target, ...properties, 'test']);
+    expect(proxy.cuts).toBeGreaterThan(0);
+    await landed();
+    const ids = [...Array(1000).keys(), 5000, 5001, 7000];
+    expect(await rows('SELECT id, title FROM playback.java ORDER BY id')).toEqual(
+      ids.map((id) => ({ id: String(id), title: `Title "${id}" é` })),
+    );
+  });
 });
 
 /** Kills the program after so many lines; true if it was done before. */
