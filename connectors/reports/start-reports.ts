@@ -3,6 +3,7 @@ import { type JobWithMetadata, PgBoss } from 'pg-boss';
 import { z } from 'zod';
 import { DailiesError, toDailiesError } from '#catalog/error.ts';
 import type { State } from '#catalog/state/state.ts';
+import { wait } from '#catalog/wait.ts';
 import type { DestinationModule } from '../destination.ts';
 import { Pace } from '../pace.ts';
 import { Exclusive } from './exclusive.ts';
@@ -197,20 +198,8 @@ async function repeat(
       if (signal.aborted) return;
       deps.log('warn', `Looking for ${what} failed and is tried again.`, { error: toDailiesError(thrown).message });
     }
-    await pause(intervalMs, signal);
+    await wait(intervalMs, signal);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }
 
 /** Hands a requested run on at once; the repeated look is for words that were lost. */

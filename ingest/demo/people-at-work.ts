@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { wait } from '#catalog/wait.ts';
 import { type Job, jobs } from './jobs.ts';
 import type { Random } from './random.ts';
 
@@ -51,7 +51,7 @@ export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
       }
       const nowMs = performance.now();
       nextMs = Math.max(nextMs, nowMs - 1_000);
-      await delay(Math.max(nextMs - nowMs, pauseMs), undefined, { signal: stopping.signal }).catch(ignoreAbort);
+      await wait(Math.max(nextMs - nowMs, pauseMs), stopping.signal);
     }
   };
   const working = Array.from({ length: people }, work);
@@ -85,8 +85,4 @@ async function perform(job: Job, pool: pg.Pool, random: Random): Promise<number>
     // A connection whose transaction failed is closed, which rolls it back.
     client.release(failure);
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
 }

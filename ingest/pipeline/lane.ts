@@ -1,5 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
+import { within } from '#catalog/wait.ts';
 import {
   type BatchItem,
   type SnapshotRows,
@@ -16,7 +17,6 @@ import { eventsOf } from '../snapshot-rows.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
-import { within } from './wait.ts';
 
 const defaultCommitEveryMs = 200;
 /** A commit does not wait beyond these, times `mostPatience` at most where commits are to be rare. */

@@ -3,6 +3,7 @@ import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson } from '#catalog/state/stored-json.ts';
+import { wait } from '#catalog/wait.ts';
 import type { Sink } from '../sink.ts';
 import { BackOff } from './back-off.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -12,7 +13,6 @@ import { PipelineProgress } from './pipeline-progress.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
 import { splitTableName } from './table-patterns.ts';
-import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 /** As the definition has it, without the name. */

@@ -3,12 +3,12 @@ import pg from 'pg';
 import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
+import { wait } from '#catalog/wait.ts';
 import type { ModuleEntry } from './open-module.ts';
 import { groupPrefix, PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
 import { dropRemovedSource, removedSources } from './removed-sources.ts';
 import { SourceRunner } from './source-runner.ts';
 import { isPattern, matchesTable, splitTableName } from './table-patterns.ts';
-import { wait } from './wait.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 const pollEveryMs = 2_000;

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { stateError } from '../../state/state-error.ts';
+import { wait } from '../../wait.ts';
 import { sweepExpiredFiles } from './expired-file-sweep.ts';
 import type { MaintainedTables } from './maintained-tables.ts';
 import { giveUpLostRuns, takeQueuedRun } from './maintenance-records.ts';
@@ -66,7 +66,7 @@ export class MaintenanceRunner {
       } catch (thrown) {
         this.#deps.report(`maintenance: ${stateError(thrown).message}`);
       }
-      await delay(this.#deps.everyMs ?? standardEveryMs, undefined, { signal }).catch(() => undefined);
+      await wait(this.#deps.everyMs ?? standardEveryMs, signal);
     }
   }
 

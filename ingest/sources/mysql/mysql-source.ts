@@ -1,5 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { unlessAborted } from '#catalog/wait.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
 import { parseAddress } from './address.ts';
@@ -161,17 +162,5 @@ export class MysqlSource implements Source {
       forget();
       throw thrown;
     }
-  }
-}
-
-/** The connection is shared, so an abort only ends the wait. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

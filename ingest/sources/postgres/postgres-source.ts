@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { unlessAborted } from '#catalog/wait.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
 import { ChangeSession } from './change-session.ts';
@@ -172,17 +173,5 @@ export class PostgresSource implements Source {
       forget();
       throw error;
     }
-  }
-}
-
-/** The connection is shared, so an abort only ends the wait. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

@@ -21,3 +21,16 @@ export async function within<T>(promise: Promise<T>, ms: number): Promise<T | 'l
     stop.abort();
   }
 }
+
+/** What `promise` gives; rejects with the signal's reason once it is aborted. Only the waiting ends: the promise goes on. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
