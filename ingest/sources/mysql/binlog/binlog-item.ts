@@ -129,7 +129,7 @@ export interface BinlogColumn {
   name: string;
   type: BinlogColumnType;
   isNullable: boolean;
-  /** False for columns that `SELECT *` leaves out. */
+  /** False for columns that `SELECT *` leaves out; MariaDB's log does not tell them: true. */
   isVisible: boolean;
 }
 

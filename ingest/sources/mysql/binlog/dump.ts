@@ -163,19 +163,26 @@ async function explain(payload: Buffer, options: DumpOptions): Promise<DailiesEr
 /** Whether all that is not in `from` is still in the server's logs, and `from` is of this server's history. */
 async function isHeld(connection: ServerConnection, from: GtidSet): Promise<boolean> {
   if (connection.flavor === 'mysql') {
-    const [[purged = '', executed = ''] = []] = await query(
-      connection,
-      'SELECT @@global.gtid_purged, @@global.gtid_executed',
-    );
+    const [[purged, executed] = []] = await query(connection, 'SELECT @@global.gtid_purged, @@global.gtid_executed');
     return from.contains(parseGtidSet('mysql', purged ?? '')) && parseGtidSet('mysql', executed ?? '').contains(from);
   }
-  const [[first = ''] = []] = await query(connection, 'SHOW BINARY LOGS');
-  const [[oldest = ''] = []] = await query(
-    connection,
-    `SELECT BINLOG_GTID_POS('${(first ?? '').replaceAll("'", "''")}', 4)`,
-  );
-  const [[current = ''] = []] = await query(connection, 'SELECT @@global.gtid_binlog_pos');
-  return from.contains(parseGtidSet('mariadb', oldest ?? '')) && parseGtidSet('mariadb', current ?? '').contains(from);
+  const [[log] = []] = await query(connection, 'SHOW BINARY LOGS');
+  const [[oldest] = []] = await query(connection, `SELECT BINLOG_GTID_POS('${(log ?? '').replaceAll("'", "''")}', 4)`);
+  const [[state] = []] = await query(connection, 'SELECT @@global.gtid_binlog_state');
+  return from.contains(parseGtidSet('mariadb', oldest ?? '')) && isInState(from.toString(), state ?? '');
+}
+
+/** @@gtid_binlog_state has the last number of every server in every domain: a position with another server's is of another history. */
+function isInState(position: string, state: string): boolean {
+  const last = new Map<string, bigint>();
+  for (const gtid of state.split(',')) {
+    const [domain, server, sequence] = gtid.trim().split('-');
+    last.set(`${domain}-${server}`, BigInt(sequence ?? 0));
+  }
+  return position.split(',').every((gtid) => {
+    const [domain, server, sequence] = gtid.split('-');
+    return gtid === '' || (last.get(`${domain}-${server}`) ?? -1n) >= BigInt(sequence ?? 0);
+  });
 }
 
 function otherFlavor(connection: ServerConnection, wanted: Flavor): DailiesError {

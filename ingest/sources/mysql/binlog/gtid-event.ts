@@ -93,15 +93,14 @@ const completedXa = 128;
 const startAlter = 2;
 
 /**
- * MariaDB's GTID (sql/log_event.h, Gtid_log_event): Int64 number · Int32 domain · Int8 flags · [Int64 group] or 6 bytes ·
- * [XA: Int32 format · Int8 · Int8 · id] · [Int8 more flags · …].
+ * MariaDB's GTID (sql/log_event.h, Gtid_log_event): Int64 number · Int32 domain · Int8 flags · [Int64 group] ·
+ * [XA: Int32 format · Int8 · Int8 · id] · [Int8 more flags · …], filled up with zeros to 19 bytes.
  */
 export function readMariadbGtid(reader: ByteReader, serverId: number, timeSeconds: number): TransactionHead {
   const number = reader.u64();
   const domain = reader.u32();
   const flags = reader.u8();
   if ((flags & groupCommit) !== 0) reader.skip(8);
-  else reader.skip(Math.min(6, reader.left));
   let xid: string | null = null;
   const isPrepared = (flags & preparedXa) !== 0;
   const isCompleted = (flags & completedXa) !== 0;
