@@ -44,11 +44,11 @@ export interface ChunkReader {
    * `outdated`: the rows that were read up to `after` would read differently now (a default was added, a column renamed,
    * the table rewritten with other values), so the snapshot begins anew.
    *
-   * Errors that are the table's own carry `details.table`, so that it is set aside and the rest go on.
+   * Ends soon, with any error, once `signal` is aborted. Errors that are the table's own carry `details.table`, so that it is set aside and the rest go on.
    */
   read(table: ChunkedTable, after: string | null, signal: AbortSignal): Promise<TableChunk | 'outdated'>;
 
-  /** Ends what it reads with; a read under way fails. */
+  /** Ends what it reads with. Not within a read. */
   close(): Promise<void>;
 }
 

@@ -112,9 +112,8 @@ export class ChunkedSnapshots {
   /** Ends all readers and removes their files. */
   async close(): Promise<void> {
     this.#stop.abort();
-    this.#idle.length = 0;
-    await Promise.all([...this.#open].map((reader) => this.#end(reader)));
     await Promise.all(this.#work);
+    await Promise.all([...this.#open].map((reader) => this.#end(reader)));
     await Promise.all(this.#tables.map((state) => state.discard()));
     this.#duckdb?.closeSync();
     this.#duckdb = null;

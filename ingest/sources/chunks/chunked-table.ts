@@ -46,9 +46,8 @@ export class ChunkedTableState {
     this.table = table;
     this.phase = table.cursor === null ? 'new' : 'rows';
     if (table.cursor !== null) {
-      const space = table.cursor.indexOf(' ');
-      this.rows = Number(table.cursor.slice(0, space));
-      this.#after = table.cursor.slice(space + 1);
+      this.rows = Number(table.cursor.slice(0, table.cursor.indexOf(' ')));
+      this.#after = sourceCursor(table.cursor);
       this.readAfter = this.#after;
     }
   }
@@ -95,4 +94,9 @@ export class ChunkedTableState {
     this.readAfter = null;
     this.voids = 0;
   }
+}
+
+/** The source's own text in the cursor of a snapshot-chunk. */
+export function sourceCursor(cursor: string): string {
+  return cursor.slice(cursor.indexOf(' ') + 1);
 }

@@ -1,9 +1,13 @@
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
-import { UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Batch } from '../../event.ts';
 import type { ChangesRequest } from '../../source.ts';
+import { ChunkedSnapshots } from '../chunks/chunked-snapshots.ts';
+import { sourceCursor } from '../chunks/chunked-table.ts';
 import { checkServer, checkTables } from './check.ts';
+import { isCursorValid, parseCursor } from './chunk-cursor.ts';
+import { ChunkedTables, hasChunks } from './chunked-tables.ts';
+import { completeMoved, completeTables } from './complete-rows.ts';
 import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
@@ -11,9 +15,9 @@ import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { publishTables, saveMemory } from './publication.ts';
-import { readRowsByKey } from './read-rows.ts';
+import { currentSnapshot, RecentTransactions } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
-import { type Incomplete, ReplicationStream } from './replication-stream.ts';
+import { ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
 import { heartbeat, serverHead } from './server-head.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
@@ -23,6 +27,7 @@ import { announcedRelation, type ShapeContext, tableRelation } from './table-sha
 
 const identityEveryMs = 5_000;
 const pingsPerSilence = 8;
+const maxRecent = 10_000;
 
 /** The snapshot of a temporary slot, waiting for the stream to come to its position. */
 interface SnapshotRound {
@@ -35,16 +40,16 @@ interface SnapshotRound {
 }
 
 /**
- * One run of `Source.changes`. Without a `from`:
+ * One run of `Source.changes`: publications → slot → stream, at once. Tables with a key that need a snapshot are read in
+ * chunks beside it, which the stream never waits for.
  *
- *     publications → slot with its exported snapshot → rows of all tables → stream from the slot's beginning
- *
- * With one, tables that still need a snapshot get that of a temporary slot, whose position C is a barrier in the stream:
+ * Tables without a key come whole. At the very first start theirs is the slot's exported snapshot, before the stream begins;
+ * later it is that of a temporary slot, whose position C is a barrier in the stream:
  *
  *     stream from `from`, without these tables → C: their rows → stream of all tables
  *
- * A table that is altered between C and the reading of its rows waits for the next such round. One that is altered later, so
- * that its old rows read differently (a default, a renaming, a rewrite), begins a round when the stream announces it.
+ * One that is altered between C and the reading of its rows waits for the next such round. A table that is altered later, so
+ * that its old rows read differently (a default, a renaming, a rewrite), is read again when the stream announces it.
  */
 export class ChangeSession {
   #round: SnapshotRound | null = null;
@@ -57,12 +62,15 @@ export class ChangeSession {
   readonly #clients = new Set<pg.Client>();
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
+  #chunks: ChunkedSnapshots | null = null;
+  #chunkedTables: ChunkedTables | null = null;
+  readonly #recent = new RecentTransactions();
   #control: pg.Client | null = null;
   #watch: NodeJS.Timeout | null = null;
   #ping: NodeJS.Timeout | null = null;
   readonly #silentMs: number;
   #isWatching = false;
-  /** Tables (source.schema.table) whose snapshot is handed out, with its position: once that is durable it is owed no more. */
+  /** Tables (source.schema.table) whose snapshot is handed out, with its position: once what follows is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
 
   constructor(options: {
@@ -98,6 +106,7 @@ export class ChangeSession {
     } finally {
       this.#signal.removeEventListener('abort', stop);
       this.#control = null;
+      await this.#chunks?.close();
       stop();
     }
   }
@@ -106,9 +115,10 @@ export class ChangeSession {
   async acknowledge(upTo: bigint): Promise<void> {
     this.#stream?.acknowledge(upTo);
     for (const [table, position] of this.#snapshotAt) {
-      if (position > upTo) continue;
+      // Batches before the snapshot's end may have its position.
+      if (position >= upTo) continue;
       this.#snapshotAt.delete(table);
-      this.#context.memory.setOwed(table.slice(this.#context.source.length + 1), false);
+      this.#context.memory.settle(this.#nameOf(table));
     }
     if (this.#control) await saveMemory(this.#control, this.#names, this.#context.memory);
   }
@@ -121,7 +131,7 @@ export class ChangeSession {
     this.#listenForLife(control);
     const identities = new IdentityWatch(tables);
     const { from } = this.#request;
-    let owed: SourceTable[];
+    let owed = tables;
     let position: bigint;
     let timeMicros = 0n;
     const replication = await this.#connect('replication');
@@ -130,14 +140,20 @@ export class ChangeSession {
       timeMicros = (await serverHead(control)).timeMicros;
       const exported = await createSlot(replication, this.#names.slot, await isAtLeast(control, 17));
       position = exported.position;
-      owed = yield* this.#snapshot(control, tables, exported, timeMicros);
+      const keyless = tables.filter((table) => !hasChunks(table));
+      const postponed = yield* this.#snapshot(control, keyless, exported, timeMicros);
+      owed = [...postponed, ...tables.filter(hasChunks)];
     } else {
       position = parseLsn(from);
       owed = tables.filter(
         (table) => this.#request.tables.get(table.name)?.snapshot || this.#context.memory.owed.has(table.name),
       );
     }
-    this.#round = await this.#beginRound(control, owed);
+    await this.#recent.noteWaiting(control);
+    this.#round = await this.#beginRound(
+      control,
+      owed.filter((table) => !hasChunks(table)),
+    );
     const stream = new ReplicationStream({
       client: replication,
       slot: this.#names.slot,
@@ -151,11 +167,20 @@ export class ChangeSession {
     });
     this.#stream = stream;
     stream.start();
+    const chunks = await this.#beginChunks(control, stream, tables);
+    for (const table of owed.filter(hasChunks)) this.#readInChunks(chunks, table, this.#cursorOf(table));
     this.#watch = setInterval(() => void this.#watchIdentities(control, identities), identityEveryMs);
     for (let item = await stream.read(); item !== null; item = await stream.read()) {
       if (item.kind === 'batch') {
-        if (item.incomplete.length > 0) await this.#complete(control, item.incomplete);
-        yield await this.#remembered(control, item.batch);
+        const { batch, incomplete } = item;
+        // Noted first: a chunk that is begun from here on sees it.
+        this.#recent.note(batch);
+        chunks.observe(batch);
+        if (incomplete.length > 0) await completeMoved(control, this.#context, incomplete);
+        await completeTables(control, this.#context, batch, (table) => chunks.isInHand(table));
+        if (this.#recent.size > maxRecent) this.#recent.areSeenBy(await currentSnapshot(control));
+        yield await this.#remembered(control, batch);
+        if (batch.isComplete) yield* this.#place(control, chunks, batch);
       } else if (this.#round !== null) {
         const { client, exported, timeMicros: atMicros } = this.#round;
         const postponed = yield* this.#snapshot(control, this.#round.owed, exported, atMicros);
@@ -168,6 +193,55 @@ export class ChangeSession {
     }
   }
 
+  async #beginChunks(
+    control: pg.Client,
+    stream: ReplicationStream,
+    tables: readonly SourceTable[],
+  ): Promise<ChunkedSnapshots> {
+    const expectHead = async () => {
+      const head = await serverHead(control);
+      stream.expect(head);
+      if (!head.isFlushed) await heartbeat(control);
+    };
+    this.#chunkedTables = await ChunkedTables.open({
+      control,
+      tables,
+      context: this.#context,
+      recent: this.#recent,
+      connect: () => this.#connect('query'),
+      expectHead: () => void expectHead().catch((error) => stream.fail(error)),
+      refresh: () => stream.refresh(),
+    });
+    this.#chunks = new ChunkedSnapshots(this.#chunkedTables);
+    return this.#chunks;
+  }
+
+  #readInChunks(chunks: ChunkedSnapshots, table: SourceTable, cursor: string | null): void {
+    chunks.add({
+      table: `${this.#context.source}.${table.name}`,
+      generation: this.#generationOf(table.name),
+      cursor,
+      weight: this.#chunkedTables?.weightOf(table) ?? 0,
+    });
+  }
+
+  /** Where a snapshot in chunks goes on; null where what was read before holds no more. */
+  #cursorOf(table: SourceTable): string | null {
+    const asked = this.#request.tables.get(table.name);
+    if (!asked?.cursor || this.#request.from === null) return null;
+    return isCursorValid(parseCursor(sourceCursor(asked.cursor)), table, this.#context.memory) ? asked.cursor : null;
+  }
+
+  async *#place(control: pg.Client, chunks: ChunkedSnapshots, after: Batch): AsyncGenerator<Batch> {
+    for await (const batch of chunks.place(after)) {
+      const ended = batch.items.find((item) => item.kind === 'snapshot-end');
+      if (ended) this.#snapshotAt.set(ended.table, parseLsn(batch.position));
+      yield await this.#remembered(control, batch);
+      // What follows its end is what tells that it is durable.
+      if (ended && this.#context.memory.owed.has(this.#nameOf(ended.table))) await heartbeat(control);
+    }
+  }
+
   /** Checks, publishes and describes the tables; the slot is not touched but must hold what is asked for. */
   async #prepare(control: pg.Client): Promise<SourceTable[]> {
     const [server] = await checkServer(control, this.#names).then((all) => all.filter((lack) => lack.isBlocking));
@@ -177,8 +251,11 @@ export class ChangeSession {
     if (table) throw notReady(table);
     if (this.#request.from !== null) await requireSlot(control, this.#names.slot, parseLsn(this.#request.from));
     this.#context.streamsGenerated = await isAtLeast(control, 18);
-    const isAsked = (table: string) =>
-      this.#request.from === null || this.#request.tables.get(table)?.snapshot === true;
+    const isAsked = (table: string) => {
+      const asked = this.#request.tables.get(table);
+      // One that goes on is void where changes were missed since.
+      return this.#request.from === null || (asked?.snapshot === true && asked.cursor === null);
+    };
     this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
     return tables;
   }
@@ -216,7 +293,7 @@ export class ChangeSession {
       const client = await this.#connect('query');
       const memory = await publishTables(client, this.#names, tables, () => false);
       await this.#end(client);
-      for (const table of memory.owed) this.#context.memory.setOwed(table, true);
+      for (const [table, debt] of memory.owed) this.#context.memory.owe(table, debt);
       throw new DailiesError(
         'source_protocol',
         'A table has gained or lost its primary key or replica identity; its rows are read again.',
@@ -257,7 +334,7 @@ export class ChangeSession {
       catalog: control,
       exported,
       timeMicros,
-      generationOf: (table) => this.#request.tables.get(table)?.generation ?? 0,
+      generationOf: (table) => this.#generationOf(table),
       relationOf: (table) => {
         this.#context.memory.setImprint(table.name, imprintOf(table));
         return tableRelation(control, table, this.#context);
@@ -276,6 +353,15 @@ export class ChangeSession {
     }
   }
 
+  #generationOf(table: string): number {
+    return this.#request.tables.get(table)?.generation ?? 0;
+  }
+
+  /** schema.table */
+  #nameOf(fullName: string): string {
+    return fullName.slice(this.#context.source.length + 1);
+  }
+
   /** A text column must be remembered before any event that has it is durable. */
   async #remembered(control: pg.Client, batch: Batch): Promise<Batch> {
     await saveMemory(control, this.#names, this.#context.memory);
@@ -290,7 +376,7 @@ export class ChangeSession {
     return announcedRelation(control, message, table, this.#context);
   }
 
-  /** Owes a snapshot to a table whose old rows read differently now; the stream stands still meanwhile. */
+  /** Owes a snapshot to a table whose old rows read differently now. */
   async #noteAltered(control: pg.Client, table: SourceTable): Promise<void> {
     const { memory } = this.#context;
     const imprint = memory.imprint(table.name);
@@ -298,28 +384,17 @@ export class ChangeSession {
     const isOutdated = isReadingOutdated(imprint, table);
     memory.setImprint(table.name, imprintOf(table));
     if (!isOutdated) return;
-    memory.setOwed(table.name, true);
+    memory.owe(table.name);
     await saveMemory(control, this.#names, memory);
-    if (this.#round !== null) {
+    if (hasChunks(table)) {
+      const isUnderWay = await this.#chunks?.restart(`${this.#context.source}.${table.name}`);
+      if (this.#chunks && !isUnderWay) this.#readInChunks(this.#chunks, table, null);
+    } else if (this.#round !== null) {
       this.#altered.set(table.oid, table);
       this.#stream.leaveOut(table.name);
     } else {
       this.#round = await this.#beginRound(control, [table]);
       if (this.#round) this.#stream.setBarrier(this.#round);
-    }
-  }
-
-  /** Reads unchanged TOAST values of rows that moved to a new key; a row that has moved on since stays without them. */
-  async #complete(control: pg.Client, incomplete: readonly Incomplete[]): Promise<void> {
-    for (const { relation, row } of incomplete) {
-      const [table] = await findTables(control, [relation.table], true);
-      if (!table) continue;
-      const current = await tableRelation(control, table, this.#context);
-      const key = relation.keyIndexes.map((index) => row[index] ?? null);
-      const found = await readRowsByKey(control, table, current, relation.schema, [key]);
-      const now = found.get(0);
-      if (!now) continue;
-      for (const [index, value] of row.entries()) if (value === UNKNOWN) row[index] = now[index] as typeof value;
     }
   }
 

@@ -39,6 +39,8 @@ export interface CopyChunk {
   rows: number;
   /** Bytes of the longest one. */
   longestRow: number;
+  /** Where the last one begins. */
+  lastRow: number;
 }
 
 /** Rows of a `COPY … TO STDOUT` in pieces of about `maxBytes`. The socket rests while more than one waits for the reader. */
@@ -48,12 +50,13 @@ export async function* copyChunks(client: pg.Client, sql: string, maxBytes: numb
   let length = 0;
   let rows = 0;
   let longestRow = 0;
+  let lastRow = 0;
   let failure: unknown = null;
   let isEnded = false;
   let wake: () => void = () => {};
   const { stream } = wire(client);
   const close = () => {
-    if (rows > 0) chunks.push({ bytes: buffer.subarray(0, length), rows, longestRow });
+    if (rows > 0) chunks.push({ bytes: buffer.subarray(0, length), rows, longestRow, lastRow });
     if (chunks.length > 1) stream.pause();
     buffer = Buffer.allocUnsafe(isEnded ? 0 : maxBytes);
     length = 0;
@@ -67,6 +70,7 @@ export async function* copyChunks(client: pg.Client, sql: string, maxBytes: numb
       if (row.length > buffer.length) buffer = Buffer.allocUnsafe(row.length);
     }
     row.copy(buffer, length);
+    lastRow = length;
     length += row.length;
     rows += 1;
     if (row.length > longestRow) longestRow = row.length;

@@ -44,7 +44,7 @@ export async function publishTables(
     for (const table of tables) {
       const imprint = memory.imprint(table.name);
       const isOutdated = newlyPublished.has(table.name) || (imprint !== null && isReadingOutdated(imprint, table));
-      if (isOutdated && !isAsked(table.name)) memory.setOwed(table.name, true);
+      if (isOutdated && !isAsked(table.name)) memory.owe(table.name);
       memory.setImprint(table.name, imprintOf(table));
     }
     memory.keepImprints(new Set(tables.map((table) => table.name)));

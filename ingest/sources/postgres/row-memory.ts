@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 /**
  * What must hold across restarts about tables, kept in the comment of our first publication, where it lives and dies
  * with it: a column that once needed its text beside it keeps that text, or the next start would look like a dropped column.
@@ -7,8 +9,11 @@ export class RowMemory {
   readonly #text: Map<string, string[]>;
   /** What each table looked like when its rows were last known to be read right (`table-imprint.ts`). */
   readonly #imprints: Map<string, string>;
-  /** Tables that a snapshot of our own accord is still owed to, since their changes were not published for a while. */
-  readonly #owed: Set<string>;
+  /**
+   * Tables that a snapshot of our own accord is still owed to, since their changes were not published for a while or their
+   * old rows read differently; each with a name for that debt, which the cursors of this snapshot carry.
+   */
+  readonly #owed: Map<string, string>;
   /** Counts the changes, and up to which of them the comment holds. */
   #version = 0;
   #savedVersion = 0;
@@ -17,7 +22,7 @@ export class RowMemory {
     const stored = parseComment(comment);
     this.#text = new Map(Object.entries(stored.text));
     this.#imprints = new Map(Object.entries(stored.imprints));
-    this.#owed = new Set(stored.owed);
+    this.#owed = new Map(Object.entries(stored.owed));
   }
 
   textColumns(table: string): readonly string[] {
@@ -50,15 +55,19 @@ export class RowMemory {
     }
   }
 
-  get owed(): ReadonlySet<string> {
+  /** By table, each debt's own name. */
+  get owed(): ReadonlyMap<string, string> {
     return this.#owed;
   }
 
-  setOwed(table: string, isOwed: boolean): void {
-    if (this.#owed.has(table) === isOwed) return;
-    if (isOwed) this.#owed.add(table);
-    else this.#owed.delete(table);
+  /** Owes a snapshot from the start, whatever was owed before. */
+  owe(table: string, debt: string = randomBytes(6).toString('base64url')): void {
+    this.#owed.set(table, debt);
     this.#version++;
+  }
+
+  settle(table: string): void {
+    if (this.#owed.delete(table)) this.#version++;
   }
 
   /** False while something was added that the publication's comment does not hold. */
@@ -77,7 +86,7 @@ export class RowMemory {
   toComment(): string {
     return JSON.stringify({
       text: Object.fromEntries(this.#text),
-      owed: [...this.#owed],
+      owed: Object.fromEntries(this.#owed),
       imprints: Object.fromEntries(this.#imprints),
     });
   }
@@ -85,11 +94,11 @@ export class RowMemory {
 
 interface Stored {
   text: Record<string, string[]>;
-  owed: string[];
+  owed: Record<string, string>;
   imprints: Record<string, string>;
 }
 
 function parseComment(comment: string | null): Stored {
   if (comment?.startsWith('{"text":')) return JSON.parse(comment);
-  return { text: {}, owed: [], imprints: {} };
+  return { text: {}, owed: {}, imprints: {} };
 }

@@ -1,9 +1,10 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api';
 import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
 import { duckdbTypeName, literal } from '#catalog/iceberg/files/duckdb-values.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 import { scratchPath } from '#catalog/scratch.ts';
+import type { ChunkFile } from '../chunks/chunk-reader.ts';
 import type { CopyChunk } from './copy-out.ts';
 import type { Relation } from './relation.ts';
 
@@ -49,21 +50,29 @@ export class SnapshotFiles {
     return relation.columns.length > 0 && relation.columns.every(({ type }) => trusted.has(type.kind));
   }
 
-  /** The rows as a Parquet file; null where they hold something that needs our own decoder. */
-  async write(chunk: CopyChunk, relation: Relation): Promise<Uint8Array | null> {
+  /** The rows as a Parquet file, which the caller removes; null where they hold something that needs our own decoder. */
+  async write(chunk: CopyChunk, relation: Relation): Promise<ChunkFile | null> {
     const hasDates = relation.columns.some(({ type }) => /^(date|timestamp)/.test(type.kind));
     // DuckDB reads a day before Christ as if it were after.
     if (hasDates && chunk.bytes.includes(era)) return null;
     const csv = scratchPath('.csv');
-    const parquet = scratchPath('.parquet');
+    const path = scratchPath('.parquet');
+    let isKept = false;
     try {
       await writeFile(csv, chunk.bytes);
-      const facts = await this.#convert(csv, parquet, chunk, relation);
+      const facts = await this.#convert(csv, path, chunk, relation);
       if (facts === null || isOdd(facts, chunk.rows, relation)) return null;
-      return await readFile(parquet);
+      const { size } = await stat(path);
+      isKept = true;
+      return { path, schema: relation.schema, rows: chunk.rows, bytes: size };
     } finally {
-      await Promise.all([rm(csv, { force: true }), rm(parquet, { force: true })]);
+      await Promise.all([rm(csv, { force: true }), ...(isKept ? [] : [rm(path, { force: true })])]);
     }
+  }
+
+  /** The connection that the files are written by. */
+  get connection(): DuckDBConnection {
+    return this.#connection;
   }
 
   close(): void {

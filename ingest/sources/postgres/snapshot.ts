@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch, BatchItem, ChangeEvent } from '../../event.ts';
+import { removeFiles } from '../chunks/chunk-file-writer.ts';
 import { rowsOf, sqlState } from './connection.ts';
 import { type CopyChunk, copyChunks } from './copy-out.ts';
 import { readTables, type SourceTable } from './discovery.ts';
@@ -74,11 +76,13 @@ async function* snapshotTable(table: SourceTable, options: SnapshotOptions): Asy
       yield batch({ kind: 'snapshot-begin', table: name, schema, generation, isChunked: false }, false);
       for await (const chunk of copyChunks(options.client, sql, chunkBytes)) {
         rows += chunk.rows;
-        const parquet = (await files?.write(chunk, relation)) ?? null;
-        if (parquet !== null && relation.schema === schema) {
+        const file = (await files?.write(chunk, relation)) ?? null;
+        if (file !== null) {
+          const parquet = await readFile(file.path);
+          await removeFiles([file]);
           const snapshotRows = { table: name, schema, rows: chunk.rows, parquet };
-          yield batch({ kind: 'snapshot-rows', snapshotRows }, false);
-        } else if (parquet === null) {
+          if (relation.schema === schema) yield batch({ kind: 'snapshot-rows', snapshotRows }, false);
+        } else {
           for (const events of decodeChunk(chunk, relation)) {
             if (relation.schema !== schema) continue;
             yield batch({ kind: 'changes', changes: { table: name, schema, events, transactions } }, false);
@@ -108,7 +112,8 @@ function* decodeChunk({ bytes, rows }: CopyChunk, relation: Relation): Generator
   }
 }
 
-async function lockTable(client: pg.Client, table: SourceTable): Promise<void> {
+/** Waits for whoever alters the table; held until the transaction ends. */
+export async function lockTable(client: pg.Client, table: SourceTable): Promise<void> {
   const name = quoteTable(table.schemaName, table.tableName);
   try {
     await client.query(`LOCK TABLE ${table.isPartitioned ? '' : 'ONLY '}${name} IN ACCESS SHARE MODE`);
@@ -118,7 +123,7 @@ async function lockTable(client: pg.Client, table: SourceTable): Promise<void> {
   }
 }
 
-function goneTable(table: SourceTable): DailiesError {
+export function goneTable(table: SourceTable): DailiesError {
   // Tried again, which leaves it out or says which table is missing: the other tables must not stand still for it.
   return new DailiesError('source_protocol', `The table ${table.name} was dropped or renamed as its snapshot began.`, {
     details: { table: table.name },

@@ -19,6 +19,8 @@ export class StreamQuiet {
   readonly #builder: BatchBuilder;
   readonly #options: QuietOptions;
   #probe: { position: bigint; timeMicros: bigint; atMs: number } | null = null;
+  /** Ends of the history that somebody waits for. */
+  #expected: { position: bigint; timeMicros: bigint }[] = [];
   #isProbing = false;
   #lastBatchMs = performance.now();
   #lastHeartbeatMs = performance.now();
@@ -32,12 +34,21 @@ export class StreamQuiet {
     this.#lastBatchMs = performance.now();
   }
 
-  /** True where the stream has passed the end that was asked for: the builder's time is then the time of that. */
+  /** A batch should come once `head`, an end of the history as `head()` tells it, is passed. */
+  expect(head: { position: bigint; timeMicros: bigint }): void {
+    this.#expected.push(head);
+  }
+
+  /** True where the stream has passed an end that was asked for: the builder's time is then the time of that. */
   hasPassed(): boolean {
-    const probe = this.#probe;
-    if (probe === null || this.#builder.position < probe.position) return false;
-    if (probe.timeMicros > this.#builder.timeMicros) this.#builder.timeMicros = probe.timeMicros;
-    this.#probe = null;
+    const { position } = this.#builder;
+    const asked = this.#probe === null ? this.#expected : [this.#probe, ...this.#expected];
+    const passed = asked.filter((head) => head.position <= position);
+    if (passed.length === 0) return false;
+    for (const { timeMicros } of passed)
+      if (timeMicros > this.#builder.timeMicros) this.#builder.timeMicros = timeMicros;
+    if (this.#probe !== null && this.#probe.position <= position) this.#probe = null;
+    this.#expected = this.#expected.filter((head) => head.position > position);
     return true;
   }
 

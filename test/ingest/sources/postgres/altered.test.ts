@@ -8,20 +8,29 @@ test('a column that takes the name of a dropped one, and a type that changes wit
     INSERT INTO t VALUES (1, 'old', 1.50, '2024-01-01')`);
   const follower = await follow(database.url, sourceName());
   await database.query('ALTER TABLE t DROP note; ALTER TABLE t ADD note text; INSERT INTO t VALUES (2)');
-  await follower.caughtUp();
+  const isReadAgain = async (times: number) => {
+    await follower.until(() => follower.ended.length > times);
+    await follower.caughtUp();
+  };
+  await isReadAgain(1);
   expect(follower.rowsOf('t').map(({ note }) => note)).toEqual([null, null]);
   expect(follower.ended).toHaveLength(2);
   await database.query('ALTER TABLE t ALTER fee TYPE numeric; UPDATE t SET fee = 2.5 WHERE id = 2');
-  await follower.caughtUp();
+  await isReadAgain(2);
   expect(follower.rowsOf('t').map(({ fee }) => fee)).toEqual(['1.50', '2.5']);
   expect(follower.ended).toHaveLength(3);
   await database.query(
     "SET timezone = 'UTC'; ALTER TABLE t ALTER at TYPE timestamptz; UPDATE t SET at = NULL WHERE id = 2",
   );
-  await follower.caughtUp();
-  expect(new Set(follower.eventsOf('t').map(({ changes }) => changes.schema.fields[2]?.type.kind))).toEqual(
-    new Set(['timestamptz']),
-  );
+  await isReadAgain(3);
+  expect(
+    follower
+      .eventsOf('t')
+      .slice(-3)
+      .map(({ changes }) => changes.schema.fields[2]?.type.kind),
+  ).toEqual(Array(3).fill('timestamptz'));
+  const micros = BigInt(Date.UTC(2024, 0, 1)) * 1000n;
+  expect(follower.rowsOf('t').map(({ at }) => at)).toEqual([micros, null]);
   // Only wider: the rows read as before.
   await database.query('ALTER TABLE t ADD name varchar(5), ADD price numeric(5, 1); UPDATE t SET fee = 3 WHERE id = 2');
   await follower.caughtUp();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
-import type { Batch, BatchItem, ChangeEvent, TableChanges } from '#ingest/event.ts';
+import { type Batch, type BatchItem, type ChangeEvent, type TableChanges, tableOf } from '#ingest/event.ts';
 import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import { eventsOf } from '#ingest/snapshot-rows.ts';
 import type { ChangesRequest, Source } from '#ingest/source.ts';
@@ -22,6 +22,15 @@ export interface Seen {
   changes: TableChanges;
   event: ChangeEvent;
   batch: Batch;
+  /** Of this and of the marks of its table, in order. */
+  number: number;
+}
+
+/** Where a chunked snapshot begins, or ends. */
+interface Mark {
+  table: string;
+  kind: 'snapshot-begin' | 'snapshot-end';
+  number: number;
 }
 
 /** Reads a source in the background as a runtime would, keeping complete batches, and acknowledging them. */
@@ -31,6 +40,10 @@ export class Follower {
   /** As a durable log would hold: whole transactions and whole snapshots only. */
   readonly seen: Seen[] = [];
   readonly ended: { table: string; rows: number }[] = [];
+  /** The last cursor of each table whose chunked snapshot has not ended, by schema.table. */
+  readonly cursors = new Map<string, string>();
+  readonly #marks: Mark[] = [];
+  #number = 0;
   position: string | null = null;
   failure: unknown = null;
   readonly #stop = new AbortController();
@@ -60,17 +73,45 @@ export class Follower {
 
   #keep(batch: Batch): void {
     for (const item of batch.items) {
-      if (item.kind === 'snapshot-end') this.ended.push({ table: item.table, rows: item.rows });
+      const number = this.#number++;
+      const name = tableOf(item).slice(tableOf(item).indexOf('.') + 1);
+      if (item.kind === 'snapshot-end') {
+        this.ended.push({ table: item.table, rows: item.rows });
+        this.cursors.delete(name);
+        if (this.#isChunked(item.table)) this.#marks.push({ table: item.table, kind: item.kind, number });
+      }
+      if (item.kind === 'snapshot-chunk') this.cursors.set(name, item.cursor);
       if (item.kind === 'snapshot-begin') {
-        const others = this.seen.filter((seen) => seen.table !== item.table);
-        this.seen.splice(0, this.seen.length, ...others);
+        this.cursors.delete(name);
+        if (item.isChunked) this.#marks.push({ table: item.table, kind: item.kind, number });
+        else this.#forget(item.table);
       }
       if (item.kind !== 'changes') continue;
       const fields = item.changes.schema.fields.map((field) => field.name);
       for (const event of item.changes.events) {
-        this.seen.push({ table: item.changes.table, fields, changes: item.changes, event, batch });
+        this.seen.push({ table: item.changes.table, fields, changes: item.changes, event, batch, number });
       }
     }
+  }
+
+  /** Puts what a durable log holds of an earlier run before what this one has seen. */
+  goOnAfter(first: Follower): this {
+    const earlier = <Part extends { number: number }>(parts: readonly Part[]) =>
+      parts.map((part) => ({ ...part, number: part.number - first.#number }));
+    this.seen.unshift(...earlier(first.seen));
+    this.#marks.unshift(...earlier(first.#marks));
+    this.ended.unshift(...first.ended);
+    return this;
+  }
+
+  /** A whole snapshot replaces all that was seen of its table. */
+  #forget(table: string): void {
+    this.seen.splice(0, this.seen.length, ...this.seen.filter((seen) => seen.table !== table));
+    this.#marks.splice(0, this.#marks.length, ...this.#marks.filter((mark) => mark.table !== table));
+  }
+
+  #isChunked(table: string): boolean {
+    return this.#marks.findLast((mark) => mark.table === table)?.kind === 'snapshot-begin';
   }
 
   /** Waits for the condition; a failure of the source ends the wait. */
@@ -101,27 +142,50 @@ export class Follower {
     return this.seen.filter((seen) => seen.table.endsWith(`.${table}`));
   }
 
-  /** The rows of a keyed table after all events, as objects in key order; also checks that no event contradicts another. */
+  /**
+   * The rows of a keyed table after all events, as objects in key order; also checks that no event contradicts another, as
+   * far as no chunked snapshot is under way: meanwhile rows are not all there, and a chunk's replace what is.
+   */
   rowsOf(table: string): Record<string, unknown>[] {
     const rows = new Map<string, Record<string, unknown>>();
-    for (const { event, changes } of this.eventsOf(table)) {
+    const marks = this.#marks.filter((mark) => mark.table.endsWith(`.${table}`));
+    let touched: Set<string> | null = null;
+    const passMarks = (upTo: number) => {
+      for (let mark = marks[0]; mark && mark.number <= upTo; mark = marks[0]) {
+        marks.shift();
+        if (mark.kind === 'snapshot-begin') touched = new Set();
+        else {
+          for (const key of rows.keys()) if (!touched?.has(key)) rows.delete(key);
+          touched = null;
+        }
+      }
+    };
+    for (const { event, changes, number } of this.eventsOf(table)) {
+      passMarks(number);
       const { schema } = changes;
       const toObject = (row: Row) => Object.fromEntries(schema.fields.map((field, index) => [field.name, row[index]]));
       const keyOf = (row: Row) => {
         const object = toObject(row);
         return schema.key.map((name) => String(object[name])).join('\u0000');
       };
+      // Changes may come before the snapshot begins, too.
+      const isPart = touched !== null || marks.length > 0;
       if (event.op === 't') rows.clear();
       else if (event.op === 'd') {
-        if (!rows.delete(keyOf(event.before ?? []))) throw new Error(`delete of a row that is not there: ${table}`);
+        const key = keyOf(event.before ?? []);
+        if (!rows.delete(key) && !isPart) throw new Error(`delete of a row that is not there: ${table}`);
       } else if (event.after) {
         const key = keyOf(event.after);
-        if (event.op !== 'u' && rows.has(key)) throw new Error(`insert of a row that is there: ${table} ${key}`);
-        if (event.op === 'u' && !rows.has(key)) throw new Error(`update of a row that is not there: ${table}`);
+        if (!isPart) {
+          if (event.op !== 'u' && rows.has(key)) throw new Error(`insert of a row that is there: ${table} ${key}`);
+          if (event.op === 'u' && !rows.has(key)) throw new Error(`update of a row that is not there: ${table}`);
+        }
         const known = Object.entries(toObject(event.after)).filter(([, value]) => value !== UNKNOWN);
         rows.set(key, { ...rows.get(key), ...Object.fromEntries(known) });
+        (touched as Set<string> | null)?.add(key);
       }
     }
+    passMarks(Number.POSITIVE_INFINITY);
     return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
   }
 }
@@ -145,11 +209,17 @@ export async function requestFor(
   source: Source,
   from: string | null,
   needsSnapshot: (table: string) => boolean = () => from === null,
+  cursors: ReadonlyMap<string, string> = new Map(),
 ): Promise<ChangesRequest> {
   const tables = await source.discover(new AbortController().signal);
   return {
     from,
-    tables: new Map(tables.map(({ name }) => [name, { snapshot: needsSnapshot(name), generation: 1, cursor: null }])),
+    tables: new Map(
+      tables.map(({ name }) => [
+        name,
+        { snapshot: needsSnapshot(name), generation: 1, cursor: cursors.get(name) ?? null },
+      ]),
+    ),
   };
 }
 

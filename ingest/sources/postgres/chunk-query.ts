@@ -1,0 +1,69 @@
+import type pg from 'pg';
+import { rowsOf } from './connection.ts';
+import type { SourceTable } from './discovery.ts';
+import type { Relation } from './relation.ts';
+import { quoteIdentifier, quoteLiteral, quoteTable } from './sql.ts';
+
+/**
+ * So that a chunk is read along the key's index: reading all rows to sort them would cost as much for each chunk. A sort
+ * still serves where no index has the order of the key (`COLLATE`, DESC).
+ */
+export const alongIndex = [
+  'SET LOCAL enable_seqscan = off',
+  'SET LOCAL enable_bitmapscan = off',
+  'SET LOCAL enable_sort = off',
+  'SET LOCAL enable_incremental_sort = off',
+  'SET LOCAL max_parallel_workers_per_gather = 0',
+  'SET LOCAL jit = off',
+].join('; ');
+
+/** Rows with a key after `key` (its values as the server printed them), in key order. */
+export async function chunkQuery(
+  client: pg.Client,
+  table: SourceTable,
+  relation: Relation,
+  key: readonly string[] | null,
+  limit: number,
+): Promise<string> {
+  const columns = relation.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+  const from = `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
+  const keyColumns = table.key.map(quoteIdentifier).join(', ');
+  const after = key === null ? '' : ` WHERE (${keyColumns}) > (${(await keyLiterals(client, table, key)).join(', ')})`;
+  return `SELECT ${columns} FROM ${from}${after} ORDER BY ${keyColumns} LIMIT ${limit}`;
+}
+
+/** Literals of the columns' own types, so that the server compares them as the index does, with the column's collation. */
+async function keyLiterals(client: pg.Client, table: SourceTable, key: readonly string[]): Promise<string[]> {
+  const columns = table.key.map((name) => table.columns.find((column) => column.name === name));
+  const types = columns.map(
+    (column, index) => `format_type(${column?.typeOid ?? 0}, ${column?.typmod ?? -1}) AS t${index}`,
+  );
+  const [row] = await rowsOf(client, `SELECT ${types.join(', ')}`);
+  return key.map((value, index) => `${quoteLiteral(value)}::${row?.[`t${index}`]}`);
+}
+
+export interface TableSize {
+  /** Null where the server has no idea. */
+  rows: number | null;
+  bytes: number;
+}
+
+/** How large the tables are, by object id, as the server takes them to be; a partitioned one with its partitions. */
+export async function tableSizes(client: pg.Client, oids: readonly number[]): Promise<Map<number, TableSize>> {
+  const rows = await rowsOf(client, sizeQuery, [`{${oids.join(',')}}`]);
+  return new Map(
+    rows.map((row) => {
+      const count = Number(row.rows);
+      return [Number(row.oid), { rows: row.is_known === 't' ? count : null, bytes: Number(row.bytes) }];
+    }),
+  );
+}
+
+// Before Postgres 14 a table that was never analysed has reltuples = 0, since then -1.
+const sizeQuery = `
+SELECT t.oid, sum(greatest(c.reltuples, 0))::bigint AS rows, sum(pg_table_size(c.oid))::bigint AS bytes,
+       bool_and(c.reltuples > 0 OR c.relpages = 0 AND pg_relation_size(c.oid) = 0) AS is_known
+  FROM unnest($1::oid[]) t (oid)
+  LEFT JOIN LATERAL pg_partition_tree(t.oid) p ON true
+  JOIN pg_class c ON c.oid = coalesce(p.relid, t.oid) AND c.relkind IN ('r', 'p')
+ GROUP BY t.oid`;
