@@ -25,6 +25,8 @@ export interface TableName {
 export interface Alteration {
   /** Names in lower case that it drops, or gives to something else: columns, and other things that have names. */
   dropped: readonly string[];
+  /** A column has another name now. */
+  renamesColumns: boolean;
   /** Partitions emptied, dropped or exchanged, a tablespace exchanged: rows came or went without events. */
   movesRows: boolean;
 }
@@ -170,6 +172,7 @@ function isDot(token: Token | undefined): boolean {
 
 function readAlter(tokens: readonly Token[], database: string): Statement {
   const dropped: string[] = [];
+  let renamesColumns = false;
   let movesRows = false;
   for (const [index, token] of tokens.entries()) {
     const next = tokens[index + 1];
@@ -177,6 +180,8 @@ function readAlter(tokens: readonly Token[], database: string): Statement {
     if (verb === 'DROP' || verb === 'CHANGE' || verb === 'RENAME') {
       const rest = tokens.slice(index + 1).filter((t) => !['COLUMN', 'IF', 'EXISTS'].includes(word(t)));
       if (rest[0] && rest[0].kind !== 'sign') dropped.push(rest[0].value.toLowerCase());
+      if (verb === 'RENAME') renamesColumns ||= word(next) === 'COLUMN';
+      if (verb === 'CHANGE') renamesColumns ||= rest[0]?.value.toLowerCase() !== rest[1]?.value.toLowerCase();
     }
     if (['TRUNCATE', 'DROP', 'EXCHANGE', 'CONVERT'].includes(verb) && ['PARTITION', 'TABLE'].includes(word(next))) {
       movesRows = true;
@@ -187,5 +192,5 @@ function readAlter(tokens: readonly Token[], database: string): Statement {
   }
   // What moves rows may name a second table.
   const tables = movesRows ? namesIn(tokens, database) : firstName(tokens, database);
-  return { kind: 'alter', tables, alteration: { dropped, movesRows } };
+  return { kind: 'alter', tables, alteration: { dropped, renamesColumns, movesRows } };
 }

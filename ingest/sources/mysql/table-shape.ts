@@ -1,9 +1,10 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type Field, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { BinlogColumn, BinlogRow, BinlogTable, BinlogValue } from './binlog/binlog-item.ts';
+import { decoderOf } from './binlog/charsets.ts';
 import { type ColumnCodec, type ColumnType, codecOf } from './column-type.ts';
 import type { SourceTable } from './discovery.ts';
-import { quoteIdentifier } from './sql.ts';
+import { quoteIdentifier, quoteTable } from './sql.ts';
 import type { TableMemory } from './table-memory.ts';
 import { OddText } from './temporal.ts';
 
@@ -215,8 +216,15 @@ export function refusalOf(table: SourceTable): string | null {
   if (table.isVersioned) {
     return `${table.name} is system-versioned: the server logs its history as rows of the same table, which would double them; follow a table without SYSTEM VERSIONING.`;
   }
-  const unknown = table.columns.find((column) => column.type === null);
-  return unknown ? unknownType(table.name, unknown) : null;
+  if (table.key.length === 0 && !table.isTransactional) {
+    return `${table.name} has neither a primary key nor an engine that rolls back, so it cannot be read as of one moment; run: ALTER TABLE ${quoteTable(table.database, table.tableName)} ADD PRIMARY KEY (…); or ENGINE = InnoDB;`;
+  }
+  for (const column of table.columns) {
+    if (column.type === null) return unknownType(table.name, column);
+    if (column.type.kind !== 'text' || decoderOf(column.type.charset) !== null) continue;
+    return `Column ${column.name} of ${table.name} has the character set ${column.type.charset}, which cannot be decoded exactly; run: ALTER TABLE ${quoteTable(table.database, table.tableName)} MODIFY … CHARACTER SET utf8mb4;`;
+  }
+  return null;
 }
 
 function unknownType(table: string, column: { name: string; columnType: string }): string {

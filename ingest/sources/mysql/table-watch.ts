@@ -66,9 +66,10 @@ export class TableWatch {
       if (imprint !== null && hasOtherKey(imprint, table)) rekeyed.push(table.name);
       // A name that was dropped and is there again is another column.
       const isReused = table.columns.some(({ name }) => alteration.dropped.includes(name.toLowerCase()));
+      const { movesRows, renamesColumns } = alteration;
       const isOutdated = imprint === null || isReadingOutdated(imprint, table);
       this.#memory.setImprint(table.name, imprintOf(table));
-      if (alteration.movesRows || isReused || isOutdated) outdated.push(table);
+      if (movesRows || renamesColumns || isReused || isOutdated) outdated.push(table);
     }
     return { truncated: [], outdated, rekeyed };
   }
