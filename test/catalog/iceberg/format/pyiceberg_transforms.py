@@ -5,39 +5,14 @@ Values are texts: integers for numbers of any kind of time and for unscaled deci
 
 import json
 import sys
-from decimal import Decimal, getcontext
-from uuid import UUID
+from decimal import Decimal
 
 from pyiceberg.transforms import parse_transform
-from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DecimalType,
-    DoubleType,
-    FixedType,
-    FloatType,
-    IcebergType,
-    StringType,
-    UUIDType,
-)
+from pyiceberg.types import IcebergType
 from pydantic import TypeAdapter
+from pyiceberg_values import parse
 
-getcontext().prec = 60
 types = TypeAdapter(IcebergType)
-
-
-def parse(kind, text):
-    if isinstance(kind, BooleanType):
-        return text == "true"
-    if isinstance(kind, (FloatType, DoubleType)):
-        return float(text)
-    if isinstance(kind, DecimalType):
-        return Decimal(int(text)).scaleb(-kind.scale)
-    if isinstance(kind, UUIDType):
-        return UUID(text)
-    if isinstance(kind, (BinaryType, FixedType)):
-        return bytes.fromhex(text)
-    return text if isinstance(kind, StringType) else int(text)
 
 
 def show(kind, value):

@@ -6,8 +6,6 @@ texts, integers for numbers of any kind of time and for unscaled decimals, bytes
 
 import json
 import sys
-from decimal import Decimal, getcontext
-from uuid import UUID
 
 import pyarrow as pa
 from pydantic import TypeAdapter
@@ -23,36 +21,10 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.metadata import TableMetadataUtil
 from pyiceberg.typedef import Record
-from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DecimalType,
-    DoubleType,
-    FixedType,
-    FloatType,
-    StringType,
-    UUIDType,
-)
+from pyiceberg_values import parse
 
-getcontext().prec = 60
 io = PyArrowFileIO()
 request = json.load(sys.stdin)
-
-
-def parse(kind, text):
-    if text is None:
-        return None
-    if isinstance(kind, BooleanType):
-        return text == "true"
-    if isinstance(kind, (FloatType, DoubleType)):
-        return float(text)
-    if isinstance(kind, DecimalType):
-        return Decimal(int(text)).scaleb(-kind.scale)
-    if isinstance(kind, UUIDType):
-        return UUID(text)
-    if isinstance(kind, (BinaryType, FixedType)):
-        return bytes.fromhex(text)
-    return text if isinstance(kind, StringType) else int(text)
 
 
 def write(number, case):
