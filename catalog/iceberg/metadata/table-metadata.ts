@@ -168,13 +168,13 @@ function decodeMetadataFile(bytes: Buffer, location: string): string {
 /** Beyond this many characters metadata is packed by itself: a table of many snapshots writes it anew with each commit. */
 const packedLength = 64 << 10;
 const packedSuffix = '.gz.metadata.json';
-/** Snapshots are packed in groups of as many sequence numbers: each commit packs the newest group anew, and the oldest where some went. */
-const groupSnapshots = 64n;
+/** Snapshots, and log entries, are packed in groups of about as many: a commit packs the newest group anew, and others only where some went. A prime, for commits at regular times. */
+const groupItems = 61;
 
 /** What to write as a metadata file, and how its name ends: gzip as `write.metadata.compression-codec` says, else where it is long. */
 export function encodeMetadataFile(metadata: TableMetadata): { bytes: Buffer; suffix: string; textLength: number } {
   const codec = metadata.properties['write.metadata.compression-codec']?.toLowerCase();
-  if ((codec === undefined || codec === 'gzip') && metadata.snapshots.length > 2 * Number(groupSnapshots)) {
+  if ((codec === undefined || codec === 'gzip') && metadata.snapshots.length > 2 * groupItems) {
     const pieces = packMetadata(metadata);
     const textLength = pieces.reduce((sum, piece) => sum + piece.length, 0);
     return { bytes: gzipOf(pieces), suffix: packedSuffix, textLength };
@@ -282,39 +282,57 @@ function checkMetadata(metadata: TableMetadata, location: string): void {
 }
 
 export function printTableMetadata(metadata: TableMetadata): string {
-  const { head, tail } = printAround(metadata);
-  return `${head}${printList(metadata.snapshots)}${tail}`;
+  const { snapshots, 'snapshot-log': log } = metadata;
+  return `${printHead(metadata)}${printList(snapshots)}${betweenLists}${printList(log)}]}`;
 }
 
-function printAround({ snapshots: _, 'snapshot-log': log, ...rest }: TableMetadata): { head: string; tail: string } {
-  const head = printJson(downgradeMetadata(rest)).slice(0, -1);
-  return { head: `${head},"snapshots":[`, tail: `],"snapshot-log":[${printList(log)}]}` };
+function printHead({ snapshots: _snapshots, 'snapshot-log': _log, ...rest }: TableMetadata): string {
+  return `${printJson(downgradeMetadata(rest)).slice(0, -1)},"snapshots":[`;
 }
 
-/** By the first of a group's snapshots. */
-const packed = new WeakMap<Snapshot, { snapshots: readonly Snapshot[]; isLast: boolean; piece: Piece }>();
+const betweenLists = '],"snapshot-log":[';
+
+type ListItem = Snapshot | TableMetadata['snapshot-log'][number];
+
+/** By the first of a group's items. */
+const packed = new WeakMap<ListItem, { items: readonly ListItem[]; isLast: boolean; piece: Piece }>();
 
 function packMetadata(metadata: TableMetadata): Piece[] {
-  const { head, tail } = printAround(metadata);
-  const groups: Snapshot[][] = [];
-  let number: bigint | null = null;
-  for (const snapshot of metadata.snapshots) {
-    const own = snapshot['sequence-number'] / groupSnapshots;
-    if (own === number) groups.at(-1)?.push(snapshot);
-    else groups.push([snapshot]);
-    number = own;
-  }
-  return [packPiece(head), ...groups.map((group) => packGroup(group, group === groups.at(-1))), packPiece(tail)];
+  const { snapshots, 'snapshot-log': log } = metadata;
+  return [
+    packPiece(printHead(metadata)),
+    ...packList(snapshots),
+    packPiece(betweenLists),
+    ...packList(log),
+    packPiece(']}'),
+  ];
 }
 
-function packGroup(snapshots: readonly Snapshot[], isLast: boolean): Piece {
-  const [first] = snapshots;
+/** Packs a list in groups that end at items which no other item decides on: what comes and goes elsewhere leaves them as they are. */
+function packList(items: readonly ListItem[]): Piece[] {
+  const pieces: Piece[] = [];
+  for (let start = 0, at = 0; at < items.length; at++) {
+    const isLast = at === items.length - 1;
+    if (!isLast && (items[at]?.['timestamp-ms'] ?? 0) % groupItems !== 0) continue;
+    pieces.push(packGroup(items.slice(start, at + 1), isLast));
+    start = at + 1;
+  }
+  return pieces;
+}
+
+function packGroup(items: readonly ListItem[], isLast: boolean): Piece {
+  const [first] = items;
   const known = first && packed.get(first);
-  const isSame = known?.snapshots.length === snapshots.length && known.isLast === isLast;
-  if (isSame && known.snapshots.every((each, index) => each === snapshots[index])) return known.piece;
-  const piece = packPiece(printList(snapshots) + (isLast ? '' : ','));
-  if (first) packed.set(first, { snapshots, isLast, piece });
+  if (known && known.isLast === isLast && hasSame(known.items, items)) return known.piece;
+  const piece = packPiece(printList(items) + (isLast ? '' : ','));
+  if (first) packed.set(first, { items, isLast, piece });
   return piece;
+}
+
+function hasSame(a: readonly object[], b: readonly object[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
 
 function printList(items: readonly object[]): string {

@@ -33,7 +33,7 @@ test('a metadata file of many snapshots holds them all, whichever came and went 
   const snapshot = (id: number): Snapshot => ({
     'snapshot-id': BigInt(id) * 1_000_003n,
     'sequence-number': BigInt(id),
-    'timestamp-ms': 1_700_000_000_000 + id,
+    'timestamp-ms': 1_700_000_000_000 + id * 1_000 + (id % 13),
     'manifest-list': `file:///t/metadata/snap-${id}.avro`,
     summary: { operation: 'append', 'total-records': String(id) },
     'schema-id': 0,
