@@ -94,7 +94,7 @@ export class IcebergSink implements Sink {
     const target = await this.#open(table, signal);
     refuseNames(table, schema);
     if (!target.changes) {
-      await target.writer.beginReplacement(schema);
+      await target.writer.snapshots.beginReplacement(schema);
       return;
     }
     if (target.changes.isSnapshotOpen) await this.#forget(target);
@@ -108,16 +108,16 @@ export class IcebergSink implements Sink {
     if (known.changes?.isSnapshotOpen) await this.#forget(known);
     const { writer, changes } = await this.#open(table, signal);
     await changes?.follow(schema);
-    await writer.beginChunks(generation, changes ? null : schema);
+    await writer.snapshots.beginChunks(generation, changes ? null : schema);
   }
 
   async chunkedGeneration(table: string, signal: AbortSignal): Promise<number | null> {
-    return (await this.#open(table, signal)).writer.chunkedGeneration;
+    return (await this.#open(table, signal)).writer.snapshots.chunkedGeneration;
   }
 
   async lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]> {
     const target = await this.#open(changes.table, signal);
-    if (target.changes || target.writer.chunkedGeneration === null) return [];
+    if (target.changes || target.writer.snapshots.chunkedGeneration === null) return [];
     await target.writer.evolve(changes.schema);
     return await lackingValues(changes, target.writer);
   }
@@ -130,7 +130,7 @@ export class IcebergSink implements Sink {
       return;
     }
     const { writer } = target;
-    if (writer.isReplacing) {
+    if (writer.snapshots.isReplacing) {
       await appendSnapshotRows(writer, changes);
       return;
     }
@@ -146,24 +146,25 @@ export class IcebergSink implements Sink {
   async writeFile({ table, schema, rows, parquet }: SnapshotRows, signal: AbortSignal): Promise<boolean> {
     const { writer, changes } = await this.#open(table, signal);
     if (changes) return false;
-    if (writer.isReplacing || writer.chunkedGeneration === null)
-      return await writer.appendReplacementFile(parquet, rows);
+    if (writer.snapshots.isReplacing || writer.snapshots.chunkedGeneration === null)
+      return await writer.snapshots.appendReplacementFile(parquet, rows);
     refuseNames(table, schema);
     await writer.evolve(schema);
-    return await writer.appendChunkFile(parquet, rows);
+    return await writer.snapshots.appendChunkFile(parquet, rows);
   }
 
   async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
     const { writer, changes } = await this.#open(table, signal);
     if (changes?.isSnapshotOpen) changes.endSnapshot();
-    else if (writer.chunkedGeneration !== null && !writer.isReplacing) await writer.endChunks();
-    else await writer.endReplacement();
+    else if (writer.snapshots.chunkedGeneration !== null && !writer.snapshots.isReplacing)
+      await writer.snapshots.endChunks();
+    else await writer.snapshots.endReplacement();
   }
 
   async commit(position: PipelinePosition, signal: AbortSignal): Promise<SinkCommit[]> {
     signal.throwIfAborted();
     const changed = [...this.#targets.values()].filter(
-      ({ writer, changes }) => writer.hasChanges && !writer.isReplacing && !changes?.isSnapshotOpen,
+      ({ writer, changes }) => writer.hasChanges && !writer.snapshots.isReplacing && !changes?.isSnapshotOpen,
     );
     if (changed.length === 0) return [];
     const summary = {
@@ -225,7 +226,7 @@ export class IcebergSink implements Sink {
       });
     }
     const position = positionOf(writer, pipeline);
-    if (position && catalog.kind === 'external' && !writer.isUnfinished) {
+    if (position && catalog.kind === 'external' && !writer.snapshots.isUnfinished) {
       await recordLanded(writer, { state, pipeline, owner, source: table, freshAsOf: freshness(position), now });
     }
     return target;
@@ -248,7 +249,7 @@ export class IcebergSink implements Sink {
       for (const { writer, prepared } of commits) {
         const target = [...this.#targets.values()].find((candidate) => candidate.writer === writer);
         // What people see of a table begins with the end of its first snapshot.
-        if (!target || writer.isUnfinished) continue;
+        if (!target || writer.snapshots.isUnfinished) continue;
         const { iceberg } = prepared;
         await recordTable(tx, {
           name: writer.name,
@@ -307,7 +308,7 @@ function positionOf(writer: TableWriter, pipeline: string): PipelinePosition | n
 
 /** Nothing of the table is staged, nor on its way. */
 function isAtRest({ writer, changes }: Target): boolean {
-  return !writer.hasChanges && !writer.isReplacing && !changes?.isSnapshotOpen;
+  return !writer.hasChanges && !writer.snapshots.isReplacing && !changes?.isSnapshotOpen;
 }
 
 function freshness(position: PipelinePosition): Date | null {

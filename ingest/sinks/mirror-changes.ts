@@ -10,7 +10,7 @@ export async function appendSnapshotRows(writer: TableWriter, changes: TableChan
     if (op !== 'r' || !after) {
       throw new DailiesError('source_protocol', `A change of ${changes.table} came within its snapshot.`);
     }
-    await writer.appendReplacement(after);
+    await writer.snapshots.appendReplacement(after);
   }
 }
 
@@ -19,8 +19,8 @@ export async function applyKeyed(writer: TableWriter, event: ChangeEvent, table:
   switch (event.op) {
     case 'r':
       if (!event.after) throw missingRow(table, event.op);
-      if (writer.chunkedGeneration === null) await writer.upsert(event.after, false);
-      else await writer.appendChunk(event.after);
+      if (writer.snapshots.chunkedGeneration === null) await writer.upsert(event.after, false);
+      else await writer.snapshots.appendChunk(event.after);
       return;
     case 'c':
     case 'u': {

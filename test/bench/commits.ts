@@ -70,9 +70,9 @@ async function measure(
   const definition = { formatVersion, partition: partitionOf(values.partition) };
   let writer = await TableWriter.open(name, deps, definition);
   const begun = performance.now();
-  await writer.beginReplacement(movie);
-  for (let id = 0; id < rows; id++) await writer.appendReplacement(film(id, 0));
-  await writer.endReplacement();
+  await writer.snapshots.beginReplacement(movie);
+  for (let id = 0; id < rows; id++) await writer.snapshots.appendReplacement(film(id, 0));
+  await writer.snapshots.endReplacement();
   await commit(warehouse.catalog, writer);
   const loadMs = performance.now() - begun;
 

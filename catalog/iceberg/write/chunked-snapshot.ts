@@ -5,7 +5,6 @@ import { connectDuckdb } from '../files/duckdb-engine.ts';
 import { keyEncoder } from '../files/key-encoding.ts';
 import type { DataFile } from '../manifests/manifest.ts';
 import { JoinedFiles } from './joined-files.ts';
-import type { StageTarget } from './staged-rows.ts';
 import { keyColumns, scanKeys } from './table-index.ts';
 import { TouchedKeys } from './touched-keys.ts';
 import { type WorkingFile, WorkingFiles } from './working-files.ts';
@@ -54,7 +53,6 @@ export class ChunkedSnapshot {
   #isKeyKnown = false;
   /** Null until it is asked for, and once all rows are gone. */
   #hasOldFiles: boolean | null = null;
-  #target: StageTarget | null = null;
   /** Rows were put into open files past the stage. */
   #hasDirectRows = false;
 
@@ -91,9 +89,9 @@ export class ChunkedSnapshot {
     const isFirst = !this.#stand.isTouched;
     this.#stand.isTouched = true;
     if (this.#stand.floor === null) return;
-    if (isFirst && !this.#isKeyKnown && TouchedKeys.canHold(this.#parts.schema)) {
+    if (isFirst && !this.#isKeyKnown && TouchedKeys.canHold(this.#parts.shape.schema)) {
       const columns = keyColumns(this.#parts.indexTable());
-      this.#touched = new TouchedKeys(this.#parts.connection, columns, keyIndexes(this.#parts.schema));
+      this.#touched = new TouchedKeys(this.#parts.connection, columns, keyIndexes(this.#parts.shape.schema));
     }
     this.#isKeyKnown = true;
     this.#touched?.add(row);
@@ -107,10 +105,9 @@ export class ChunkedSnapshot {
   }
 
   /** A row of a chunk that goes straight to a file; false where it has to be staged as a change is. */
-  async appendRow(row: readonly Value[], hasStaged: boolean): Promise<boolean> {
-    if (hasStaged || this.#stand.isTouched || this.#parts.index.isUsed || this.#hasOld()) return false;
-    this.#target ??= this.#parts.target();
-    const written = this.#target.writeRow(row);
+  async appendRow(row: readonly Value[]): Promise<boolean> {
+    if (this.#parts.hasStaged || this.#stand.isTouched || this.#parts.index.isUsed || this.#hasOld()) return false;
+    const written = this.#parts.target.writeRow(row);
     if (written instanceof Promise) await written;
     this.#hasDirectRows = true;
     return true;
@@ -118,7 +115,7 @@ export class ChunkedSnapshot {
 
   /** Rows of a chunk as a file with numbered columns; false where each row has to go to its own partition. */
   async appendFile(parquet: Uint8Array, rows: number): Promise<boolean> {
-    const layout = this.#parts.layout();
+    const layout = this.#parts.shape.layout();
     if (layout.partition.length > 0) return false;
     await this.#parts.makeFolders();
     await this.#joined.append(parquet, rows, layout);
@@ -208,8 +205,7 @@ export class ChunkedSnapshot {
   async #remove(key: string): Promise<void> {
     const place = this.#parts.index.find(key);
     if (!place) return;
-    this.#target ??= this.#parts.target();
-    const deleted = this.#target.deleteRow(place);
+    const deleted = this.#parts.target.deleteRow(place);
     if (typeof deleted !== 'boolean') await deleted;
   }
 }

@@ -18,10 +18,10 @@ export class TableRewrites {
 
   /** Chooses committed files that are worth being rewritten as one; null for none. The rewrite may run beside the writer. */
   async plan(): Promise<RewritePlan | null> {
-    const { metadata, files, newLocation, layout } = this.#parts;
+    const { metadata, files, shape } = this.#parts;
     if (!metadata) return null;
     const lasting = files.all().filter((file) => !this.#isOld(file));
-    return await planRewrite(files, lasting, layout(), metadata, newLocation);
+    return await planRewrite(files, lasting, shape.layout(), metadata, () => this.#parts.newLocation());
   }
 
   /**

@@ -17,9 +17,9 @@ export interface LandedTable {
 export async function landTable(table: LandedTable, catalog: IcebergCatalog, indexDir: string): Promise<void> {
   const now = () => new Date();
   const writer = await TableWriter.open(table.name, { catalog, indexDir, now });
-  await writer.beginReplacement(table.schema);
-  for (const row of table.rows) await writer.appendReplacement(row);
-  await writer.endReplacement();
+  await writer.snapshots.beginReplacement(table.schema);
+  for (const row of table.rows) await writer.snapshots.appendReplacement(row);
+  await writer.snapshots.endReplacement();
   await commitTables(catalog, [writer], {}, async (tx, commits) => {
     for (const { prepared } of commits) {
       await recordTable(tx, {

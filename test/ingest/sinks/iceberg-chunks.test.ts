@@ -214,13 +214,20 @@ class Run {
     if (this.source.generation === 0) await this.do({ kind: 'snapshot', missed: [] });
     while (this.source.cursor !== null) await this.do({ kind: 'chunk', rows: 7, isFile: true });
     await this.#commit();
-    expect(sorted(await this.#warehouse.read(target))).toEqual(sorted([...this.source.rows.values()]));
+    await this.#checkEnd();
     await this.#crash(true);
     await this.do({ kind: 'put', id: 3, text: 'last', isKept: true });
     await this.do({ kind: 'remove', id: 4 });
     await this.#commit();
-    expect(sorted(await this.#warehouse.read(target))).toEqual(sorted([...this.source.rows.values()]));
+    await this.#checkEnd();
     await this.#sink.close();
+  }
+
+  async #checkEnd(): Promise<void> {
+    // A column that no row has come with since it was added is not known yet.
+    const width = this.source.schema.fields.length;
+    const held = (await this.#warehouse.read(target)).map((row) => padded(row, width));
+    expect(sorted(held)).toEqual(sorted([...this.source.rows.values()]));
   }
 
   #open(): Sink {
