@@ -28,6 +28,7 @@ export class ChangeSession {
   readonly #request: ChangesRequest;
   readonly #source: string;
   readonly #store: SourceMemory;
+  readonly #maxChunkRows: number;
   readonly #signal: AbortSignal;
   readonly #stop = new AbortController();
   readonly #connections = new Set<Connection>();
@@ -41,12 +42,14 @@ export class ChangeSession {
     request: ChangesRequest;
     source: string;
     memory: SourceMemory;
+    maxChunkRows: number;
     signal: AbortSignal;
   }) {
     this.#address = options.address;
     this.#request = options.request;
     this.#source = options.source;
     this.#store = options.memory;
+    this.#maxChunkRows = options.maxChunkRows;
     this.#signal = options.signal;
   }
 
@@ -91,6 +94,7 @@ export class ChangeSession {
       version,
       context,
       request: this.#request,
+      maxChunkRows: this.#maxChunkRows,
       control,
       connect: () => this.#connect(),
       expect: (place) => this.#follower?.expect(place),

@@ -29,15 +29,17 @@ const patientMs = 600_000;
 export class MysqlSource implements Source {
   readonly #config: MysqlConfig;
   readonly #deps: SourceDeps;
+  readonly #maxChunkRows: number;
   readonly #closing = new AbortController();
   #query: Promise<Connection> | null = null;
   #session: ChangeSession | null = null;
   /** Sizes of the server's logs when its head was last asked. */
   #logBytes: ReadonlyMap<string, number> = new Map();
 
-  constructor(config: MysqlConfig, deps: SourceDeps) {
+  constructor(config: MysqlConfig, deps: SourceDeps, maxChunkRows = 500_000) {
     this.#config = config;
     this.#deps = deps;
+    this.#maxChunkRows = maxChunkRows;
   }
 
   async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
@@ -72,6 +74,7 @@ export class MysqlSource implements Source {
       request,
       source: this.#deps.name,
       memory: this.#deps.memory,
+      maxChunkRows: this.#maxChunkRows,
       signal: AbortSignal.any([signal, this.#closing.signal]),
     });
     this.#session = session;

@@ -13,6 +13,7 @@ export interface SnapshotDeps {
   version: ServerVersion;
   context: ShapeContext;
   request: ChangesRequest;
+  maxChunkRows: number;
   /** For questions to the catalog. */
   control: Connection;
   connect(): Promise<Connection>;
@@ -44,6 +45,7 @@ export class Snapshots {
       new TableChunks({
         version: deps.version,
         context: deps.context,
+        maxRows: deps.maxChunkRows,
         connect: () => deps.connect(),
         handedOut: () => this.#place(),
         expect: (place) => deps.expect(place),

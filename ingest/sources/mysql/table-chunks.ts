@@ -19,7 +19,6 @@ import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { catalogShape, type ShapeContext, type TableShape } from './table-shape.ts';
 
 const chunkBytes = 32 << 20;
-const maxChunkRows = 500_000;
 const listBytes = 2 << 20;
 /** Of a file, beyond which a chunk goes on in another. */
 const fileBytes = 64 << 20;
@@ -28,6 +27,8 @@ const visibleAfterMs = 5;
 export interface ChunkDeps {
   version: ServerVersion;
   context: ShapeContext;
+  /** Of a chunk, however short its rows are. */
+  maxRows: number;
   connect(signal: AbortSignal): Promise<Connection>;
   /** What the stream of this session has handed out; null before it has. */
   handedOut(): Position | null;
@@ -123,7 +124,7 @@ class TableChunkReader implements ChunkReader {
     await takeSnapshot(this.#connection, version, this.#deps.handedOut(), signal);
     const shape = catalogShape(table, context);
     const key = new KeySql(table);
-    const limit = rowLimit(await averageRowBytes(this.#connection, table));
+    const limit = rowLimit(await averageRowBytes(this.#connection, table), this.#deps.maxRows);
     const where = after === null ? '' : `WHERE ${key.after(JSON.parse(after) as string[])}`;
     const sql = `SELECT ${shape.selectList()}, ${key.select} FROM ${quoteTable(table.database, table.tableName)} FORCE INDEX (PRIMARY) ${where} ORDER BY ${key.order} LIMIT ${limit}`;
     const rows = new ChunkRows(this.#duckdb, shape);
@@ -239,8 +240,8 @@ async function averageRowBytes(connection: Connection, table: SourceTable): Prom
   return Number(row?.avg_row_length ?? 0);
 }
 
-function rowLimit(averageBytes: number): number {
-  return Math.max(1_000, Math.min(maxChunkRows, Math.floor(chunkBytes / Math.max(averageBytes, 1))));
+function rowLimit(averageBytes: number, maxRows: number): number {
+  return Math.min(maxRows, Math.max(1_000, Math.floor(chunkBytes / Math.max(averageBytes, 1))));
 }
 
 export async function requireTable(

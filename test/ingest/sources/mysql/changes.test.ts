@@ -38,7 +38,7 @@ function changesOf(version: (typeof mariadbVersions)[number]): void {
     mirror.ops.filter((op) => op.table === `s.${database.name}.${table}`).map(({ op }) => op);
   const snapshots = (table: string) => mirror.table(`${database.name}.${table}`).snapshots;
 
-  const named = (title: string, body: () => Promise<void>) => test(`${version}: ${title}`, body, 40_000);
+  const named = (title: string, body: () => Promise<void>) => test(`${version}: ${title}`, body, 120_000);
 
   named('rows that were there, then inserts, updates, deletes, key changes and a truncation, in order', async () => {
     await begin(`CREATE TABLE movie (id INT PRIMARY KEY, title VARCHAR(50) NOT NULL);

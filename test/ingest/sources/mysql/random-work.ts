@@ -1,0 +1,148 @@
+import mysql from 'mysql2/promise';
+import type { TestMariadb } from '#test/fixtures/mariadb.ts';
+
+type Cell = string | null;
+
+/** People, applications and migrations at work on a database, by a seed. */
+export class RandomWork {
+  readonly server: TestMariadb;
+  readonly database: string;
+  readonly done: string[] = [];
+  #state: number;
+  #next = 1;
+  #columns = 0;
+  #connection: mysql.Connection | null = null;
+
+  constructor(server: TestMariadb, database: string, seed: number) {
+    this.server = server;
+    this.database = database;
+    this.#state = seed >>> 0 || 1;
+  }
+
+  /** Below `limit`, by a linear congruential generator. */
+  #below(limit: number): number {
+    this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((this.#state / 2 ** 32) * limit);
+  }
+
+  async run(sql: string): Promise<mysql.RowDataPacket[]> {
+    this.#connection ??= await mysql.createConnection({
+      ...{ socketPath: this.server.socketPath, user: 'root', database: this.database },
+      typeCast: (field) => field.string(),
+    });
+    this.done.push(sql);
+    const [rows] = await this.#connection.query(sql);
+    return rows as mysql.RowDataPacket[];
+  }
+
+  async close(): Promise<void> {
+    this.#connection?.destroy();
+    this.#connection = null;
+  }
+
+  async create(rows: number): Promise<void> {
+    await this.run('CREATE TABLE movie (id INT PRIMARY KEY, title VARCHAR(40), n INT NOT NULL DEFAULT 0)');
+    await this.run('CREATE TABLE pair (a INT, b VARCHAR(10), n INT, PRIMARY KEY (b, a))');
+    await this.run('CREATE TABLE entry (movie INT, what VARCHAR(20))');
+    await this.run(`INSERT INTO movie SELECT seq, CONCAT('film ', seq), seq FROM seq_1_to_${rows}`);
+    await this.run(`INSERT INTO pair SELECT seq, CONCAT('p', seq % 7), seq FROM seq_1_to_${rows}`);
+    await this.run(`INSERT INTO entry SELECT seq, 'made' FROM seq_1_to_${rows}`);
+    this.#next = rows + 1;
+  }
+
+  /** One transaction of a few statements, of which some are taken back. */
+  async transaction(): Promise<void> {
+    const count = 1 + this.#below(5);
+    await this.run('START TRANSACTION');
+    for (let at = 0; at < count; at++) {
+      const isTakenBack = this.#below(8) === 0;
+      if (isTakenBack) await this.run('SAVEPOINT s');
+      await this.run(this.#change());
+      if (isTakenBack) await this.run('ROLLBACK TO s');
+    }
+    await this.run(this.#below(10) === 0 ? 'ROLLBACK' : 'COMMIT');
+  }
+
+  #change(): string {
+    const id = () => 1 + this.#below(this.#next);
+    const from = id();
+    const to = from + this.#below(30);
+    switch (this.#below(9)) {
+      case 0:
+      case 1:
+        return `INSERT INTO movie (id, title) VALUES (${this.#next}, 'new ${this.#next++}'), (${this.#next}, NULL), (${this.#next++ + 100_000_000}, 'far')`.replace(
+          /\((\d+), NULL\)/,
+          `(${this.#next++}, NULL)`,
+        );
+      case 2:
+        return `UPDATE movie SET n = n + ${this.#below(100)}, title = CONCAT(LEFT(IFNULL(title, ''), 20), '+') WHERE id BETWEEN ${from} AND ${to}`;
+      case 3:
+        return `DELETE FROM movie WHERE id BETWEEN ${from} AND ${from + this.#below(5)}`;
+      case 4:
+        return `UPDATE IGNORE movie SET id = id + 200000000 WHERE id = ${from}`;
+      case 5:
+        return `REPLACE INTO pair (a, b, n) VALUES (${from}, 'p${this.#below(7)}', ${this.#below(1000)})`;
+      case 6:
+        return `UPDATE pair SET n = n * 2 % 1000 WHERE a BETWEEN ${from} AND ${to}`;
+      case 7:
+        return `INSERT INTO entry (movie, what) VALUES (${from}, 'seen'), (${from}, 'seen')`;
+      default:
+        return `DELETE FROM entry WHERE movie = ${from} LIMIT 1`;
+    }
+  }
+
+  /** A migration of a table with a key, or of the one without. */
+  async alter(): Promise<void> {
+    const table = ['movie', 'pair', 'entry'][this.#below(3)];
+    const columns = (await this.columnsOf(table ?? '')).filter((name) => /^c\d+$/.test(name));
+    const column = columns[this.#below(columns.length)];
+    const fresh = `c${this.#columns++}`;
+    switch (this.#below(column === undefined ? 4 : 9)) {
+      case 0:
+        await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NULL`);
+        return;
+      case 1:
+        await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NOT NULL DEFAULT ${this.#below(9)}`);
+        return;
+      case 2:
+        await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} VARCHAR(20) DEFAULT 'd' FIRST`);
+        return;
+      case 3:
+        await this.run(table === 'movie' ? 'ALTER TABLE movie ADD INDEX (n)' : `ALTER TABLE ${table} FORCE`);
+        return;
+      case 4:
+        await this.run(`ALTER TABLE ${table} DROP COLUMN ${column}`);
+        return;
+      case 5:
+        await this.run(`ALTER TABLE ${table} RENAME COLUMN ${column} TO ${fresh}`);
+        return;
+      case 6:
+        await this.run(`ALTER TABLE ${table} MODIFY ${column} VARCHAR(30)`);
+        return;
+      case 7:
+        await this.run(`ALTER TABLE ${table} DROP COLUMN ${column}, ADD COLUMN ${column} INT NULL`);
+        return;
+      default:
+        await this.run(`TRUNCATE TABLE ${table}`);
+    }
+  }
+
+  async columnsOf(table: string): Promise<string[]> {
+    const rows = await this.run(
+      `SELECT column_name AS name FROM information_schema.columns WHERE table_schema = '${this.database}' AND table_name = '${table}' ORDER BY ordinal_position`,
+    );
+    return rows.map(({ name }) => name as string);
+  }
+
+  /** All rows as texts, in an order of their own. */
+  async rowsOf(table: string): Promise<{ columns: string[]; rows: string[] }> {
+    const columns = await this.columnsOf(table);
+    const rows = await this.run(`SELECT * FROM ${table}`);
+    return { columns, rows: sortedTexts(columns, rows) };
+  }
+}
+
+export function sortedTexts(columns: readonly string[], rows: readonly Record<string, unknown>[]): string[] {
+  const text = (value: unknown): Cell => (value === null || value === undefined ? null : String(value));
+  return rows.map((row) => JSON.stringify(columns.map((name) => text(row[name])))).sort();
+}
