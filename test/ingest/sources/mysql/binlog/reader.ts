@@ -74,5 +74,7 @@ export function beginsOf(items: readonly BinlogItem[]): BinlogBegin[] {
 }
 
 export function endsOf(items: readonly BinlogItem[]): BinlogEnd[] {
-  return items.filter((item) => item.kind === 'commit' || item.kind === 'rollback' || item.kind === 'prepare');
+  return items.flatMap((item) =>
+    item.kind === 'commit' || item.kind === 'rollback' || item.kind === 'prepare' ? [item] : [],
+  );
 }

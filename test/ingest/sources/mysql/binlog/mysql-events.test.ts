@@ -1,0 +1,474 @@
+import { zstdCompressSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { UNKNOWN } from '#catalog/schemas/schema.ts';
+import { BinlogDecoder } from '#ingest/sources/mysql/binlog/binlog-decoder.ts';
+import type { BinlogItem } from '#ingest/sources/mysql/binlog/binlog-item.ts';
+import { parseGtidSet } from '#ingest/sources/mysql/binlog/gtid.ts';
+import { PackedEvents } from '#ingest/sources/mysql/binlog/packed-events.ts';
+import {
+  bytes,
+  type Column,
+  event,
+  formatDescription,
+  gtid,
+  image,
+  insertRows,
+  query,
+  rowsEvent,
+  tableMap,
+  taggedGtid,
+  updateRows,
+  uuid,
+  xid,
+} from './encode.ts';
+import { encodeDiffs, encodeJson } from './encode-json.ts';
+import { endsOf, queriesOf, rowsOf } from './reader.ts';
+
+const charsets = new Map([
+  [8, 'latin1'],
+  [45, 'utf8mb4'],
+  [63, 'binary'],
+  [255, 'utf8mb4'],
+]);
+
+function newDecoder(position = ''): BinlogDecoder {
+  return new BinlogDecoder({ flavor: 'mysql', position: parseGtidSet('mysql', position), charsets, wants: () => true });
+}
+
+async function decode(events: Buffer[], position = ''): Promise<BinlogItem[]> {
+  const decoder = newDecoder(position);
+  const items: BinlogItem[] = [];
+  for (const one of events) {
+    const packed = decoder.decode(one, items);
+    if (packed === null) continue;
+    const unpacked = new PackedEvents(packed);
+    for (let inner = await unpacked.next(); inner !== null; inner = await unpacked.next())
+      decoder.decodePacked(inner, items);
+  }
+  return items;
+}
+
+const rotate = (log: string, flags = 0x20) => event(4, [bytes.u64(4n), Buffer.from(log)], { flags, endPosition: 0 });
+const start = [rotate('binlog.000007'), formatDescription()];
+const id: Column = { name: 'id', type: 3, isNullable: false };
+const text: Column = { name: 'title', type: 15, beside: bytes.u16(80) };
+const long = (value: number) => bytes.u32(value);
+const short = (value: string) => bytes.text(value);
+
+describe("MySQL's events, as its sources document them", () => {
+  it('a transaction: id, BEGIN, table, rows, XID', async () => {
+    const items = await decode(
+      [
+        ...start,
+        event(35, [bytes.u64(0n)]),
+        gtid(7n, { here: 1_700_000_001_000_000n, first: 1_700_000_000_123_456n }),
+        query('BEGIN'),
+        event(29, Buffer.from('\x05INSERT')),
+        tableMap(90, 'movie', [id, text], { key: [0] }),
+        insertRows(
+          90,
+          [
+            [long(1), short('One')],
+            [long(2), null],
+          ],
+          Buffer.from([1, 2, 3]),
+        ),
+        updateRows(90, [
+          [
+            [long(1), short('One')],
+            [long(1), short('Eins')],
+          ],
+        ]),
+        rowsEvent(32, 90, [bytes.u16(2), bytes.length(2), bytes.bits([true, true]), image([long(2), null])]),
+        xid(),
+      ],
+      `${uuid}:1-6`,
+    );
+    expect(items.map(({ kind }) => kind)).toEqual(['begin', 'rows', 'rows', 'rows', 'commit']);
+    expect(items[0]).toMatchObject({ gtid: `${uuid}:7`, timeMicros: 1_700_000_000_123_456n, log: 'binlog.000007' });
+    expect(rowsOf(items).map(({ op, rows }) => ({ op, rows }))).toEqual([
+      {
+        op: 'insert',
+        rows: [
+          { before: null, after: [1, 'One'] },
+          { before: null, after: [2, null] },
+        ],
+      },
+      { op: 'update', rows: [{ before: [1, 'One'], after: [1, 'Eins'] }] },
+      { op: 'delete', rows: [{ before: [2, null], after: null }] },
+    ]);
+    expect(endsOf(items)[0]).toMatchObject({ kind: 'commit', position: `${uuid}:1-7` });
+  });
+
+  it('DDL is a transaction of one statement; a client in latin1 is understood', async () => {
+    const variables = Buffer.concat([
+      bytes.u8(0),
+      bytes.u32(0),
+      bytes.u8(1),
+      bytes.u64(4n),
+      bytes.u8(6),
+      bytes.text('std'),
+      bytes.u8(4),
+      bytes.u16(8),
+      bytes.u16(8),
+      bytes.u16(8),
+      bytes.u8(99),
+    ]);
+    const sql = Buffer.from("ALTER TABLE t COMMENT 'caf\u00e9'", 'latin1').toString('latin1');
+    const items = await decode([
+      ...start,
+      gtid(1n),
+      query('x', 'shop', variables),
+      gtid(2n),
+      eventOfQuery(sql, variables),
+    ]);
+    expect(items.map(({ kind }) => kind)).toEqual(['begin', 'query', 'commit', 'begin', 'query', 'commit']);
+    expect(queriesOf(items)[1]).toMatchObject({
+      sql: "ALTER TABLE t COMMENT 'caf\u00e9'",
+      sqlMode: 4n,
+      database: 'shop',
+    });
+  });
+
+  it("tags of 8.4's transactions are part of their ids", async () => {
+    const items = await decode(
+      [
+        ...start,
+        taggedGtid(5n, 'import', { here: 1_700_000_001_000_000n }),
+        query('CREATE TABLE a (n int)'),
+        taggedGtid(300n, 'import', { here: 1_700_000_002_000_000n, first: 1_600_000_000_000_001n }),
+        query('CREATE TABLE b (n int)'),
+        gtid(4n),
+        query('CREATE TABLE c (n int)'),
+      ],
+      `${uuid}:1-3:import:1-4`,
+    );
+    expect(items[0]).toMatchObject({ gtid: `${uuid}:import:5`, timeMicros: 1_700_000_001_000_000n });
+    expect(items[3]).toMatchObject({ gtid: `${uuid}:import:300`, timeMicros: 1_600_000_000_000_001n });
+    expect(endsOf(items).at(-1)?.position).toBe(`${uuid}:1-4:import:1-5:300`);
+  });
+
+  it('a compressed transaction is unpacked event by event', async () => {
+    const plain = (made: Buffer) => {
+      const bare = Buffer.from(made.subarray(0, -4));
+      bare.writeUInt32LE(bare.length, 9);
+      return bare;
+    };
+    const many = Array.from({ length: 400 }, (_, n) => plain(insertRows(90, [[long(n), short('x'.repeat(n % 70))]])));
+    const inner = Buffer.concat([
+      plain(query('BEGIN')),
+      plain(tableMap(90, 'movie', [id, text])),
+      ...many,
+      plain(xid()),
+    ]);
+    for (const isCompressed of [true, false]) {
+      const packed = (payload: Buffer) => {
+        const head = [1, payload.length, 2, isCompressed ? 0 : 255, 3, inner.length];
+        const fields: Buffer[] = [];
+        for (let at = 0; at < head.length; at += 2) {
+          fields.push(bytes.length(head[at] ?? 0), bytes.text(bytes.length(head[at + 1] ?? 0)));
+        }
+        return event(40, [...fields, bytes.length(0), payload]);
+      };
+      const payload = isCompressed ? zstdCompressSync(inner) : inner;
+      const items = await decode([...start, gtid(1n), packed(payload)]);
+      expect(rowsOf(items).map(({ rows }) => rows[0]?.after?.[0])).toEqual([...Array(400).keys()]);
+      expect(items.at(-1)).toMatchObject({ kind: 'commit', position: `${uuid}:1` });
+      const cut = packed(payload.subarray(0, -9));
+      await expect(decode([...start, gtid(1n), cut])).rejects.toMatchObject({ code: 'source_protocol' });
+    }
+  });
+
+  it('metadata of every kind: signs, character sets either way, labels, keys with prefixes, visibility', async () => {
+    const columns: Column[] = [
+      { name: 'a', type: 8, isUnsigned: true },
+      { name: 'b', type: 1 },
+      { name: 'c', type: 246, beside: Buffer.from([10, 2]), isUnsigned: true },
+      { name: 'd', type: 254, beside: Buffer.from([0xfe, 20]), collation: 8 },
+      { name: 'e', type: 254, beside: Buffer.from([0xee, 144]), collation: 63 },
+      { name: 'f', type: 252, beside: Buffer.from([2]) },
+      { name: 'g', type: 252, beside: Buffer.from([3]), collation: 63 },
+      { name: 'h', type: 254, beside: Buffer.from([247, 1]), labels: ['x', 'y,z'] },
+      { name: 'i', type: 254, beside: Buffer.from([248, 2]), labels: ['p'], collation: 8 },
+      { name: 'j', type: 255, beside: Buffer.from([4]), geometryType: 3 },
+      { name: 'k', type: 242, beside: Buffer.from([4]), collation: 63 },
+      { name: 'l', type: 245, beside: Buffer.from([4]), isHidden: true },
+      { name: 'm', type: 16, beside: Buffer.from([3, 1]), isNullable: false },
+    ];
+    const polygon = Buffer.from('000000000101', 'hex');
+    const vector = Buffer.from('0000803f', 'hex');
+    const values = [
+      bytes.u64(2n ** 64n - 1n),
+      Buffer.from([0xff]),
+      Buffer.from('8000000000', 'hex'),
+      short('\xe9'.replace('\xe9', '')),
+      Buffer.concat([bytes.u16(2), Buffer.from([1, 2])]),
+      Buffer.concat([bytes.u16(3), Buffer.from('abc')]),
+      Buffer.concat([bytes.u24(1), Buffer.from([0xff])]),
+      bytes.u8(2),
+      bytes.u16(1),
+      Buffer.concat([bytes.u32(polygon.length), polygon]),
+      Buffer.concat([bytes.u32(vector.length), vector]),
+      Buffer.concat([bytes.u32(2), encodeJson(true)]),
+      Buffer.from([0x05, 0x01]),
+    ];
+    for (const isOneByOne of [false, true]) {
+      const map = tableMap(5, 'wide', columns, { key: [5, 0], prefixes: [10, 0], isOneByOne });
+      const [rows] = rowsOf(await decode([...start, gtid(1n), query('BEGIN'), map, insertRows(5, [values]), xid()]));
+      expect(rows?.table.columns.map(({ type }) => type)).toEqual([
+        { kind: 'integer', bytes: 8, isUnsigned: true },
+        { kind: 'integer', bytes: 1, isUnsigned: false },
+        { kind: 'decimal', precision: 10, scale: 2, isUnsigned: true },
+        { kind: 'text', charset: 'latin1', maxBytes: 20, isFixed: true },
+        { kind: 'bytes', maxBytes: 400, isFixed: true },
+        { kind: 'text', charset: 'utf8mb4', maxBytes: 65_535, isFixed: false },
+        { kind: 'bytes', maxBytes: 16_777_215, isFixed: false },
+        { kind: 'enum', labels: ['x', 'y,z'] },
+        { kind: 'set', labels: ['p'] },
+        { kind: 'geometry', geometryType: 3 },
+        { kind: 'vector' },
+        { kind: 'json' },
+        { kind: 'bit', bits: 11 },
+      ]);
+      expect(rows?.table.columns.filter(({ isVisible }) => !isVisible).map(({ name }) => name)).toEqual(['l']);
+      expect(rows?.table.columns.filter(({ isNullable }) => !isNullable).map(({ name }) => name)).toEqual(['m']);
+      expect(rows?.table).toMatchObject({ key: [5, 0], keyPrefixes: [10, 0] });
+      const binary = Buffer.alloc(400);
+      binary[0] = 1;
+      binary[1] = 2;
+      expect(rows?.rows[0]?.after).toEqual([
+        2n ** 64n - 1n,
+        -1,
+        0n,
+        '',
+        binary,
+        'abc',
+        Buffer.from([0xff]),
+        2,
+        1n,
+        polygon,
+        vector,
+        'true',
+        0x501n,
+      ]);
+    }
+    const bare = tableMap(5, 'wide', columns, { isBare: true });
+    await expect(decode([...start, gtid(1n), query('BEGIN'), bare])).rejects.toMatchObject({
+      code: 'source_not_ready',
+    });
+  });
+
+  it('partial updates of JSON are told as the whole document after them', async () => {
+    const json: Column = { name: 'doc', type: 245, beside: Buffer.from([4]) };
+    const other: Column = { name: 'more', type: 245, beside: Buffer.from([4]) };
+    const doc = { list: [1n, 'two', { 'a b': null }], name: 'x', é: 2.5 };
+    const whole = encodeJson(doc);
+    const stored = Buffer.concat([bytes.u32(whole.length), whole]);
+    const more = Buffer.concat([bytes.u32(encodeJson([]).length), encodeJson([])]);
+    const diffs = encodeDiffs([
+      [0, '$.name', 'y"z'],
+      [1, '$.list[1]', 10n ** 17n],
+      [0, '$.list[3]."a b"', [true]],
+      [2, '$."é"'],
+      [1, '$.b', {}],
+      [1, '$.list[99]', 'last'],
+    ]);
+    const partial = rowsEvent(39, 90, [
+      bytes.u16(2),
+      bytes.length(3),
+      bytes.bits([true, true, true]),
+      bytes.bits([true, true, true]),
+      // Before, options, which of the two documents are partial, after.
+      image([long(1), stored, more]),
+      bytes.length(1),
+      bytes.bits([true, false]),
+      image([long(1), diffs, more]),
+      // A second row, told in full.
+      image([long(2), stored, null]),
+      bytes.length(0),
+      image([long(2), more, null]),
+    ]);
+    const map = tableMap(90, 'docs', [id, json, other], { key: [0] });
+    const items = await decode([...start, gtid(1n), query('BEGIN'), map, partial, xid()]);
+    expect(rowsOf(items)[0]?.rows).toEqual([
+      {
+        before: [1, '{"é": 2.5, "list": [1, "two", {"a b": null}], "name": "x"}', '[]'],
+        after: [1, '{"b": {}, "list": [1, 100000000000000000, "two", {"a b": [true]}, "last"], "name": "y\\"z"}', '[]'],
+      },
+      { before: [2, '{"é": 2.5, "list": [1, "two", {"a b": null}], "name": "x"}', null], after: [2, '[]', null] },
+    ]);
+    const image39 = (mend: Parameters<typeof encodeDiffs>[0]) =>
+      rowsEvent(39, 90, [
+        bytes.u16(2),
+        bytes.length(3),
+        bytes.bits([true, true, true]),
+        bytes.bits([true, true, true]),
+        image([long(1), stored, more]),
+        bytes.length(1),
+        bytes.bits([true, false]),
+        image([long(1), encodeDiffs(mend), more]),
+      ]);
+    for (const wrong of [
+      [0, '$.none', 'x'],
+      [1, '$.name', 'x'],
+      [2, '$.list[7]'],
+      [0, 'name', 'x'],
+      [0, '$', 'x'],
+    ] as Parameters<typeof encodeDiffs>[0]) {
+      await expect(decode([...start, gtid(1n), query('BEGIN'), map, image39([wrong])]), wrong[1]).rejects.toMatchObject(
+        { code: 'source_protocol' },
+      );
+    }
+    const unknown = rowsEvent(39, 90, [
+      bytes.u16(2),
+      bytes.length(3),
+      bytes.bits([true, false, false]),
+      bytes.bits([false, true, false]),
+      image([long(1)]),
+      bytes.length(1),
+      bytes.bits([true, false]),
+      image([diffs]),
+    ]);
+    const [minimal] = rowsOf(await decode([...start, gtid(1n), query('BEGIN'), map, unknown, xid()]));
+    expect(minimal?.rows).toEqual([{ before: [1, UNKNOWN, UNKNOWN], after: [UNKNOWN, UNKNOWN, UNKNOWN] }]);
+  });
+
+  it('XA transactions: prepared, ended later, and in one phase', async () => {
+    const prepare = (isOnePhase: boolean) =>
+      event(38, [bytes.u8(isOnePhase ? 1 : 0), bytes.u32(7), bytes.u32(2), bytes.u32(1), Buffer.from('abc')]);
+    const rows = [tableMap(90, 'movie', [id]), insertRows(90, [[long(1)]])];
+    const items = await decode([
+      ...start,
+      gtid(1n),
+      query("XA START X'6162',X'63',7"),
+      ...rows,
+      query("XA END X'6162',X'63',7"),
+      prepare(false),
+      gtid(2n),
+      query("XA ROLLBACK X'6162',X'63',7"),
+      gtid(3n),
+      query("XA START X'6162',X'63',7"),
+      ...rows,
+      query("XA END X'6162',X'63',7"),
+      prepare(true),
+    ]);
+    const name = "X'6162',X'63',7";
+    expect(endsOf(items).map(({ kind, xid: prepared, xa }) => ({ kind, prepared, xa }))).toEqual([
+      { kind: 'prepare', prepared: name, xa: null },
+      { kind: 'rollback', prepared: null, xa: { xid: name, outcome: 'rollback' } },
+      { kind: 'commit', prepared: null, xa: null },
+    ]);
+  });
+
+  it('checksums are verified, of logs with and without them, and of what is made for us between two such logs', async () => {
+    const good = gtid(1n);
+    const bad = Buffer.from(good);
+    bad[30] = (bad[30] ?? 0) ^ 1;
+    await expect(decode([...start, bad])).rejects.toMatchObject({
+      code: 'source_protocol',
+      message: expect.stringContaining('checksum'),
+    });
+    const wrongHead = Buffer.from(formatDescription());
+    wrongHead[40] = 65;
+    await expect(decode([wrongHead])).rejects.toMatchObject({ code: 'source_protocol' });
+    const bare = (made: Buffer) => {
+      const cut = Buffer.from(made.subarray(0, -4));
+      cut.writeUInt32LE(cut.length, 9);
+      return cut;
+    };
+    const heartbeat = event(27, Buffer.from('binlog.000008'), { endPosition: 500 });
+    const items = await decode([
+      ...start,
+      gtid(1n),
+      query('CREATE TABLE a (n int)'),
+      rotate('binlog.000008'),
+      formatDescription(false, 1),
+      bare(gtid(2n)),
+      bare(query('CREATE TABLE b (n int)')),
+      heartbeat,
+      bare(heartbeat),
+    ]);
+    expect(items.slice(-3)).toMatchObject([
+      { kind: 'commit', position: `${uuid}:1-2`, log: 'binlog.000008' },
+      { kind: 'idle', position: `${uuid}:1-2`, log: 'binlog.000008' },
+      { kind: 'idle' },
+    ]);
+  });
+
+  it('unknown events are passed over if they may be, refused by name if not', async () => {
+    const ok = await decode([...start, event(99, Buffer.from('x'), { flags: 0x80 }), gtid(1n), query('DROP TABLE t')]);
+    expect(ok).toHaveLength(3);
+    await expect(decode([...start, event(99, Buffer.from('x'))])).rejects.toMatchObject({
+      code: 'source_protocol',
+      message: expect.stringContaining('type 99'),
+    });
+    await expect(decode([...start, event(34, gtid(1n).subarray(19, -4))])).rejects.toMatchObject({
+      code: 'source_not_ready',
+      message: expect.stringContaining('SET GLOBAL gtid_mode = ON'),
+    });
+    await expect(decode([...start, event(26, [bytes.u16(1), bytes.text('lost')])])).rejects.toMatchObject({
+      code: 'source_slot_lost',
+    });
+    await expect(decode([...start, event(164, Buffer.alloc(17))])).rejects.toMatchObject({
+      message: expect.stringContaining('startEncryption'),
+    });
+    await expect(decode([...start, gtid(1n), gtid(2n)])).rejects.toMatchObject({ code: 'source_protocol' });
+    await expect(decode([...start, insertRows(90, [[long(1)]])])).rejects.toMatchObject({ code: 'source_protocol' });
+    const rolledBackTo = [gtid(1n), query('BEGIN'), query('SAVEPOINT `a`'), query('ROLLBACK TO `a`')];
+    await expect(decode([...start, ...rolledBackTo])).rejects.toMatchObject({ code: 'source_protocol' });
+  });
+
+  it("the rows' end of a statement without a table, LOAD DATA as text, rollbacks", async () => {
+    const load = event(18, [
+      bytes.u32(1),
+      bytes.u32(0),
+      bytes.u8(4),
+      bytes.u16(0),
+      bytes.u16(0),
+      bytes.u32(1),
+      bytes.u32(0),
+      bytes.u32(0),
+      bytes.u8(0),
+      Buffer.from('shop\0LOAD DATA INFILE …'),
+    ]);
+    const items = await decode([
+      ...start,
+      gtid(1n),
+      query('BEGIN'),
+      rowsEvent(30, 0xffffffffffff, [bytes.u16(2), bytes.length(1), bytes.bits([true])]),
+      load,
+      query('ROLLBACK'),
+    ]);
+    expect(items.map(({ kind }) => kind)).toEqual(['begin', 'query', 'rollback']);
+    expect(queriesOf(items)[0]?.sql).toBe('LOAD DATA INFILE …');
+  });
+
+  it('places are counted on where the events’ own field wraps', async () => {
+    const at = (made: Buffer, endPosition: number) => {
+      const moved = made.subarray(19, -4);
+      return event(made.readUInt8(4), moved, { endPosition });
+    };
+    const items = await decode([
+      event(4, [bytes.u64(4_000_000_000n), Buffer.from('binlog.000001')], { flags: 0x20, endPosition: 0 }),
+      formatDescription(),
+      at(gtid(1n), 4_294_000_000),
+      at(query('DROP TABLE a'), 1_000_000),
+      at(gtid(2n), 2_000_000),
+      at(query('DROP TABLE b'), 3_000_000),
+    ]);
+    expect(endsOf(items).map(({ logPosition }) => logPosition)).toEqual([2 ** 32 + 1_000_000, 2 ** 32 + 3_000_000]);
+  });
+});
+
+function eventOfQuery(sql: string, variables: Buffer): Buffer {
+  return event(2, [
+    bytes.u32(1),
+    bytes.u32(0),
+    bytes.u8(4),
+    bytes.u16(0),
+    bytes.u16(variables.length),
+    variables,
+    Buffer.from('shop\0'),
+    Buffer.from(sql, 'latin1'),
+  ]);
+}
