@@ -4,32 +4,22 @@ import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 
 /*
  * Bits as the one column of a Parquet file, required and uncompressed. Parquet's PLAIN encoding packs booleans eight to a byte,
- * the first in the lowest bit, and writes integers in eight bytes, the lowest first (github.com/apache/parquet-format,
- * Encodings.md): bits kept that way are the pages as they stand, and writing them costs no more than copying them.
+ * the first in the lowest bit (github.com/apache/parquet-format, Encodings.md): bits kept that way are the pages as they stand,
+ * and writing them costs no more than copying them.
  */
 
-const layouts = {
-  /** A row for each bit. */
-  bit: { type: 'BOOLEAN', valuesPerByte: 8, groupBytes: 1 << 17 },
-  /** A row for each 64 bits. */
-  word: { type: 'INT64', valuesPerByte: 1 / 8, groupBytes: 1 << 20 },
-} as const;
+/** Bytes of a page, and of a row group, which has one. */
+const groupBytes = 1 << 17;
 
-/**
- * A whole Parquet file of the bits, bit `n` being `1 << (n & 7)` of byte `n >> 3`: as a column `bit` of `count` rows, or as a
- * column `word` of `⌈count / 64⌉` rows, whose last bits are 0.
- */
-export function encodeBitColumn(bits: Uint8Array, count: number, column: keyof typeof layouts): Uint8Array {
-  const { type, valuesPerByte, groupBytes } = layouts[column];
-  const rows = column === 'bit' ? count : Math.ceil(count / 64);
-  const bytes = new Uint8Array(Math.ceil(rows / valuesPerByte));
-  bytes.set(bits.subarray(0, Math.min(bits.length, bytes.length)));
+/** A whole Parquet file of the first `count` bits as a column `bit`, bit `n` being `1 << (n & 7)` of byte `n >> 3`. */
+export function encodeBitColumn(bits: Uint8Array, count: number): Uint8Array {
+  const bytes = bits.subarray(0, Math.ceil(count / 8));
   const writer = new ByteWriter();
   writer.appendBytes(magic);
   const groups: Groups = [];
   for (let start = 0; start < bytes.length; start += groupBytes) {
     const page = bytes.subarray(start, start + groupBytes);
-    const values = Math.min(page.length * valuesPerByte, rows - start * valuesPerByte);
+    const values = Math.min(page.length * 8, count - start * 8);
     const offset = writer.offset;
     writePageHeader(writer, {
       type: 'DATA_PAGE',
@@ -49,9 +39,9 @@ export function encodeBitColumn(bits: Uint8Array, count: number, column: keyof t
         {
           file_offset: BigInt(offset),
           meta_data: {
-            type,
+            type: 'BOOLEAN',
             encodings: ['PLAIN', 'RLE'],
-            path_in_schema: [column],
+            path_in_schema: ['bit'],
             codec: 'UNCOMPRESSED',
             num_values: BigInt(values),
             total_uncompressed_size: size,
@@ -69,9 +59,9 @@ export function encodeBitColumn(bits: Uint8Array, count: number, column: keyof t
     created_by: 'Dailies',
     schema: [
       { name: 'root', num_children: 1 },
-      { name: column, type, repetition_type: 'REQUIRED' },
+      { name: 'bit', type: 'BOOLEAN', repetition_type: 'REQUIRED' },
     ],
-    num_rows: BigInt(rows),
+    num_rows: BigInt(count),
     row_groups: groups,
     metadata_length: 0,
   });

@@ -8,14 +8,13 @@ import type { ScannedFile } from './live-files.ts';
 import { type FileMasks, smallFileRows } from './read-masks.ts';
 
 /*
- * Masks of large files as Parquet files beside the scan, which cost DuckDB least where many rows are read. A mask in the SQL
- * costs some 20 ns a row: DuckDB copies such a constant for every 2,048 rows, and looks for bits one call at a time.
+ * Masks of large files as Parquet files beside the scan, for statements that read all rows:
  *
- *   all rows are read     data POSITIONAL JOIN bits WHERE bit IS DISTINCT FROM true           4 ns a row
- *   some may be skipped   data JOIN words ON word's number = row >> 6 WHERE its bit is 0     18 ns a row that is left
+ *   data POSITIONAL JOIN bits WHERE bit IS DISTINCT FROM true
  *
- * The first reads both files side by side, from their first row to their last: no condition on the data can then skip any, and
- * one thread alone does it. So it is for statements that aggregate all rows, and large files are read in several parts.
+ * costs some 4 ns a row, a mask in the SQL 25: DuckDB copies such a constant for every 2,048 rows, and looks for bits one call at
+ * a time. But both files are read side by side from their first row to their last: no condition on the data can skip any,
+ * and one thread alone does it. So it is for statements that aggregate whole tables, and large files are read in several parts.
  */
 
 /** Where masks may be written, by whom they are needed. */
@@ -51,21 +50,20 @@ export interface MaskFiles {
 
 export const noMaskFiles: MaskFiles = { parts: new Map(), paths: [] };
 
-/** Parts of a file begin at multiples: whole bytes of its mask, and no more row groups that two parts read. */
+/** Parts of a file begin at multiples of it, so at whole bytes of its mask; about the rows of a row group. */
 const rangeStep = 1 << 17;
 
-/** Writes the masks of large files for a scan of all rows, or of some. Throws `disk_full`. */
+/** Writes the masks of large files, those aside that other deletes join, for a scan of all rows. Throws `disk_full`. */
 export async function writeMasks(
   folder: MaskFolder,
   files: readonly ScannedFile[],
   masks: FileMasks,
-  isWhole: boolean,
 ): Promise<MaskFiles> {
   const parts = new Map<string, readonly MaskedPart[]>();
   const paths: string[] = [];
-  const write = async (bits: Uint8Array, count: number, column: 'bit' | 'word') => {
+  const write = async (bits: Uint8Array, count: number) => {
     const file = path.join(folder.path, `${randomUUID()}.parquet`);
-    await writeNew(file, encodeBitColumn(bits, count, column));
+    await writeNew(file, encodeBitColumn(bits, count));
     paths.push(file);
     return `read_parquet(${literal(file)})`;
   };
@@ -74,27 +72,14 @@ export async function writeMasks(
   for (const file of files) {
     const { location, recordCount } = file.data.file;
     const mask = masks.get(location);
-    if (!mask || recordCount <= smallFileRows) continue;
-    // What takes part in further joins is read as they can be split and pushed down.
-    if (!isWhole || file.equalityDeletes.length > 0) {
-      const source = await write(mask.bits, recordCount, 'word');
-      parts.set(location, [
-        {
-          range: null,
-          join: `JOIN (SELECT file_row_number AS i, word FROM ${source}) AS mask ON mask.i = data.r >> 6`,
-          where: '(mask.word >> (data.r & 63)) & 1 = 0',
-          usesPlace: true,
-        },
-      ]);
-      continue;
-    }
+    if (!mask || recordCount <= smallFileRows || file.equalityDeletes.length > 0) continue;
     const own: MaskedPart[] = [];
     for (const range of rangesOf(recordCount, partRows)) {
       const { from, to } = range ?? { from: 0, to: null };
       const bits = mask.bits.subarray(from / 8, to === null ? undefined : to / 8);
       // What is missing at its end is NULL, and of a row that is left.
       const count = lastBit(bits) + 1;
-      const join = count === 0 ? null : `POSITIONAL JOIN ${await write(bits, count, 'bit')} AS mask`;
+      const join = count === 0 ? null : `POSITIONAL JOIN ${await write(bits, count)} AS mask`;
       own.push({ range, join, where: join === null ? null : 'mask.bit IS DISTINCT FROM true', usesPlace: false });
     }
     parts.set(location, own);

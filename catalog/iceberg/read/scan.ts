@@ -50,7 +50,7 @@ export interface ScanOptions {
   hasLineage?: boolean | undefined;
   /** What the scan is for: by default some of the rows. */
   needs?: NeededRows;
-  /** Where masks of deleted rows may be written for the scan; without it they are in its SQL, which takes longer. */
+  /** Where masks of deleted rows may be written for the scan; they are where it needs all; else they are in its SQL. */
   masks?: MaskFolder | undefined;
 }
 
@@ -75,7 +75,7 @@ export async function planScan(
   const target = await scanTarget(metadata, columns, files, needs === 'count');
   const count = needs === 'count' && filter === undefined ? countLive(files, target.masks) : null;
   const maskFiles =
-    folder && count === null ? await writeMasks(folder, files, target.masks, needs !== 'some') : noMaskFiles;
+    folder && count === null && needs !== 'some' ? await writeMasks(folder, files, target.masks) : noMaskFiles;
   const read = count === null ? locations : [];
   return {
     sql:
@@ -197,14 +197,14 @@ function relationSql(
   });
   return [...groups]
     .map(([projection, indexes]) => {
-      const paths = indexes.flatMap((index) => {
-        const file = files[index];
-        return file ? localPath(parquetLocation(file)) : [];
-      });
+      const read = indexes.flatMap((index) => files[index] ?? []);
+      const paths = read.map((file) => localPath(parquetLocation(file)));
+      // DuckDB opens no file to plan with a schema given, takes each for empty, and joins the wrong way round.
+      const rows = read.reduce((sum, file) => sum + file.recordCount, 0);
       const place = `, file_row_number AS r, ${indexSql(indexes, files.length)} AS f`;
       const list = (projection ?? columns.map(innerName).join(', ')) + (needsPlace ? place : '');
       const schema = projection === null ? `, ${schemaOption(columns)}` : '';
-      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false${schema})${rangeSql(range)}`;
+      return `SELECT ${list} FROM read_parquet(${pathList(paths)}, hive_partitioning = false, explicit_cardinality = ${rows}${schema})${rangeSql(range)}`;
     })
     .join(' UNION ALL ');
 }
