@@ -23,6 +23,8 @@ export interface MaskFolder {
   path: string;
   /** Threads that will run the scan. */
   threads: number;
+  /** Files of fewer rows are read by one thread: finding where parts begin costs more than it saves. */
+  leastPartRows?: number;
 }
 
 /** A part of a data file, and how its deleted rows are left out. */
@@ -68,7 +70,8 @@ export async function writeMasks(
     return `read_parquet(${literal(file)})`;
   };
   const allRows = files.reduce((sum, { data }) => sum + data.file.recordCount, 0);
-  const partRows = Math.ceil(allRows / folder.threads / rangeStep) * rangeStep;
+  const { threads, leastPartRows = 4_000_000 } = folder;
+  const partRows = Math.ceil(Math.max(allRows / threads, leastPartRows) / rangeStep) * rangeStep;
   for (const file of files) {
     const { location, recordCount } = file.data.file;
     const mask = masks.get(location);
