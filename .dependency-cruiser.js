@@ -33,7 +33,7 @@ export default {
       to: {
         path: '^(app/(cli|server)|catalog|connectors|ingest|prisma)/',
         // Pure text work that browser and server must agree on.
-        pathNot: '^catalog/query/(parameter-marks|sql-name)\\.ts$',
+        pathNot: '^catalog/(query/(parameter-marks|sql-name)|services/source/snapshot-text)\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },
@@ -46,7 +46,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: ['node_modules', '^prisma/generated'] },
-    exclude: { path: ['^\\.next/', '\\.css$'] },
+    exclude: { path: ['^\\.next/', '\\.css$', '/dist/'] },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {
