@@ -100,7 +100,7 @@ export function encodeBatch(batch: Batch, isRestart = false): Buffer {
   for (const item of batch.items) writeItem(item, tables, schemaIndex, lists);
   const bodyEnd = writer.position;
 
-  const bytes = writer.copy();
+  const bytes = writer.take();
   bytes.writeUInt32LE(magic | (version << 24), 0);
   bytes.writeUInt32LE(headerEnd - prefixBytes, 4);
   bytes.writeUInt32LE(crc32(bytes.subarray(prefixBytes, headerEnd)), 8);

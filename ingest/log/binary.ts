@@ -10,6 +10,7 @@ const utf16 = 2;
 /** Below this length a loop in JavaScript beats a call into native code. */
 const shortText = 24;
 const keptBytes = 32 << 20;
+const handedBytes = 8 << 20;
 
 export class BinaryWriter {
   position = 0;
@@ -21,8 +22,12 @@ export class BinaryWriter {
     if (this.#buffer.length > keptBytes) this.#replace(1 << 20, 0);
   }
 
-  copy(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.position));
+  /** All that was written, the caller's own; `reset` is to come next. A long one is not copied: its room goes with it. */
+  take(): Buffer {
+    const written = this.#buffer.subarray(0, this.position);
+    if (this.position <= handedBytes) return Buffer.from(written);
+    this.#replace(1 << 20, 0);
+    return written;
   }
 
   skip(bytes: number): void {
@@ -109,7 +114,11 @@ export class BinaryWriter {
 
   #reserve(bytes: number): void {
     const needed = this.position + bytes;
-    if (needed > this.#buffer.length) this.#replace(Math.max(needed, this.#buffer.length * 2), this.position);
+    const { length } = this.#buffer;
+    // A little beyond what is needed: behind a very long value mostly little follows.
+    if (needed > length) {
+      this.#replace(Math.max(needed + (needed >> 3), Math.min(length * 2, length + keptBytes)), this.position);
+    }
   }
 
   #replace(length: number, kept: number): void {

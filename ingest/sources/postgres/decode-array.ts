@@ -1,5 +1,5 @@
 import type { Value } from '#catalog/schemas/schema.ts';
-import { type Decode, ODD } from './decode-value.ts';
+import { type Decode, malformed, ODD } from './decode-value.ts';
 
 const QUOTE = 34;
 const COMMA = 44;
@@ -15,31 +15,34 @@ export function arrayDecoder(element: Decode): Decode {
   return (bytes, start, end) => {
     if (bytes[start] !== OPEN) return ODD;
     const values: Value[] = [];
-    let at = start + 1;
-    if (bytes[at] === CLOSE) return values;
-    while (at < end) {
+    const last = end - 1;
+    if (last <= start || bytes[last] !== CLOSE) throw malformed();
+    if (last === start + 1) return values;
+    for (let at = start + 1; ; at++) {
       let value: Value | typeof ODD;
       if (bytes[at] === OPEN) return ODD;
       if (bytes[at] === QUOTE) {
-        const close = closingQuote(bytes, at + 1);
+        const close = closingQuote(bytes, at + 1, last);
         value = decodeQuoted(element, bytes, at + 1, close);
         at = close + 1;
       } else {
         const begin = at;
-        while (bytes[at] !== COMMA && bytes[at] !== CLOSE) at++;
+        while (at < last && bytes[at] !== COMMA) at++;
+        if (at === begin) throw malformed();
         value = isNull(bytes, begin, at) ? null : element(bytes, begin, at);
       }
       if (value === ODD) return ODD;
       values.push(value);
-      at++;
+      if (at === last) return values;
+      if (at > last || bytes[at] !== COMMA) throw malformed();
     }
-    return values;
   };
 }
 
-function closingQuote(bytes: Buffer, start: number): number {
+function closingQuote(bytes: Buffer, start: number, last: number): number {
   let at = start;
-  while (bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+  while (at < last && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+  if (at >= last) throw malformed();
   return at;
 }
 

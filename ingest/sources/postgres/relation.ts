@@ -1,7 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { ColumnType } from './column-type.ts';
-import { malformed, ODD } from './decode-value.ts';
+import { InvalidText, malformed, ODD } from './decode-value.ts';
 import { maxMessageBytes } from './oversized-change.ts';
 import type { RowMemory } from './row-memory.ts';
 
@@ -169,11 +169,24 @@ export class Relation {
 
   #value(index: number, bytes: Buffer, start: number, end: number): Cell {
     const column = this.columns[index] as RelationColumn;
-    const value = column.decode(bytes, start, end);
+    let value: ReturnType<typeof column.decode>;
+    try {
+      value = column.decode(bytes, start, end);
+    } catch (error) {
+      throw error instanceof InvalidText ? this.#notUtf8(column.name) : error;
+    }
     if (value !== ODD) return value;
     this.#needText(index);
     this.#oddText.set(index, bytes.toString('utf8', start, end));
     return null;
+  }
+
+  #notUtf8(column: string): DailiesError {
+    return new DailiesError(
+      'value_unsupported',
+      `A row of ${this.fullName} has bytes in its column ${column} that are no UTF-8 text, as a database of encoding SQL_ASCII lets in; mend them at the source, or make the column bytea.`,
+      { details: { table: this.fullName, column } },
+    );
   }
 
   #null(index: number): null {

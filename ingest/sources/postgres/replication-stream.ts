@@ -1,8 +1,7 @@
-import type pg from 'pg';
 import type { Row, UNKNOWN, Value } from '#catalog/schemas/schema.ts';
 import type { Batch, Op } from '../../event.ts';
 import { BatchBuilder } from './batch-builder.ts';
-import { databaseError, rowsOf } from './connection.ts';
+import { databaseError } from './connection.ts';
 import { CopyBoth, unreadable } from './copy-both.ts';
 import { malformed } from './decode-value.ts';
 import { ItemQueue } from './item-queue.ts';
@@ -16,32 +15,12 @@ import {
   readMessage,
 } from './pgoutput.ts';
 import type { Relation } from './relation.ts';
-import { isCommitFrom, startStatement, statusUpdate } from './replication-wire.ts';
+import { isCommitFrom, prepareConnection, startStatement, statusUpdate } from './replication-wire.ts';
 import { SpoolReplay } from './spool-replay.ts';
+import type { StreamOptions } from './stream-options.ts';
 import { StreamQuiet } from './stream-quiet.ts';
 import { StreamedTransactions } from './streamed-transactions.ts';
 import type { TransactionSpool } from './transaction-spool.ts';
-
-export interface StreamOptions {
-  /** A replication connection that runs nothing else. */
-  client: pg.Client;
-  slot: string;
-  publications: readonly string[];
-  /** Transactions that committed before it are left out. */
-  from: bigint;
-  /** When the source was known to be at `from`, 0 if unknown. */
-  fromMicros: bigint;
-  /** Events of `tables` in transactions that committed before `position` are left out, and the stream stops there once. */
-  barrier: { position: bigint; tables: ReadonlySet<string> } | null;
-  /** The shape of a table that the stream announces; null for one that is not wanted. */
-  resolve(message: RelationMessage): Promise<Relation | null>;
-  /** Where the server's history ends, and the server's time just before that was asked. */
-  head(): Promise<{ position: bigint; timeMicros: bigint }>;
-  /** Writes something into the server's history that the stream will pass. */
-  heartbeat(): Promise<void>;
-  /** Where given, it is told what applications write with pg_logical_emit_message, in the order of the stream. */
-  logicalMessage?: (message: LogicalMessage) => void;
-}
 
 export type Incomplete = { relation: Relation; row: (Value | typeof UNKNOWN)[] };
 
@@ -114,7 +93,7 @@ export class ReplicationStream implements PgoutputHandler {
   }
   async #open(): Promise<void> {
     const { client } = this.#options;
-    const [row] = await rowsOf(client, 'SHOW server_version_num');
+    const major = await prepareConnection(client);
     if (this.#isClosed) return;
     this.#copy = new CopyBoth(
       client,
@@ -123,9 +102,8 @@ export class ReplicationStream implements PgoutputHandler {
         piece: (bytes, left) => this.#piece(bytes, left),
         end: (error) => this.fail(error),
       },
-      maxMessageBytes,
+      this.#options.maxMessageBytes ?? maxMessageBytes,
     );
-    const major = Math.floor(Number(row?.server_version_num) / 10_000);
     const hasMessages = this.#options.logicalMessage !== undefined;
     this.#copy.start(startStatement({ ...this.#options, major, hasMessages }));
     this.#tick = setInterval(() => this.#onTick(), tickMs);
@@ -200,6 +178,8 @@ export class ReplicationStream implements PgoutputHandler {
   /** Ends the stream: `read` throws this once all before it was read. */
   fail(error: unknown): void {
     if (this.#isClosed || this.#failure !== null) return;
+    // What has come whole is told.
+    if (this.#builder.events > 0 && !this.#builder.isInTransaction) this.#flush();
     this.#failure = databaseError(error);
     this.#stop();
   }

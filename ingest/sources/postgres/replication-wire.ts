@@ -1,9 +1,24 @@
+import type pg from 'pg';
+import { rowsOf } from './connection.ts';
 import { formatLsn } from './lsn.ts';
 import { POSTGRES_EPOCH_MICROS } from './pgoutput.ts';
 import { quoteIdentifier } from './sql.ts';
 
 const BEGIN = 66;
 const STREAM_COMMIT = 99;
+
+/**
+ * Answers the server's major version. A database without an encoding gives its bytes as they are: the server's own refusal of
+ * those that are no UTF-8 would name neither table nor column.
+ */
+export async function prepareConnection(client: pg.Client): Promise<number> {
+  const [row] = await rowsOf(
+    client,
+    `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding`,
+  );
+  if (row?.encoding === 'SQL_ASCII') await rowsOf(client, "SET client_encoding TO 'SQL_ASCII'");
+  return Math.floor(Number(row?.version) / 10_000);
+}
 
 /**
  * Transactions under way are told from Postgres 14 on. `two_phase` is not asked for: a prepared transaction is then told

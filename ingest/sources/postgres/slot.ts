@@ -47,6 +47,7 @@ export async function requireSlot(client: pg.Client, slot: string, from: bigint)
   const [row] = await rowsOf(
     client,
     `SELECT s.confirmed_flush_lsn, s.wal_status, s.database = current_database() AS is_ours, s.database, s.plugin,
+            to_jsonb(s) ->> 'two_phase' AS is_two_phase,
             pg_current_wal_flush_lsn() AS head
        FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1`,
     [slot],
@@ -67,6 +68,9 @@ export async function requireSlot(client: pg.Client, slot: string, from: bigint)
     throw lost(
       `The server invalidated the replication slot ${slot}, for it held more WAL than max_slot_wal_keep_size allows.`,
     );
+  }
+  if (row.is_two_phase === 'true') {
+    throw lost(`The replication slot ${slot} was made anew with two_phase, which tells what has not committed.`);
   }
   if (parseLsn(row.confirmed_flush_lsn) > from) {
     throw lost(`The replication slot ${slot} begins after what we hold; somebody made it anew or moved it.`);

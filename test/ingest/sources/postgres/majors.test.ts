@@ -4,6 +4,7 @@ import { type MajorServer, majors, startMajor } from '#test/fixtures/postgres-ma
 import {
   identitiesCase,
   preparedCase,
+  publicationsCase,
   streamedCase,
   streamedCutCase,
   streamedShapesCase,
@@ -38,6 +39,9 @@ describeWith('postgres-majors', 'the stream of each version', (folder) => {
 
     test('every replica identity, a partitioned table, enums of one name, and rows of one place in the log', async () =>
       identitiesCase(await server.createDatabase()));
+
+    test('row filters, column lists, partitions by themselves, and messages of applications', async () =>
+      publicationsCase(await server.createDatabase(), major));
 
     test('a prepared transaction is seen when it commits, across restarts of the reader and of the server', async () => {
       await preparedCase(await server.createDatabase(), () => server.restart());

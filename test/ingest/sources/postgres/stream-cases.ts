@@ -3,7 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { expect } from 'vitest';
+import { UNKNOWN } from '#catalog/schemas/schema.ts';
 import { Follower, follow, openSource, requestFor, sourceName } from './follower.ts';
+import { readPayloads, recordStream } from './raw-stream.ts';
 
 /** Where a case runs: a database of its own on a server of any version. */
 export interface CaseDatabase {
@@ -281,4 +283,81 @@ async function copyRows(database: CaseDatabase, table: string, from: number, to:
   for (let id = from; id <= to; id++) stream.write(`${id}\tglad\tcalm\tcopied\n`);
   stream.end();
   await finished(stream);
+}
+
+/** Publications of other people's making: row filters, column lists, partitions by themselves; and messages of applications. */
+export async function publicationsCase(database: CaseDatabase, major: number): Promise<void> {
+  const name = sourceName();
+  const hasFilters = major >= 15;
+  await database.query(`
+    CREATE TABLE filtered (id int PRIMARY KEY, n int NOT NULL, secret text);
+    ALTER TABLE filtered REPLICA IDENTITY FULL;
+    CREATE TABLE listed (id int PRIMARY KEY, n int, secret text);
+    CREATE TABLE parted (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
+    CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (10);
+    CREATE TABLE parted_high PARTITION OF parted FOR VALUES FROM (10) TO (20);
+    CREATE PUBLICATION ${name} FOR TABLE filtered ${hasFilters ? 'WHERE (n > 10)' : ''}, listed ${hasFilters ? '(id, n)' : ''}, parted;`);
+  await database.query(`SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`);
+  await database.query(`INSERT INTO filtered VALUES (1, 5, 'a'), (2, 20, 'b')`);
+  await database.query('UPDATE filtered SET n = 30 WHERE id = 1');
+  await database.query('UPDATE filtered SET n = 1 WHERE id = 2');
+  await database.query('DELETE FROM filtered WHERE id = 2');
+  await database.query(
+    `INSERT INTO listed VALUES (1, 1, 'a'); UPDATE listed SET n = 2; UPDATE listed SET id = 3; DELETE FROM listed`,
+  );
+  await database.query(
+    'INSERT INTO parted VALUES (1, 1), (11, 2); UPDATE parted SET id = 12 WHERE id = 1; TRUNCATE parted_low',
+  );
+  await database.query(`BEGIN; SELECT pg_logical_emit_message(true, 'kept', 'in a transaction'); COMMIT`);
+  await database.query(
+    `BEGIN; SELECT pg_logical_emit_message(true, 'lost', 'rolled back'); SELECT pg_logical_emit_message(false, 'at once', 'x'); ROLLBACK`,
+  );
+  const payloads = await recordStream(database.url, { slot: name, publications: [name], major, hasMessages: true });
+  const told = await readPayloads(payloads, 1000);
+  expect(told.failure).toBeNull();
+  const of = (table: string) =>
+    told.events
+      .filter((event) => event.table === `s.public.${table}`)
+      .map(({ op, before, after }) => [op, before, after]);
+  expect(of('filtered')).toEqual(
+    hasFilters
+      ? [
+          ['c', null, [2, 20, 'b']],
+          ['c', null, [1, 30, 'a']],
+          ['d', [2, 20, 'b'], null],
+        ]
+      : [
+          ['c', null, [1, 5, 'a']],
+          ['c', null, [2, 20, 'b']],
+          ['u', [1, 5, 'a'], [1, 30, 'a']],
+          ['u', [2, 20, 'b'], [2, 1, 'b']],
+          ['d', [2, 1, 'b'], null],
+        ],
+  );
+  const rest = hasFilters ? [] : ['a'];
+  const unknown = hasFilters ? [UNKNOWN] : [UNKNOWN, UNKNOWN];
+  expect(of('listed')).toEqual([
+    ['c', null, [1, 1, ...rest]],
+    ['u', null, [1, 2, ...rest]],
+    ['d', [1, ...unknown], null],
+    ['c', null, [3, 2, ...rest]],
+    ['d', [3, ...unknown], null],
+  ]);
+  expect(of('parted')).toEqual([]);
+  expect(of('parted_low')).toEqual([
+    ['c', null, [1, 1]],
+    ['d', [1, UNKNOWN], null],
+    ['t', null, null],
+  ]);
+  expect(of('parted_high')).toEqual([
+    ['c', null, [11, 2]],
+    ['c', null, [12, 1]],
+  ]);
+  const messages = told.messages.filter(({ prefix }) => prefix !== 'end');
+  expect(messages.map(({ prefix, isTransactional, content }) => [prefix, isTransactional, content.toString()])).toEqual(
+    [
+      ['kept', true, 'in a transaction'],
+      ['at once', false, 'x'],
+    ],
+  );
 }

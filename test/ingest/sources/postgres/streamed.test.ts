@@ -1,7 +1,17 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createDatabase, type TestDatabase } from '#test/fixtures/postgres.ts';
-import { type CaseDatabase, streamedCase, streamedCutCase, streamedShapesCase, truncateCase } from './stream-cases.ts';
+import { Follower, follow, openSource, requestFor, sourceName } from './follower.ts';
+import { readPayloads, recordStream } from './raw-stream.ts';
+import {
+  type CaseDatabase,
+  publicationsCase,
+  streamedCase,
+  streamedCutCase,
+  streamedShapesCase,
+  truncateCase,
+} from './stream-cases.ts';
 
 async function on(run: (database: CaseDatabase) => Promise<void>): Promise<void> {
   await using database: TestDatabase = await createDatabase();
@@ -25,5 +35,102 @@ test('a shape that only a rolled back subtransaction had does not outlive it', (
 
 test('a connection that is cut while a transaction is under way or being told leaves no gap and no overlap', () =>
   on(streamedCutCase));
+
+test('row filters, column lists, partitions by themselves, and messages of applications', () =>
+  on((database) => publicationsCase(database, 18)));
+
+test('a change that is too long to be held is refused by its column, unless it was rolled back', async () => {
+  await using database = await createDatabase();
+  const name = sourceName();
+  await database.query(`
+    CREATE TABLE script (id int PRIMARY KEY, body text, note text); ALTER TABLE script REPLICA IDENTITY FULL;
+    CREATE PUBLICATION ${name} FOR TABLE script;
+    ALTER TABLE script ALTER body SET STORAGE EXTERNAL, ALTER note SET STORAGE EXTERNAL;`);
+  for (const slot of ['told', 'spooled']) {
+    await database.query(`SELECT pg_create_logical_replication_slot('${name}_${slot}', 'pgoutput')`);
+  }
+  await database.query(`BEGIN; INSERT INTO script VALUES (1, 'a', 'b'); SAVEPOINT s;
+    INSERT INTO script VALUES (2, repeat('x', 900000), 'b'); ROLLBACK TO s; INSERT INTO script VALUES (3, 'c', 'd'); COMMIT`);
+  const record = (slot: string, setting: string) =>
+    recordStream(`${database.url}?options=${encodeURIComponent(`-c debug_logical_replication_streaming=${setting}`)}`, {
+      slot: `${name}_${slot}`,
+      publications: [name],
+      major: 18,
+    });
+  const limit = 500_000;
+  for (const [slot, setting] of [
+    ['told', 'buffered'],
+    ['spooled', 'immediate'],
+  ] as const) {
+    const told = await readPayloads(await record(slot, setting), 70_000, limit);
+    expect(told.failure).toBeNull();
+    expect(told.events.map((event) => event.after?.[0])).toEqual([1, 3]);
+  }
+  await database.query(`INSERT INTO script VALUES (4, 'e', 'f')`);
+  await database.query(`UPDATE script SET note = repeat('y', 700000) WHERE id = 4`);
+  for (const [slot, setting] of [
+    ['told', 'buffered'],
+    ['spooled', 'immediate'],
+  ] as const) {
+    const told = await readPayloads(await record(slot, setting), 70_000, limit);
+    expect(told.failure).toMatchObject({
+      code: 'value_unsupported',
+      details: { table: 's.public.script', column: 'note', bytes: 700_000 },
+    });
+    expect(told.failure?.message).not.toContain('yyy');
+  }
+});
+
+test('text that is not UTF-8 is refused by its column', async () => {
+  await using database = await createDatabase();
+  const name = `${database.name}_ascii`;
+  await database.query(
+    `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'`,
+  );
+  try {
+    const url = database.url.replace(database.name, name);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query(
+      `CREATE TABLE film (id int PRIMARY KEY, title text); CREATE TABLE fine (id int PRIMARY KEY, title text)`,
+    );
+    const source = sourceName();
+    const follower = await follow(url, source);
+    await client.query(`INSERT INTO fine VALUES (1, '\uFFFD is itself')`);
+    await follower.until(() => follower.eventsOf('fine').length === 1);
+    await client.query(`INSERT INTO film VALUES (1, E'\\xff')`);
+    expect(await follower.untilFailed()).toMatchObject({
+      code: 'value_unsupported',
+      details: { table: `${source}.public.film`, column: 'title' },
+    });
+    expect(follower.rowsOf('fine')).toEqual([{ id: 1, title: '\uFFFD is itself' }]);
+    await follower.source.drop(new AbortController().signal);
+    await follower.source.close();
+    await client.end();
+  } finally {
+    await database.query(`DROP DATABASE ${name} WITH (FORCE)`);
+  }
+});
+
+test('a slot that somebody made anew with two_phase is lost, for it tells what has not committed', async () => {
+  await using database = await createDatabase();
+  await database.query('CREATE TABLE film (id int PRIMARY KEY)');
+  const name = sourceName();
+  const follower = await follow(database.url, name);
+  await follower.caughtUp();
+  await follower.stop();
+  const slot = `SELECT active FROM pg_replication_slots WHERE slot_name = 'dailies_${name}'`;
+  while ((await database.query(slot)).rows[0]?.active) await delay(10);
+  await database.query(`SELECT pg_drop_replication_slot('dailies_${name}')`);
+  await database.query(`SELECT pg_create_logical_replication_slot('dailies_${name}', 'pgoutput', false, true)`);
+  const source = openSource(database.url, name);
+  const again = new Follower(source, await requestFor(source, follower.position));
+  expect(await again.untilFailed()).toMatchObject({
+    code: 'source_slot_lost',
+    message: expect.stringContaining('two_phase'),
+  });
+  await source.close();
+  await follower.source.close();
+});
 
 test('truncation of several tables, of those that refer to them, within a transaction', () => on(truncateCase));

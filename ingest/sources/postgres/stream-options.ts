@@ -1,0 +1,26 @@
+import type pg from 'pg';
+import type { LogicalMessage, RelationMessage } from './pgoutput.ts';
+import type { Relation } from './relation.ts';
+
+export interface StreamOptions {
+  /** A replication connection that runs nothing else. */
+  client: pg.Client;
+  slot: string;
+  publications: readonly string[];
+  /** Transactions that committed before it are left out. */
+  from: bigint;
+  /** When the source was known to be at `from`, 0 if unknown. */
+  fromMicros: bigint;
+  /** Events of `tables` in transactions that committed before `position` are left out, and the stream stops there once. */
+  barrier: { position: bigint; tables: ReadonlySet<string> } | null;
+  /** The shape of a table that the stream announces; null for one that is not wanted. */
+  resolve(message: RelationMessage): Promise<Relation | null>;
+  /** Where the server's history ends, and the server's time just before that was asked. */
+  head(): Promise<{ position: bigint; timeMicros: bigint }>;
+  /** Writes something into the server's history that the stream will pass. */
+  heartbeat(): Promise<void>;
+  /** Where given, it is told what applications write with pg_logical_emit_message, in the order of the stream. */
+  logicalMessage?: (message: LogicalMessage) => void;
+  /** A longer change is refused; `maxMessageBytes` where not given. */
+  maxMessageBytes?: number;
+}
