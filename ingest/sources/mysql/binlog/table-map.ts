@@ -112,7 +112,7 @@ function readOptional(reader: ByteReader, types: readonly number[], flavor: Flav
       case 5:
       case 6:
         for (const index of indexesOf((type) => type === (kind === 5 ? 248 : 247))) {
-          told.labels[index] = Array.from({ length: value.lenenc() }, () => value.take(value.lenenc()));
+          told.labels[index] = readLabels(value);
         }
         break;
       case 7:
@@ -137,6 +137,12 @@ function readOptional(reader: ByteReader, types: readonly number[], flavor: Flav
     }
   }
   return told;
+}
+
+function readLabels(value: ByteReader): Buffer[] {
+  const labels: Buffer[] = [];
+  for (let left = value.lenenc(); left > 0; left--) labels.push(value.take(value.lenenc()));
+  return labels;
 }
 
 function addKey(told: Told, index: number, prefix: number): void {

@@ -46,9 +46,10 @@ describe("MySQL's GTID sets", () => {
         const [one, two] = [build(left), build(right)];
         const [plainOne, plainTwo] = [texts(left), texts(right)];
         expect(mysql(one.toString()).equals(one)).toBe(true);
-        expect(one.contains(two)).toBe(plainTwo.isSubsetOf(plainOne));
-        expect(one.equals(two)).toBe(plainOne.symmetricDifference(plainTwo).size === 0);
-        expect(one.countBeyond(two)).toBe(BigInt(plainOne.difference(plainTwo).size));
+        const beyond = (of: Set<string>, other: Set<string>) => [...of].filter((gtid) => !other.has(gtid)).length;
+        expect(one.contains(two)).toBe(beyond(plainTwo, plainOne) === 0);
+        expect(one.equals(two)).toBe(beyond(plainOne, plainTwo) + beyond(plainTwo, plainOne) === 0);
+        expect(one.countBeyond(two)).toBe(BigInt(beyond(plainOne, plainTwo)));
         expect(one.union(two).equals(build([...left, ...right]))).toBe(true);
         for (const gtid of plainTwo) expect(one.has(gtid)).toBe(plainOne.has(gtid));
         const sent = one instanceof MysqlGtidSet ? one.encode() : Buffer.alloc(0);
