@@ -2,18 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import type { Failpoint } from '#catalog/failpoint.ts';
 import { openS3 } from '#catalog/iceberg/storage/open-storage.ts';
 import { readS3Settings } from '#catalog/iceberg/storage/s3-settings.ts';
 import { Random } from '#ingest/demo/random.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { type S3Server, startVersitygw } from '#test/fixtures/s3.ts';
 import { type Fault, type S3Proxy, startS3Proxy } from '#test/fixtures/s3-proxy.ts';
-import { compared, Load, studioPipelines, studioTables } from './load.ts';
+import { allEqual, type Death, surviveDeaths } from './deaths.ts';
+import { Load, studioPipelines, studioTables } from './load.ts';
 import { WorkerSetup } from './worker-setup.ts';
 
 /** Every place of the worker that has to do with the warehouse. */
-const deaths: readonly `${Failpoint}:${number}`[] = [
+const deaths: readonly Death[] = [
   'before-data-files:1',
   'after-data-files:1',
   'after-table-commit:1',
@@ -58,20 +58,8 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
     await rm(cacheFolder, { recursive: true, force: true });
   });
 
-  async function allEqual(): Promise<void> {
-    for (const { target, source, warehouse } of compared) await setup.becomesEqual(target, source, warehouse);
-  }
-
   test('loses and doubles nothing when the worker is killed around its commits', async () => {
-    for (const point of deaths) {
-      setup.start(point);
-      load.start();
-      expect(await setup.exited(), `${point}\n${setup.lines.join('')}`).toBe('SIGKILL');
-      await load.pause();
-    }
-    setup.start();
-    await allEqual();
-    expect(await setup.end('SIGTERM')).toBe('0');
+    await surviveDeaths(setup, load, deaths);
   }, 600_000);
 
   test('that cannot be reached for a while is told of, and goes on by itself', async () => {
@@ -89,7 +77,7 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
       { timeout: 240_000, interval: 150 },
     );
     proxy.choose = () => null;
-    await allEqual();
+    await allEqual(setup);
     expect(setup.lines.join('')).not.toContain(server.secretAccessKey);
     expect(await setup.end('SIGTERM')).toBe('0');
   }, 600_000);
@@ -108,7 +96,7 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
       expect(await setup.end('SIGKILL'), setup.lines.slice(-5).join('')).toBe('SIGKILL');
     }
     setup.start();
-    await allEqual();
+    await allEqual(setup);
     expect(proxy.done.length).toBeGreaterThan(0);
     proxy.choose = () => null;
     expect(await setup.end('SIGTERM')).toBe('0');

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Failpoint, failpoints } from '#catalog/failpoint.ts';
-import { compared, Load, studioPipelines, studioTables } from './load.ts';
+import { allEqual, type Death, surviveDeaths } from './deaths.ts';
+import { Load, studioPipelines, studioTables } from './load.ts';
 import { WorkerSetup } from './worker-setup.ts';
 
 /*
@@ -13,7 +14,7 @@ const early = new Map<Failpoint, number>([
   ['after-log-append', 5],
 ]);
 const deaths = [
-  ...failpoints.map((point): `${Failpoint}:${number}` => `${point}:${early.get(point) ?? 1}`),
+  ...failpoints.map((point): Death => `${point}:${early.get(point) ?? 1}`),
   'after-data-files:3',
   'after-table-commit:3',
 ] as const;
@@ -33,20 +34,8 @@ afterAll(async () => {
   await setup?.[Symbol.asyncDispose]();
 });
 
-async function allEqual(): Promise<void> {
-  for (const { target, source, warehouse } of compared) await setup.becomesEqual(target, source, warehouse);
-}
-
 test('killed at every named point, first within the snapshot, nothing is lost or doubled', async () => {
-  for (const point of deaths) {
-    setup.start(point);
-    load.start();
-    expect(await setup.exited(), `${point}\n${setup.lines.join('')}`).toBe('SIGKILL');
-    await load.pause();
-  }
-  setup.start();
-  await allEqual();
-  expect(await setup.end('SIGTERM')).toBe('0');
+  await surviveDeaths(setup, load, deaths);
 }, 600_000);
 
 test('killed at random under load, nothing is lost or doubled, and a closed worker leaves nothing half done', async () => {
@@ -63,6 +52,6 @@ test('killed at random under load, nothing is lost or doubled, and a closed work
   expect(await setup.end('SIGTERM'), setup.lines.slice(-5).join('')).toBe('0');
   await load.pause();
   setup.start();
-  await allEqual();
+  await allEqual(setup);
   expect(await setup.test.state.deadLetter.count()).toBe(0);
 }, 600_000);
