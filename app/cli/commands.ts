@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DailiesError } from '#catalog/error.ts';
 import { readReferences } from '#catalog/services/definition/environment-references.ts';
+import { snapshotText } from '#catalog/services/source/snapshot-text.ts';
+import type { TableSnapshot } from '#catalog/services/source/table-snapshot.ts';
 import type { Client } from './client.ts';
 import { printTable } from './print.ts';
 
@@ -63,7 +65,7 @@ interface Part {
 
 interface StatusDocument {
   url: string;
-  sources: Record<string, Part>;
+  sources: Record<string, Part & { tables?: Record<string, { snapshot?: TableSnapshot }> }>;
   pipelines: Record<string, Part>;
   sinks: Record<string, Part>;
   catalog?: { uri: string; commitsTogether: boolean };
@@ -92,7 +94,28 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
     print(
       rows.length === 0 ? `no ${kind}` : printTable([kind.slice(0, -1), 'state', 'rows', 'lag', 'last error'], rows),
     );
+    if (kind === 'sources') printSnapshots(document.sources, print);
   }
+}
+
+/** Tables whose snapshots are under way. */
+function printSnapshots(sources: StatusDocument['sources'], print: Print): void {
+  const rows = Object.entries(sources).flatMap(([source, { tables = {} }]) =>
+    Object.entries(tables).flatMap(([table, { snapshot }]) =>
+      snapshot === undefined ? [] : [[`${source}.${table}`, snapshotText(snapshot), snapshot.startedAt]],
+    ),
+  );
+  if (rows.length === 0) return;
+  print('');
+  print(printTable(['snapshot', 'how far', 'since'], rows));
+}
+
+/** Asks for new snapshots of a source's tables, or of one of them. */
+export async function snapshot(client: Client, source: string, table: string | undefined, print: Print): Promise<void> {
+  const address = `/api/v1/sources/${segment(source)}/snapshots`;
+  const { tables } = await client.json<{ tables: string[] }>('POST', address, table === undefined ? {} : { table });
+  for (const name of tables) print(`${source}.${name}: a new snapshot is asked for`);
+  if (tables.length === 0) print(`${source} follows no table yet`);
 }
 
 function lagText({ seconds, bytes }: Part['lag']): string {

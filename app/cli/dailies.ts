@@ -66,6 +66,11 @@ for (const verb of ['pause', 'resume'] as const) {
 }
 
 program
+  .command('snapshot <source> [table]')
+  .description('Reads a table of a source again, or all of them; what has landed stays until the new rows come.')
+  .action((source: string, table?: string) => onProduct((client) => commands.snapshot(client, source, table, print))());
+
+program
   .command('query <sql>')
   .description('Runs one SELECT, under the same limits and policy as in the browser.')
   .addOption(

@@ -3,6 +3,7 @@
 import { Button } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { snapshotText } from '#catalog/services/source/snapshot-text.ts';
 import { type Answers, api, problemOf } from '../components/api.ts';
 import { CopyId } from '../components/copy-id.tsx';
 import { EmptyState } from '../components/empty-state.tsx';
@@ -112,6 +113,18 @@ function Sources() {
         { head: 'Source', cell: (source) => <strong>{source.name}</strong> },
         { head: 'State', width: '110px', cell: (source) => <StateBadge state={source.state} /> },
         { head: 'Tables', align: 'right', cell: (source) => count(source.tables.length) },
+        {
+          head: 'Snapshots under way',
+          cell: (source) =>
+            source.tables.map(
+              ({ name, snapshot }) =>
+                snapshot && (
+                  <div key={name}>
+                    <span className="mono">{name}</span> {snapshotText(snapshot)}
+                  </div>
+                ),
+            ),
+        },
         { head: 'Held up to', cell: (source) => <When at={source.coveredAt} none="not yet" /> },
         {
           head: 'Last change there',

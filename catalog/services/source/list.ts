@@ -1,6 +1,7 @@
 import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import type { Scope } from '../scope.ts';
+import { readTableSnapshot, type TableSnapshot } from './table-snapshot.ts';
 
 export interface SourceSummary {
   name: string;
@@ -10,7 +11,13 @@ export interface SourceSummary {
   /** When everything committed at the source before was last known to be held. */
   coveredAt: Date | null;
   sourceTime: Date | null;
-  tables: { name: string; state: string; rows: number | null; lastError: ErrorRecord | null }[];
+  tables: {
+    name: string;
+    state: string;
+    rows: number | null;
+    snapshot: TableSnapshot | null;
+    lastError: ErrorRecord | null;
+  }[];
   /** Names of the pipelines that read from it. */
   pipelines: string[];
 }
@@ -32,6 +39,7 @@ export async function listSources(scope: Scope): Promise<SourceSummary[]> {
       name: table.name,
       state: table.state,
       rows: table.rows === null ? null : Number(table.rows),
+      snapshot: readTableSnapshot(table),
       lastError: table.lastError as ErrorRecord | null,
     })),
     pipelines: pipelines.filter((pipeline) => readsFrom(pipeline.spec, source.name)).map((pipeline) => pipeline.name),

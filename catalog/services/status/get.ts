@@ -2,22 +2,28 @@ import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import { ownName, targetName } from '../../iceberg/tables/table-name.ts';
 import type { Scope } from '../scope.ts';
+import { readTableSnapshot, type TableSnapshot } from '../source/table-snapshot.ts';
 import { readPosition } from '../table/freshness.ts';
 import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from './lag.ts';
 
 /** The document of `dailies status`. */
 export interface Status {
   url: string;
-  sources: Record<
-    string,
-    Flow & { tables: Record<string, { state: string; rows: number; lastError: ErrorRecord | null }> }
-  >;
+  sources: Record<string, Flow & { tables: Record<string, TableStatus> }>;
   pipelines: Record<string, Flow>;
   /** By `<pipeline>/<kind>/<target>`. */
   sinks: Record<string, Flow>;
   /** Where another server's catalog is used. */
   catalog?: ExternalCatalogStatus;
   studio?: unknown;
+}
+
+export interface TableStatus {
+  state: string;
+  rows: number;
+  /** How far its snapshot is, while one is under way. */
+  snapshot?: TableSnapshot;
+  lastError: ErrorRecord | null;
 }
 
 export interface ExternalCatalogStatus {
@@ -129,10 +135,11 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
   for (const source of sources) {
     const rowsOf = (table: { name: string; rows: bigint | null }) =>
       Number(whole.get(`${source.name}.${table.name}`) ?? table.rows ?? 0);
-    const tables = source.tables.map((table) => [
-      table.name,
-      { state: table.state, rows: rowsOf(table), lastError: table.lastError as ErrorRecord | null },
-    ]);
+    const tables = source.tables.map((table): [string, TableStatus] => {
+      const snapshot = readTableSnapshot(table);
+      const lastError = table.lastError as ErrorRecord | null;
+      return [table.name, { state: table.state, rows: rowsOf(table), ...(snapshot ? { snapshot } : {}), lastError }];
+    });
     const reached: Reached = {
       [source.name]: { position: source.position, timeMs: (source.coveredAt ?? source.sourceTime)?.getTime() ?? null },
     };
