@@ -29,7 +29,7 @@ const metaMagic = 0xbeefc0de;
 const metaMagicOffset = 24;
 const pageBytes = 4096;
 /** Left free on the disk for whoever else writes to it. */
-const spareBytes = 64 << 20;
+const spareBytes = 16 << 20;
 
 /** Makes a folder of LMDB ready to be opened: what is damaged there, or what its last opener died with, is thrown away. */
 export function beginOpening(directory: string): void {

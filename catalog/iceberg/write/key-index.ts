@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { PositionMap } from '../files/position-map.ts';
 import { beginOpening, beginUnsynced, currentBoot, endOpening, endUnsynced, requireRoom } from './index-folder.ts';
@@ -75,8 +75,13 @@ export class KeyIndex {
     }
   }
 
-  /** Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. */
+  /**
+   * Opens or makes the index; one that is damaged, or that the last process died with while opening, is thrown away. Throws
+   * `disk_full`.
+   */
   static open(directory: string, boot = currentBoot()): KeyIndex {
+    mkdirSync(directory, { recursive: true });
+    requireRoom(directory, 0);
     try {
       return new KeyIndex(directory, boot);
     } catch {
@@ -125,6 +130,7 @@ export class KeyIndex {
 
   /** Says that the entries stand for nothing until `apply` gives the next stand. It holds from then on, whatever crashes. */
   async markUnfinished(shape: string): Promise<void> {
+    requireRoom(this.#directory, 0);
     await this.#meta.put('stand', { snapshotId: null, shape });
     if (!this.#isUnsynced) await this.#root.flushed;
   }
@@ -187,6 +193,7 @@ export class KeyIndex {
   async endMoves(to: string): Promise<void> {
     const id = this.#ids.get(to);
     const ended = [...this.#moved].filter(([, move]) => move.to === id).map(([from]) => from);
+    requireRoom(this.#directory, 0);
     await this.#root.transaction(() => {
       for (const from of ended) {
         void this.#moves.remove(from);

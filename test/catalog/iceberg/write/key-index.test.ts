@@ -2,9 +2,10 @@ import { fork } from 'node:child_process';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { currentBoot, requireRoom } from '#catalog/iceberg/write/index-folder.ts';
 import { KeyIndex } from '#catalog/iceberg/write/key-index.ts';
+import { mountSmallDisk } from '#test/fixtures/small-disk.ts';
 
 const boot = 'this run of the system';
 const place = { location: 'file:///data/1.parquet', position: 7 };
@@ -74,6 +75,29 @@ test('where runs of the system cannot be told apart, every commit is flushed and
 test.runIf(process.platform === 'linux')('Linux tells its runs apart', () => {
   expect(currentBoot()).toMatch(/^[0-9a-f-]{36}$/);
 });
+
+const disk = mountSmallDisk(48 << 20);
+afterAll(() => disk?.[Symbol.dispose]());
+
+test.skipIf(disk === null)(
+  `a full disk stops a commit and keeps the index${disk === null ? ' (needs leave to mount a tmpfs)' : ''}`,
+  async () => {
+    const { path, fill, free } = disk as NonNullable<typeof disk>;
+    const folder = join(path, 'index');
+    const index = await written(folder, boot);
+    await fill(1 << 20);
+    const apply = () => index.apply(new Map([['b', place]]), { snapshotId: 2n, shape: 'key' }, []);
+    await expect(apply()).rejects.toMatchObject({ code: 'disk_full', message: expect.stringContaining(folder) });
+    await expect(index.write([['b', place]])).rejects.toMatchObject({ code: 'disk_full' });
+    expect(index.find('a')).toEqual(place);
+    expect(index.find('b')).toBeNull();
+    expect(() => KeyIndex.open(folder, boot)).toThrow(expect.objectContaining({ code: 'disk_full' }));
+    await free();
+    await apply();
+    await index.close();
+    expect(await stateOf(folder, boot)).toEqual({ snapshotId: 2n, place });
+  },
+);
 
 test('more entries than the disk has room for are refused before any is written', async () => {
   await withFolder(async (root) => {
