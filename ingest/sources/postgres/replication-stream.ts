@@ -178,9 +178,9 @@ export class ReplicationStream implements PgoutputHandler {
   /** Ends the stream: `read` throws this once all before it was read. */
   fail(error: unknown): void {
     if (this.#isClosed || this.#failure !== null) return;
+    this.#failure = databaseError(error);
     // What has come whole is told.
     if (this.#builder.events > 0 && !this.#builder.isInTransaction) this.#flush();
-    this.#failure = databaseError(error);
     this.#stop();
   }
 

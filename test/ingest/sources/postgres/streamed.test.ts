@@ -10,7 +10,10 @@ import {
   streamedCase,
   streamedCutCase,
   streamedShapesCase,
+  streamingUrl,
+  tableRows,
   truncateCase,
+  untilStreamed,
 } from './stream-cases.ts';
 
 async function on(run: (database: CaseDatabase) => Promise<void>): Promise<void> {
@@ -35,6 +38,27 @@ test('a shape that only a rolled back subtransaction had does not outlive it', (
 
 test('a connection that is cut while a transaction is under way or being told leaves no gap and no overlap', () =>
   on(streamedCutCase));
+
+test('a table that is altered in a transaction under way so that its old rows read differently is read again', () =>
+  on(async (database) => {
+    await database.query(`CREATE TABLE film (id int PRIMARY KEY, title text NOT NULL, pad text);
+      INSERT INTO film SELECT i, 'old', NULL FROM generate_series(1, 50) i`);
+    const name = sourceName();
+    const follower = await follow(streamingUrl(database.url), name);
+    const client = await database.connect();
+    await client.query(`BEGIN; INSERT INTO film SELECT i, 'new', repeat('x', 300) FROM generate_series(101, 900) i`);
+    await client.query(`ALTER TABLE film ADD COLUMN votes int DEFAULT 7`);
+    await client.query(`INSERT INTO film SELECT i, 'new', repeat('x', 300), i FROM generate_series(901, 1900) i`);
+    await untilStreamed(database, name, 1);
+    await client.query('COMMIT');
+    await database.query(`UPDATE film SET votes = 8 WHERE id = 1; DELETE FROM film WHERE id = 901`);
+    await follower.caughtUp();
+    await follower.until(() => follower.ended.length === 2);
+    await follower.caughtUp();
+    expect(follower.rowsOf('film')).toEqual(await tableRows(database, 'film'));
+    await follower.stop();
+    await follower.source.close();
+  }));
 
 test('row filters, column lists, partitions by themselves, and messages of applications', () =>
   on((database) => publicationsCase(database, 18)));
