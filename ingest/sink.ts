@@ -37,8 +37,8 @@ export interface Sink {
   chunkedGeneration(table: string, signal: AbortSignal): Promise<number | null>;
 
   /**
-   * Indexes of the events whose UNKNOWN values the target cannot fill in, since it does not hold their rows: while a chunked
-   * snapshot is under way these are yet to come. They are read again from the source before `write`.
+   * Indexes of the events whose UNKNOWN values the target cannot fill in: while a chunked snapshot is under way, of rows that
+   * it has not or that nothing has touched since its begin. They are read again from the source before `write`.
    */
   lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]>;
 

@@ -29,6 +29,11 @@ export class ChangeCompleter {
     this.#removed = null;
   }
 
+  /** As `LastRows`. */
+  distrust(upTo: bigint | null): void {
+    this.#rows.distrust(upTo);
+  }
+
   /** What is not known stays UNKNOWN, and a row before of which nothing is known stays null. Calls come in order. */
   async complete(event: ChangeEvent, number: bigint): Promise<ChangeEvent> {
     const removed = this.#removed;

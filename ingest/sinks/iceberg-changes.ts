@@ -39,17 +39,22 @@ export class ChangeLog {
 
   /** What was staged of an unfinished snapshot must be void by now. */
   async beginSnapshot(schema: Schema): Promise<void> {
-    await this.follow(schema);
+    // An empty table exists, too, once its snapshot is done.
+    await this.#follow(schema);
     this.#isSnapshotOpen = true;
   }
 
-  /** Gives the table the columns of these events: an empty table exists, too, once its snapshot is done. */
-  async follow(schema: Schema): Promise<void> {
+  /** Changes that the source could not tell may lie behind: rows are not completed from what came before. */
+  async beginChunks(schema: Schema, generation: number): Promise<void> {
     await this.#follow(schema);
+    await this.#writer.snapshots.beginChunks(generation, null, String(this.#counter.last));
+    this.#completer?.distrust(this.#counter.last);
   }
 
-  endSnapshot(): void {
+  async endSnapshot(): Promise<void> {
+    if (!this.#isSnapshotOpen) await this.#writer.snapshots.endChunks();
     this.#isSnapshotOpen = false;
+    this.#completer?.distrust(null);
   }
 
   /** Throws `schema_incompatible` where a column has a name that is taken or a type that those landed cannot follow. */
@@ -97,6 +102,8 @@ export class ChangeLog {
     } else {
       const rows = new LastRows(schema, { ...this.#history, ownColumns: ownColumns.length });
       this.#completer = new ChangeCompleter(schema, rows);
+      const note = this.#writer.snapshots.chunksNote;
+      if (note !== null) this.#completer.distrust(BigInt(note));
     }
   }
 }

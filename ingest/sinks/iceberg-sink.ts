@@ -107,8 +107,8 @@ export class IcebergSink implements Sink {
     const known = await this.#open(table, signal);
     if (known.changes?.isSnapshotOpen) await this.#forget(known);
     const { writer, changes } = await this.#open(table, signal);
-    await changes?.follow(schema);
-    await writer.snapshots.beginChunks(generation, changes ? null : schema);
+    if (changes) await changes.beginChunks(schema, generation);
+    else await writer.snapshots.beginChunks(generation, schema);
   }
 
   async chunkedGeneration(table: string, signal: AbortSignal): Promise<number | null> {
@@ -155,7 +155,7 @@ export class IcebergSink implements Sink {
 
   async endSnapshot(table: string, signal: AbortSignal): Promise<void> {
     const { writer, changes } = await this.#open(table, signal);
-    if (changes?.isSnapshotOpen) changes.endSnapshot();
+    if (changes) await changes.endSnapshot();
     else if (writer.snapshots.chunkedGeneration !== null && !writer.snapshots.isReplacing)
       await writer.snapshots.endChunks();
     else await writer.snapshots.endReplacement();

@@ -4,7 +4,10 @@ import type { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
 import type { TableChanges } from '../event.ts';
 
-/** Indexes of the events that lack values of rows which the table, with what is staged and what these events say before, does not hold. */
+/**
+ * Indexes of the events that lack values of rows which the table, with what is staged and what these events say before, does
+ * not hold, or holds from before the snapshot under way. Only while a chunked snapshot is.
+ */
 export async function lackingValues({ schema, events }: TableChanges, writer: TableWriter): Promise<number[]> {
   if (schema.key.length === 0 || !events.some(({ after }) => after !== null && !isWhole(after))) return [];
   const encode = keyEncoder(schema);

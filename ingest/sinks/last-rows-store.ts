@@ -43,15 +43,15 @@ export class LastRowsStore {
     return stand ? { upTo: BigInt(stand.upTo), key: stand.key } : null;
   }
 
-  /** The key's row in the shape of `schema`; null for none. */
-  find(key: Buffer, schema: Schema): Row | null {
+  /** The key's row in the shape of `schema`, and the change that it is of; null for none. */
+  find(key: Buffer, schema: Schema): { row: Row; number: bigint } | null {
     const stored = this.#rows.getBinary(key);
     if (!stored) return null;
     const [id, values] = deserialize(stored.subarray(8)) as [number, unknown[] | null];
     const from = this.#known.get(id);
     if (!from || !values) return null;
     const row = values.map((value) => (value === undefined ? UNKNOWN : value)) as Row;
-    return rowReshaper(from, schema)(row);
+    return { row: rowReshaper(from, schema)(row), number: stored.readBigUInt64BE(0) };
   }
 
   /** Takes in what came after all that is here, with the stand that it leads to, in one transaction. */

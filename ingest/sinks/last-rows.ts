@@ -45,6 +45,8 @@ export class LastRows {
   /** Rows since the last commit are missing from memory. */
   #isBlind = false;
   #isTruncated = false;
+  /** Rows of changes up to this one may be out of date. */
+  #outdatedUpTo = -1n;
 
   constructor(schema: Schema, options: LastRowsOptions) {
     this.#schema = schema;
@@ -64,14 +66,21 @@ export class LastRows {
     this.#schema = schema;
   }
 
+  /** What was told up to this change is not known to hold any more: until the key is told of again its row is not known. */
+  distrust(upTo: bigint | null): void {
+    this.#outdatedUpTo = upTo ?? -1n;
+  }
+
   /** The row that the key has now, null for none; `unknown` where that cannot be told. */
   async find(key: Buffer): Promise<Row | null | 'unknown'> {
     const recent = this.#recent.get(key.toString('latin1'));
-    if (recent) return recent.row;
+    if (recent) return recent.number <= this.#outdatedUpTo ? 'unknown' : recent.row;
     if (this.#isBlind) return 'unknown';
     if (this.#isTruncated) return null;
     const store = await this.#current();
-    return store?.find(key, this.#schema) ?? null;
+    const found = store?.find(key, this.#schema) ?? null;
+    if (found && found.number <= this.#outdatedUpTo) return 'unknown';
+    return found?.row ?? null;
   }
 
   /** The key has this row now, null for none. */

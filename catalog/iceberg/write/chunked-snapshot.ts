@@ -23,15 +23,22 @@ interface ChunksStand {
   floor: bigint | null;
   /** Changes have put rows into the table since the snapshot began. */
   isTouched: boolean;
+  /** What whoever writes the table notes of the snapshot's begin; null for nothing. */
+  note: string | null;
 }
 
-const stored = z.object({ generation: z.number(), floor: z.string().nullable(), touched: z.boolean() });
+const stored = z.object({
+  generation: z.number(),
+  floor: z.string().nullable(),
+  touched: z.boolean(),
+  note: z.string().nullable(),
+});
 
 /** From a summary's text; null for none. */
 export function readChunksStand(text: string | null): ChunksStand | null {
   if (text === null || text === '') return null;
-  const { generation, floor, touched } = stored.parse(JSON.parse(text));
-  return { generation, floor: floor === null ? null : BigInt(floor), isTouched: touched };
+  const { generation, floor, touched, note } = stored.parse(JSON.parse(text));
+  return { generation, floor: floor === null ? null : BigInt(floor), isTouched: touched, note };
 }
 
 /**
@@ -69,8 +76,12 @@ export class ChunkedSnapshot {
 
   /** What the commit in hand tells of it. */
   get summary(): string {
-    const { generation, floor, isTouched } = this.#stand;
-    return JSON.stringify({ generation, floor: floor === null ? null : String(floor), touched: isTouched });
+    const { generation, floor, isTouched, note } = this.#stand;
+    return JSON.stringify({ generation, floor: floor === null ? null : String(floor), touched: isTouched, note });
+  }
+
+  get note(): string | null {
+    return this.#stand.note;
   }
 
   /** Nothing of a chunk waits to become a data file. */

@@ -34,6 +34,11 @@ export class TableSnapshots {
     return this.#chunks?.generation ?? null;
   }
 
+  /** What was noted at its begin. */
+  get chunksNote(): string | null {
+    return this.#chunks?.note ?? null;
+  }
+
   /** True while the table's first snapshot is under way, so that people are not to see it. */
   get isUnfinished(): boolean {
     return this.#chunks?.isHidden ?? false;
@@ -105,9 +110,10 @@ export class TableSnapshots {
   /**
    * A chunked snapshot begins, one under way is forgotten: the rows given to `appendChunk` and what changes tell until
    * `endChunks` is the whole table, and the rows from before that neither touches go with its end. What changes told before
-   * should be committed. With `schema` null no row goes. Throws `source_protocol` for rows without a key.
+   * should be committed. With `schema` null no row goes. `note` is kept until the end, also where the writer is another by
+   * then. Throws `source_protocol` for rows without a key.
    */
-  async beginChunks(generation: number, schema: Schema | null): Promise<void> {
+  async beginChunks(generation: number, schema: Schema | null, note: string | null = null): Promise<void> {
     const { metadata, shape } = this.#parts;
     if (schema) requireKey(this.#parts.name, schema);
     await this.#abandonReplacement();
@@ -117,7 +123,7 @@ export class TableSnapshots {
     if (schema) await this.#evolveOrReplace(schema);
     const floor = schema ? (metadata?.['last-sequence-number'] ?? 0n) : null;
     const isHidden = metadata === null || isUnfinished(metadata);
-    this.#chunks = new ChunkedSnapshot(this.#parts, { generation, floor, isTouched: false }, isHidden);
+    this.#chunks = new ChunkedSnapshot(this.#parts, { generation, floor, isTouched: false, note }, isHidden);
     shape.setUnfinished(isHidden);
     this.#parts.markChanged();
   }

@@ -205,13 +205,18 @@ export class TableWriter {
     this.#isChanged = true;
   }
 
-  /** True if the table has a row of this key by now. */
+  /**
+   * True if the table's row of this key is as its source has told; not if there is none, or only one from before the
+   * chunked snapshot that is under way, which may be out of date.
+   */
   async holds(row: Row): Promise<boolean> {
     const staged = this.#staged.has(row);
     if (staged !== null) return staged;
     await this.snapshots.drain();
     await this.#index.use(this.#indexTable());
-    return this.#index.find(keyEncoder(this.schema)(row).toString('latin1')) !== null;
+    const place = this.#index.find(keyEncoder(this.schema)(row).toString('latin1'));
+    const file = place && this.#files.get(place.location);
+    return place !== null && !(file && this.snapshots.isOld(file));
   }
 
   /** Writes all files of the commit and flushes them to disk. Nothing is visible yet. */

@@ -28,7 +28,7 @@ type Edit =
 type Step =
   | Edit
   | { kind: 'snapshot'; missed: readonly Edit[] }
-  | { kind: 'chunk'; rows: number; isFile: boolean }
+  | { kind: 'chunk'; rows: number; isFile: boolean; leavesOutTouched: boolean }
   | { kind: 'commit' }
   | { kind: 'crash'; losesIndex: boolean }
   | { kind: 'add-column' }
@@ -53,6 +53,7 @@ const chunk: fc.Arbitrary<Step> = fc.record({
   kind: fc.constant('chunk' as const),
   rows: fc.integer({ min: 0, max: 12 }),
   isFile: fc.boolean(),
+  leavesOutTouched: fc.boolean(),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 14, arbitrary: edit },
@@ -81,9 +82,19 @@ class SourceTable {
   readonly rows = new Map<bigint, Row>();
   cursor: bigint | null = null;
   generation = 0;
+  /** Keys that the stream has told of since the snapshot began. */
+  readonly told = new Set<bigint>();
   #plots = 0;
 
-  /** The events of an edit. */
+  /** The events of an edit that the stream tells. */
+  tell(edit: Edit): Change[] {
+    const changes = this.apply(edit);
+    for (const { before, after } of changes) {
+      for (const row of [before, after]) if (row) this.told.add(row[0] as bigint);
+    }
+    return changes;
+  }
+
   apply(edit: Edit): Change[] {
     const key = BigInt('id' in edit ? edit.id : 0);
     const old = this.rows.get(key);
@@ -175,6 +186,7 @@ class Run {
         for (const edit of step.missed) this.source.apply(edit);
         this.source.generation += 1;
         this.source.cursor = -1n;
+        this.source.told.clear();
         await this.#commit();
         return await this.#tell({ kind: 'begin', schema: this.source.schema, generation: this.source.generation });
       case 'chunk': {
@@ -184,7 +196,9 @@ class Run {
           this.source.cursor = null;
           return await this.#tell({ kind: 'end' });
         }
-        const changes = rows.map((after): Change => ({ op: 'r', after }));
+        // What the stream has told of a row is as new as the chunk, so that the chunk may leave it out.
+        const left = rows.filter((row) => !step.leavesOutTouched || !this.source.told.has(row[0] as bigint));
+        const changes = left.map((after): Change => ({ op: 'r', after }));
         return await this.#tell({ kind: 'changes', schema: this.source.schema, changes, isFile: step.isFile });
       }
       case 'commit':
@@ -204,7 +218,7 @@ class Run {
       default: {
         if (this.source.generation === 0) return void this.source.apply(step);
         const { schema } = this.source;
-        const changes = this.source.apply(step);
+        const changes = this.source.tell(step);
         if (changes.length > 0) await this.#tell({ kind: 'changes', schema, changes, isFile: false });
       }
     }
@@ -212,7 +226,7 @@ class Run {
 
   async finish(): Promise<void> {
     if (this.source.generation === 0) await this.do({ kind: 'snapshot', missed: [] });
-    while (this.source.cursor !== null) await this.do({ kind: 'chunk', rows: 7, isFile: true });
+    while (this.source.cursor !== null) await this.do({ kind: 'chunk', rows: 7, isFile: true, leavesOutTouched: true });
     await this.#commit();
     await this.#checkEnd();
     await this.#crash(true);
