@@ -82,6 +82,12 @@ export class ChunkedSnapshots {
     return true;
   }
 
+  /** Reads what is in hand of a table again: a change that came meanwhile leaves out values which its chunk has. */
+  readAgain(table: string): void {
+    const state = this.#stateOf(table);
+    if (state) this.#void(state);
+  }
+
   /** True if a chunk of this table (source.schema.table) is in hand: values that a change leaves out are not to be taken from elsewhere. */
   isInHand(table: string): boolean {
     return (this.#stateOf(table)?.inHand.length ?? 0) > 0;

@@ -7,7 +7,7 @@ import { sourceCursor } from '../chunks/chunked-table.ts';
 import { checkServer, checkTables } from './check.ts';
 import { isCursorValid, parseCursor } from './chunk-cursor.ts';
 import { ChunkedTables, hasChunks } from './chunked-tables.ts';
-import { completeMoved, completeTables } from './complete-rows.ts';
+import { RowCompleter } from './complete-rows.ts';
 import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
@@ -69,6 +69,7 @@ export class ChangeSession {
   #watch: NodeJS.Timeout | null = null;
   #ping: NodeJS.Timeout | null = null;
   readonly #silentMs: number;
+  readonly #chunkBytes: number;
   #isWatching = false;
   /** Tables (source.schema.table) whose snapshot is handed out, with its position: once what follows is durable it is owed no more. */
   readonly #snapshotAt = new Map<string, bigint>();
@@ -81,8 +82,11 @@ export class ChangeSession {
     signal: AbortSignal;
     /** A server that has not answered for so long is given up, whatever its connections say. */
     silentMs: number;
+    /** Text that a chunk of a snapshot has, about. */
+    chunkBytes: number;
   }) {
     this.#silentMs = options.silentMs;
+    this.#chunkBytes = options.chunkBytes;
     this.#url = options.url;
     this.#names = options.names;
     this.#request = options.request;
@@ -169,6 +173,10 @@ export class ChangeSession {
     stream.start();
     const chunks = await this.#beginChunks(control, stream, tables);
     for (const table of owed.filter(hasChunks)) this.#readInChunks(chunks, table, this.#cursorOf(table));
+    const completer = new RowCompleter(
+      () => this.#connect('query'),
+      () => this.#context,
+    );
     this.#watch = setInterval(() => void this.#watchIdentities(control, identities), identityEveryMs);
     for (let item = await stream.read(); item !== null; item = await stream.read()) {
       if (item.kind === 'batch') {
@@ -176,8 +184,9 @@ export class ChangeSession {
         // Noted first: a chunk that is begun from here on sees it.
         this.#recent.note(batch);
         chunks.observe(batch);
-        if (incomplete.length > 0) await completeMoved(control, this.#context, incomplete);
-        await completeTables(control, this.#context, batch, (table) => chunks.isInHand(table));
+        if (incomplete.length > 0) await completer.completeMoved(incomplete);
+        const locked = await completer.completeTables(batch, (table) => chunks.isInHand(table));
+        for (const table of locked) chunks.readAgain(table);
         if (this.#recent.size > maxRecent) this.#recent.areSeenBy(await currentSnapshot(control));
         yield await this.#remembered(control, batch);
         if (batch.isComplete) yield* this.#place(control, chunks, batch);
@@ -208,6 +217,7 @@ export class ChangeSession {
       tables,
       context: this.#context,
       recent: this.#recent,
+      chunkBytes: this.#chunkBytes,
       connect: () => this.#connect('query'),
       expectHead: () => void expectHead().catch((error) => stream.fail(error)),
       refresh: () => stream.refresh(),

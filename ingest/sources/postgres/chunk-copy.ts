@@ -12,6 +12,7 @@ import { readTables, type SourceTable } from './discovery.ts';
 import { formatLsn } from './lsn.ts';
 import { currentSnapshot, type RecentTransactions } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
+import { serverHead } from './server-head.ts';
 import { goneTable, lockTable } from './snapshot.ts';
 import { type ShapeContext, tableRelation } from './table-shape.ts';
 
@@ -19,20 +20,19 @@ export interface CopyOptions {
   connect(): Promise<pg.Client>;
   context: ShapeContext;
   recent: RecentTransactions;
+  /** Text that a chunk has, about. */
+  chunkBytes: number;
   /** The table as it was when the session began. */
   tableOf(name: string): SourceTable;
   sizeOf(table: SourceTable): TableSize;
-  /** Where the history ends now. */
-  head(): Promise<{ position: bigint }>;
   /** A chunk has needed text columns: all that is decoded from now on has them. */
   refresh(): void;
 }
 
-/** How much CSV a chunk has, about, and a file of it. */
-const chunkBytes = 32 << 20;
+/** How much CSV a file of a chunk has, at most, unless a single row has more. */
 const pieceBytes = 16 << 20;
-/** Where rows are so much longer than those before, the chunk ends early. */
-const mostBytes = 4 * chunkBytes;
+/** Where rows are so many times longer than those before, the chunk ends early. */
+const mostTimes = 4;
 const firstRows = 10_000;
 const maxRows = 1_000_000;
 const againMs = 20;
@@ -64,8 +64,12 @@ export class ChunkCopy implements ChunkReader {
     signal.addEventListener('abort', cut, { once: true });
     try {
       const read = await this.#read(client, known, after, signal);
+      // Nothing is waited for that might wait for somebody who waits for the table.
       if (this.#client !== null) await rowsOf(client, 'ROLLBACK');
-      return read;
+      if (read === 'outdated') return read;
+      this.#client ??= await this.#options.connect();
+      const { position } = await serverHead(this.#client);
+      return { ...read, place: formatLsn(position) };
     } catch (thrown) {
       this.#cut();
       throw thrown;
@@ -90,7 +94,7 @@ export class ChunkCopy implements ChunkReader {
     known: SourceTable,
     after: string | null,
     signal: AbortSignal,
-  ): Promise<TableChunk | 'outdated'> {
+  ): Promise<Omit<TableChunk, 'place'> | 'outdated'> {
     const { context } = this.#options;
     await this.#beginSnapshot(client, known, signal);
     const [table] = await readTables(client, [known.oid]);
@@ -121,8 +125,8 @@ export class ChunkCopy implements ChunkReader {
     table: SourceTable,
     relation: Relation,
     key: readonly string[] | null,
-  ): Promise<TableChunk> {
-    const { context } = this.#options;
+  ): Promise<Omit<TableChunk, 'place'>> {
+    const { chunkBytes, context } = this.#options;
     const size = this.#options.sizeOf(table);
     const limit = this.#limitOf(table, size);
     const { schema } = relation;
@@ -133,22 +137,20 @@ export class ChunkCopy implements ChunkReader {
     this.#rows ??= await ChunkRows.open();
     try {
       const sql = `COPY (${await chunkQuery(client, table, relation, key, limit)}) TO STDOUT (FORMAT csv)`;
-      for await (const piece of copyChunks(client, sql, pieceBytes)) {
+      for await (const piece of copyChunks(client, sql, Math.min(chunkBytes, pieceBytes))) {
         rows += piece.rows;
         bytes += piece.bytes.length;
         lastKey = keyTexts(piece.bytes, piece.lastRow, relation);
         files.push(await this.#rows.write(piece, relation));
-        if (bytes >= mostBytes && rows < limit) {
+        if (bytes >= mostTimes * chunkBytes && rows < limit) {
           this.#cut();
           break;
         }
       }
       // What is decoded from now on has the text columns of these rows; what was decoded before is before P.
       if (relation.schema !== schema) this.#options.refresh();
-      const { position } = await this.#options.head();
       if (rows > 0) this.#rowBytes.set(table.name, bytes / rows);
       return {
-        place: formatLsn(position),
         files,
         after: lastKey === null ? null : cursorAfter(lastKey, table, context.memory),
         isLast: rows < limit && this.#client !== null,
@@ -161,6 +163,7 @@ export class ChunkCopy implements ChunkReader {
   }
 
   #limitOf(table: SourceTable, size: TableSize): number {
+    const { chunkBytes } = this.#options;
     const rowBytes = this.#rowBytes.get(table.name) ?? (size.rows ? size.bytes / size.rows : chunkBytes / firstRows);
     return Math.min(Math.max(Math.ceil(chunkBytes / rowBytes), 1), maxRows);
   }

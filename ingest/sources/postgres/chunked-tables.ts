@@ -18,6 +18,8 @@ export interface ChunkedTablesOptions {
   tables: readonly SourceTable[];
   context: ShapeContext;
   recent: RecentTransactions;
+  /** Text that a chunk has, about. */
+  chunkBytes: number;
   connect(): Promise<pg.Client>;
   /** A batch should come as soon as the stream has passed where the history ends now. */
   expectHead(): void;
@@ -63,12 +65,12 @@ export class ChunkedTables implements ChunkSource {
   }
 
   async openReader(): Promise<ChunkReader> {
-    const { connect, control, context, recent, refresh } = this.#options;
+    const { connect, context, recent, chunkBytes, refresh } = this.#options;
     return new ChunkCopy({
       connect,
-      head: () => serverHead(control),
       context,
       recent,
+      chunkBytes,
       refresh,
       tableOf: (name) => this.#tableOf(name),
       sizeOf: (table) => this.#sizeOf(table),

@@ -1,58 +1,89 @@
 import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { Batch } from '../../event.ts';
-import { findTables } from './discovery.ts';
+import { rowsOf, sqlState } from './connection.ts';
+import { findTables, type SourceTable } from './discovery.ts';
 import { readRowsByKey } from './read-rows.ts';
 import type { Incomplete } from './replication-stream.ts';
 import { type ShapeContext, tableRelation } from './table-shape.ts';
 
 type OpenRow = (Value | typeof UNKNOWN)[];
 
-/** Reads unchanged TOAST values of rows that moved to a new key; a row that has moved on since stays without them. */
-export async function completeMoved(
-  control: pg.Client,
-  context: ShapeContext,
-  incomplete: readonly Incomplete[],
-): Promise<void> {
-  for (const { relation, row } of incomplete)
-    await completeRows(control, context, relation.table, relation.schema, [row]);
-}
+const lockWithinMs = 1_000;
 
 /**
- * Reads unchanged TOAST values of all rows of the tables (source.schema.table) that `isWanted`: while a chunk of a table is
- * in hand it leaves such rows out, and what a sink has of them may be from before the snapshot.
+ * Reads values that changes leave out (unchanged TOAST), as they are now: a newer one brings its own change. On a connection
+ * of its own, for it may wait for whoever alters a table.
  */
-export async function completeTables(
-  control: pg.Client,
-  context: ShapeContext,
-  batch: Batch,
-  isWanted: (table: string) => boolean,
-): Promise<void> {
-  for (const item of batch.items) {
-    if (item.kind !== 'changes' || !isWanted(item.changes.table)) continue;
-    const { table, schema, events } = item.changes;
-    // The batch is still ours alone.
-    const rows = events.flatMap(({ after }) => (after?.includes(UNKNOWN) ? [after as OpenRow] : []));
-    if (rows.length > 0) await completeRows(control, context, table.slice(context.source.length + 1), schema, rows);
+export class RowCompleter {
+  readonly #connect: () => Promise<pg.Client>;
+  readonly #context: () => ShapeContext;
+  #client: pg.Client | null = null;
+
+  constructor(connect: () => Promise<pg.Client>, context: () => ShapeContext) {
+    this.#connect = connect;
+    this.#context = context;
+  }
+
+  /** For rows that moved to a new key, under which nobody holds the values; a row that has moved on since stays without them. */
+  async completeMoved(incomplete: readonly Incomplete[]): Promise<void> {
+    for (const { relation, row } of incomplete) await this.#complete(relation.table, relation.schema, [row], 0);
+  }
+
+  /**
+   * For all rows of the tables (source.schema.table) that `isWanted`: while a chunk of a table is in hand it leaves such rows
+   * out, and what a sink has of them may be from before the snapshot. Answers the tables that are being altered, whose rows
+   * could not be read in time.
+   */
+  async completeTables(batch: Batch, isWanted: (table: string) => boolean): Promise<string[]> {
+    const locked: string[] = [];
+    for (const item of batch.items) {
+      if (item.kind !== 'changes' || !isWanted(item.changes.table)) continue;
+      const { table, schema, events } = item.changes;
+      // The batch is still ours alone.
+      const rows = events.flatMap(({ after }) => (after?.includes(UNKNOWN) ? [after as OpenRow] : []));
+      if (rows.length === 0) continue;
+      const name = table.slice(this.#context().source.length + 1);
+      if (!(await this.#complete(name, schema, rows, lockWithinMs))) locked.push(table);
+    }
+    return locked;
+  }
+
+  /** False if the table stayed locked; 0 waits for ever. */
+  async #complete(name: string, schema: Schema, rows: readonly OpenRow[], withinMs: number): Promise<boolean> {
+    this.#client ??= await this.#connect();
+    const client = this.#client;
+    const table = await this.#find(client, name);
+    if (table === null) return true;
+    const current = await tableRelation(client, table, this.#context());
+    const indexes = schema.key.map((key) => schema.fields.findIndex((field) => field.name === key));
+    const keys: Row[] = rows.map((row) => indexes.map((index) => row[index] ?? null));
+    await rowsOf(client, `SET lock_timeout = ${withinMs}`);
+    try {
+      const found = await readRowsByKey(client, table, current, schema, keys);
+      for (const [at, row] of rows.entries()) {
+        const now = found.get(at) ?? row;
+        for (const [index, value] of row.entries()) if (value === UNKNOWN) row[index] = now[index] as typeof value;
+      }
+      return true;
+    } catch (thrown) {
+      if (isLockTimeout(thrown)) return false;
+      throw thrown;
+    }
+  }
+
+  /** Null where it was dropped or renamed since: whoever watches the names sees to that. */
+  async #find(client: pg.Client, name: string): Promise<SourceTable | null> {
+    try {
+      return (await findTables(client, [name], true))[0] ?? null;
+    } catch (thrown) {
+      if (thrown instanceof DailiesError && thrown.code === 'table_unknown') return null;
+      throw thrown;
+    }
   }
 }
 
-async function completeRows(
-  control: pg.Client,
-  context: ShapeContext,
-  name: string,
-  schema: Schema,
-  rows: readonly OpenRow[],
-): Promise<void> {
-  const [table] = await findTables(control, [name], true);
-  if (!table) return;
-  const current = await tableRelation(control, table, context);
-  const indexes = schema.key.map((key) => schema.fields.findIndex((field) => field.name === key));
-  const keys: Row[] = rows.map((row) => indexes.map((index) => row[index] ?? null));
-  const found = await readRowsByKey(control, table, current, schema, keys);
-  for (const [at, row] of rows.entries()) {
-    const now = found.get(at);
-    if (!now) continue;
-    for (const [index, value] of row.entries()) if (value === UNKNOWN) row[index] = now[index] as typeof value;
-  }
+function isLockTimeout(thrown: unknown): boolean {
+  return thrown instanceof Error && sqlState(thrown.cause) === '55P03';
 }

@@ -33,11 +33,13 @@ export class PostgresSource implements Source {
   readonly #types = new Map<number, TypeRow>();
   readonly #closing = new AbortController();
   readonly #silentMs: number;
+  readonly #chunkBytes: number;
   #query: Promise<pg.Client> | null = null;
   #session: ChangeSession | null = null;
 
-  constructor(config: PostgresConfig, deps: SourceDeps, silentMs = 60_000) {
+  constructor(config: PostgresConfig, deps: SourceDeps, { silentMs = 60_000, chunkBytes = 32 << 20 } = {}) {
     this.#silentMs = silentMs;
+    this.#chunkBytes = chunkBytes;
     this.#config = config;
     this.#name = deps.name;
     this.#names = serverNames(deps.name);
@@ -76,6 +78,7 @@ export class PostgresSource implements Source {
       request,
       source: this.#name,
       silentMs: this.#silentMs,
+      chunkBytes: this.#chunkBytes,
       signal: AbortSignal.any([signal, this.#closing.signal]),
     });
     this.#session = session;

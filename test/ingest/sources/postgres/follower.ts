@@ -110,6 +110,11 @@ export class Follower {
     this.#marks.splice(0, this.#marks.length, ...this.#marks.filter((mark) => mark.table !== table));
   }
 
+  /** True if no chunked snapshot of the table is under way. */
+  isWhole(table: string): boolean {
+    return this.#marks.findLast((mark) => mark.table.endsWith(`.${table}`))?.kind !== 'snapshot-begin';
+  }
+
   #isChunked(table: string): boolean {
     return this.#marks.findLast((mark) => mark.table === table)?.kind === 'snapshot-begin';
   }
