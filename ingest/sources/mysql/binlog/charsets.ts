@@ -10,9 +10,10 @@ export type Decode = (bytes: Buffer, start: number, end: number) => string | nul
  * | utf8mb4, utf8mb3, utf8, ascii                 | Node                                                      |
  * | ucs2, utf16, utf16le, utf32                   | Node                                                      |
  * | all of one byte (latin1, which is cp1252, …)  | tables of our own                                         |
- * | gbk, gb2312, euckr, sjis                      | iconv-lite, mended where the server understands a code otherwise |
+ * | gbk, gb2312, euckr, sjis, cp932, ujis, eucjpms | iconv-lite, mended where the server understands a code otherwise |
  *
- * Not big5, cp932, ujis, eucjpms, gb18030: no table at hand agrees with the servers' own.
+ * Not big5 and gb18030: no table at hand agrees with the servers' own. Characters that users define (cp932 F941 to F9FC,
+ * ujis and eucjpms from F5A1 and 8FF3A1 on) are left as bytes.
  */
 const decoders = new Map<string, Decode | null>();
 
@@ -45,17 +46,42 @@ function makeDecoder(charset: string): Decode | null {
       return utf32;
     case 'gbk':
     case 'euckr':
+    case 'cp932':
       return byIconv(charset, {});
     case 'gb2312':
       return byIconv(charset, { '·': '・', '—': '―' });
     case 'sjis':
-      return byIconv(charset, { '＼': '\\', '～': '〜', '∥': '‖', '－': '−', '￠': '¢', '￡': '£', '￢': '¬' });
+      return byIconv('sjis', asJis);
+    case 'ujis':
+      return eucJp(byIconv('eucjp', asJis));
+    case 'eucjpms':
+      return eucJp(byIconv('eucjp', { '¦': '￤' }));
     default:
       return null;
   }
 }
 
 const replacement = '\ufffd';
+
+/** Characters as JIS has them, where others take those of Microsoft's tables. */
+const asJis = { '＼': '\\', '～': '〜', '∥': '‖', '－': '−', '￠': '¢', '￡': '£', '￢': '¬' };
+
+/**
+ * EUC-JP without what iconv-lite understands otherwise: rows from F5 on, rows from 8FF3 on, and the tilde of JIS X 0212, which
+ * it does not tell from the wave dash.
+ */
+function eucJp(decode: Decode): Decode {
+  return (bytes, start, end) => {
+    for (let at = start; at < end; ) {
+      const lead = bytes[at] ?? 0;
+      const second = bytes[at + 1] ?? 0;
+      if (lead >= 0xf5) return null;
+      if (lead === 0x8f && (second >= 0xf3 || (second === 0xa2 && bytes[at + 2] === 0xb7))) return null;
+      at += lead < 0x80 ? 1 : lead === 0x8f ? 3 : 2;
+    }
+    return decode(bytes, start, end);
+  };
+}
 
 function utf8(bytes: Buffer, start: number, end: number): string | null {
   const text = bytes.toString('utf8', start, end);

@@ -46,8 +46,6 @@ export const eventTypes = {
   deleteRowsCompressed: 171,
 } as const;
 
-export type EventType = (typeof eventTypes)[keyof typeof eventTypes];
-
 const names = new Map<number, string>(Object.entries(eventTypes).map(([name, code]) => [code, name]));
 
 /** For messages: `tableMap`, `type 99`. */
