@@ -3,6 +3,7 @@ import type { Requirement } from '../../source.ts';
 import { rowsOf } from './connection.ts';
 import type { SourceTable } from './discovery.ts';
 import type { ServerNames } from './names.ts';
+import { logicalStatement, type Provider, providerQuery, replicationStatement, settingStatement } from './provider.ts';
 import { quoteIdentifier, quoteTable } from './sql.ts';
 import { identityProblem, identityStatement } from './table-shape.ts';
 
@@ -14,6 +15,8 @@ export interface CheckedRequirement extends Requirement {
 /** What the server, then each table, still lacks before `names` can be made and read. */
 export async function checkServer(client: pg.Client, names: ServerNames): Promise<CheckedRequirement[]> {
   const [row] = await rowsOf(client, serverQuery, [names.slot, names.publication]);
+  const [host] = await rowsOf(client, providerQuery);
+  const provider = (host?.provider ?? null) as Provider;
   const user = row?.user_name ?? '';
   const lacks: CheckedRequirement[] = [];
   const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
@@ -23,16 +26,11 @@ export async function checkServer(client: pg.Client, names: ServerNames): Promis
   if (row?.wal_level !== 'logical') {
     lack(
       `wal_level is ${row?.wal_level}, so the server does not write down what logical replication needs.`,
-      `ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server`,
+      logicalStatement(provider),
     );
   }
   if (row?.may_replicate !== 't') {
-    lack(
-      `User "${user}" may not read the stream of changes.`,
-      row?.is_rds === 't'
-        ? `GRANT rds_replication TO ${quoteIdentifier(user)};`
-        : `ALTER ROLE ${quoteIdentifier(user)} REPLICATION;`,
-    );
+    lack(`User "${user}" may not read the stream of changes.`, replicationStatement(provider, quoteIdentifier(user)));
   }
   if (row?.has_publication !== 't' && row?.may_create !== 't') {
     lack(
@@ -55,19 +53,60 @@ export async function checkServer(client: pg.Client, names: ServerNames): Promis
     if (limit - used >= needed || (setting === 'max_wal_senders' && row?.has_slot === 't')) continue;
     lacks.push({
       problem: `${setting} is ${limit} and ${used} are in use; this source needs ${needed} more.`,
-      statement: `ALTER SYSTEM SET ${setting} = ${used + needed}; -- then restart the server`,
+      statement: settingStatement(provider, { name: setting, value: String(used + needed), needsRestart: true }),
       isBlocking: limit - used < 1,
+    });
+  }
+  return [...lacks, ...(await checkSlot(client, names, provider))];
+}
+
+/**
+ * What the server is about to do to our slot, or would do while we are away (pg_replication_slots, wal_status): each costs
+ * a snapshot of all tables once it has happened.
+ */
+async function checkSlot(client: pg.Client, names: ServerNames, provider: Provider): Promise<CheckedRequirement[]> {
+  const [row] = await rowsOf(client, slotQuery, [names.slot]);
+  const lacks: CheckedRequirement[] = [];
+  if (row?.wal_status === 'unreserved' || row?.wal_status === 'extended') {
+    const kept = Number(row.kept_megabytes);
+    const isLate = row.wal_status === 'unreserved';
+    // Twice what is held is room to catch up; without a limit there is nothing to raise.
+    if (isLate || (row.limit !== '-1' && Number(row.safe_bytes) < Number(row.limit) * 2 ** 20 * 0.2)) {
+      lacks.push({
+        problem: `The server holds ${kept} MB for the slot ${names.slot} and ${isLate ? 'gives them up at its next checkpoint' : 'is close to giving them up'}; all tables would have to be read again.`,
+        statement: settingStatement(provider, {
+          name: 'max_slot_wal_keep_size',
+          value: String(Math.max(1024, kept * 2)),
+          needsRestart: false,
+        }),
+        isBlocking: false,
+      });
+    }
+  }
+  if (Number(row?.idle_timeout ?? 0) > 0) {
+    lacks.push({
+      problem: `idle_replication_slot_timeout is ${row?.idle_timeout_text}: while Dailies is away for longer, the server gives up its slot, and all tables have to be read again.`,
+      statement: settingStatement(provider, { name: 'idle_replication_slot_timeout', value: '0', needsRestart: false }),
+      isBlocking: false,
     });
   }
   return lacks;
 }
+
+// Settings that a version does not know are NULL. The limit is in megabytes.
+const slotQuery = `
+SELECT slot.wal_status, slot.safe_wal_size AS safe_bytes,
+  (pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, slot.restart_lsn) / 1048576)::bigint AS kept_megabytes,
+  (SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS limit,
+  (SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_timeout,
+  current_setting('idle_replication_slot_timeout', true) AS idle_timeout_text
+FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots slot ON slot.slot_name = $1`;
 
 const serverQuery = `
 SELECT current_user AS user_name, current_database() AS database, pg_is_in_recovery() AS is_standby,
   current_setting('wal_level') AS wal_level,
   (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
     OR EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(oid, 'MEMBER')) AS may_replicate,
-  EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_replication') AS is_rds,
   has_database_privilege(current_database(), 'CREATE') AS may_create,
   EXISTS (SELECT 1 FROM pg_publication WHERE pubname = $2) AS has_publication,
   (SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $2) AS owns_publication,
