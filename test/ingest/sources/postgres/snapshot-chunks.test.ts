@@ -198,6 +198,7 @@ test('keys of any type are read in the order of their index, chunk by chunk', as
   await database.query(`CREATE TYPE mood AS ENUM (${Array.from({ length: 60 }, (_, index) => `'m${(index * 37) % 60}'`).join(', ')});
     CREATE TABLE triple (n int, yes boolean, mood mood, what "char", PRIMARY KEY (mood, yes, what));
     INSERT INTO triple SELECT i, i % 2 = 0, ('m' || i % 60)::mood, chr(65 + i / 60)::"char" FROM generate_series(1, 600) i;`);
+  await database.query('ANALYZE');
   const source = openChunked(database.url, sourceName(), 9_000);
   const request = await requestFor(source, null);
   let chunks = 0;
