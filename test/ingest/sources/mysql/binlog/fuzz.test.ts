@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DailiesError } from '#catalog/error.ts';
-import { BinlogDecoder } from '#ingest/sources/mysql/binlog/binlog-decoder.ts';
 import type { BinlogItem, Flavor } from '#ingest/sources/mysql/binlog/binlog-item.ts';
-import { parseGtidSet } from '#ingest/sources/mysql/binlog/gtid.ts';
-import { PackedEvents } from '#ingest/sources/mysql/binlog/packed-events.ts';
+import { decode } from './decode-events.ts';
 import {
   bytes,
   type Column,
@@ -21,26 +19,6 @@ import {
   xid,
 } from './encode.ts';
 import { encodeDiffs, encodeJson } from './encode-json.ts';
-
-const charsets = new Map([
-  [255, 'utf8mb4'],
-  [8, 'latin1'],
-  [28, 'gbk'],
-  [63, 'binary'],
-]);
-
-async function decode(flavor: Flavor, events: readonly Buffer[]): Promise<BinlogItem[]> {
-  const decoder = new BinlogDecoder({ flavor, position: parseGtidSet(flavor, ''), charsets, wants: () => true });
-  const items: BinlogItem[] = [];
-  for (const one of events) {
-    const packed = decoder.decode(one, items);
-    if (packed === null) continue;
-    const unpacked = new PackedEvents(packed);
-    for (let inner = await unpacked.next(); inner !== null; inner = await unpacked.next())
-      decoder.decodePacked(inner, items);
-  }
-  return items;
-}
 
 /** With each kind of event and of column at least once. */
 function history(isChecksummed: boolean): Buffer[] {
@@ -122,7 +100,7 @@ function history(isChecksummed: boolean): Buffer[] {
 describe('bytes that were changed', () => {
   it('the history itself is read', async () => {
     for (const isChecksummed of [true, false]) {
-      const items = await decode('mysql', history(isChecksummed));
+      const items = await decode(history(isChecksummed));
       expect(items.map(({ kind }) => kind)).toEqual([
         'begin',
         'query',
@@ -141,7 +119,7 @@ describe('bytes that were changed', () => {
 
   it('under checksums never give an event that was not there', async () => {
     const events = history(true);
-    const whole = await decode('mysql', events);
+    const whole = await decode(events);
     await fc.assert(
       fc.asyncProperty(
         fc.nat(events.length - 1),
@@ -156,7 +134,7 @@ describe('bytes that were changed', () => {
           else hit[at] = (hit[at] ?? 0) ^ change;
           const items: BinlogItem[] = [];
           try {
-            items.push(...(await decode('mysql', broken)));
+            items.push(...(await decode(broken)));
           } catch (error) {
             expect(error).toBeInstanceOf(DailiesError);
             return;
@@ -189,7 +167,7 @@ describe('bytes that were changed', () => {
             broken[place] = hit;
             const began = performance.now();
             try {
-              await decode(flavor, broken);
+              await decode(broken, '', flavor);
             } catch (error) {
               expect(error).toBeInstanceOf(DailiesError);
             }
@@ -210,7 +188,7 @@ describe('bytes that were changed', () => {
         async (body, type, flavor) => {
           const made = event(type, Buffer.from(body), { isChecksummed: false });
           try {
-            await decode(flavor, [formatDescription(false), made]);
+            await decode([formatDescription(false), made], '', flavor);
           } catch (error) {
             expect(error).toBeInstanceOf(DailiesError);
           }
