@@ -61,6 +61,7 @@ export async function readPayloads(
   payloads: readonly Buffer[],
   pieceBytes: number,
   maxMessageBytes?: number,
+  isWanted: (table: string) => boolean = () => true,
 ): Promise<Told> {
   const server = net.createServer((socket) => serve(socket, payloads, pieceBytes));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -75,7 +76,7 @@ export async function readPayloads(
     from: 0n,
     fromMicros: 0n,
     barrier: null,
-    resolve: async (message) => relationOf(message, memory),
+    resolve: async (message) => (isWanted(message.tableName) ? relationOf(message, memory) : null),
     head: async () => ({ position: 2n ** 63n, timeMicros: 1n }),
     heartbeat: async () => undefined,
     logicalMessage: (message) => told.messages.push(message),

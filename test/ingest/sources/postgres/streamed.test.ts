@@ -63,6 +63,38 @@ test('a table that is altered in a transaction under way so that its old rows re
 test('row filters, column lists, partitions by themselves, and messages of applications', () =>
   on((database) => publicationsCase(database, 18)));
 
+test('a table that is described anew beside a transaction under way keeps its last description', () =>
+  on(async (database) => {
+    const name = sourceName();
+    await database.query(`CREATE TABLE film (id int PRIMARY KEY, title text, pad text);
+      CREATE PUBLICATION ${name} FOR TABLE film`);
+    await database.query(`SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`);
+    const client = await database.connect();
+    await client.query(
+      `BEGIN; INSERT INTO film SELECT i, 'under way', repeat('x', 300) FROM generate_series(1, 600) i`,
+    );
+    await database.query(`INSERT INTO film VALUES (1000, 'before', 'y')`);
+    await database.query(`ALTER PUBLICATION ${name} SET TABLE film (id, title)`);
+    await database.query(`INSERT INTO film VALUES (1001, 'beside', 'y')`);
+    await client.query('COMMIT');
+    await database.query(`INSERT INTO film VALUES (1002, 'after', 'y')`);
+    const options = { slot: name, publications: [name], major: 18 };
+    const payloads = await recordStream(streamingUrl(database.url), options);
+    const told = await readPayloads(payloads, 10_000);
+    expect(told.failure).toBeNull();
+    expect(told.events.length).toBe(603);
+    const small = told.events.filter(({ after }) => Number(after?.[0]) >= 1000);
+    expect(small.map(({ after }) => after)).toEqual([
+      [1000, 'before', 'y'],
+      [1001, 'beside'],
+      [1002, 'after'],
+    ]);
+    for (const { fields, after } of told.events) expect(after?.length).toBe(fields.length);
+    // It was told while it was under way, and what came after it without a description of its own.
+    const kinds = payloads.map((payload) => String.fromCharCode(payload[25] ?? 0)).join('');
+    expect(kinds).toMatch(/S.*E.*c/);
+  }));
+
 test('a change that is too long to be held is refused by its column, unless it was rolled back', async () => {
   await using database = await createDatabase();
   const name = sourceName();
@@ -102,6 +134,10 @@ test('a change that is too long to be held is refused by its column, unless it w
       details: { table: 's.public.script', column: 'note', bytes: 700_000 },
     });
     expect(told.failure?.message).not.toContain('yyy');
+    // Once the table is set aside, its change goes by.
+    const rest = await readPayloads(await record(slot, setting), 70_000, limit, (table) => table !== 'script');
+    expect(rest.failure).toBeNull();
+    expect(rest.events).toEqual([]);
   }
 });
 
