@@ -33,7 +33,8 @@ export type ColumnShape =
  *     246 DECIMAL                                                       Int8 precision · Int8 scale
  *     254 CHAR, ENUM, SET                                               Int8 true type · Int8 bytes; CHAR's bytes beyond
  *                                                                       255 turn bits of the type
- *     20 array of a hidden index                                        Int8 true type · what stands beside that
+ *     20 array of a hidden index                                        Int8 true type · what stands beside that, for
+ *                                                                       VARCHAR Int24
  */
 export function columnLayout(type: number, besides: ByteReader): ColumnLayout {
   const layout = (shape: ColumnShape, lengthBytes = 0): ColumnLayout => ({
@@ -103,10 +104,13 @@ export function columnLayout(type: number, besides: ByteReader): ColumnLayout {
     }
     case 254:
       return charLayout(besides);
-    case 20:
+    case 20: {
       // A multi-valued index's hidden column holds its array as JSON.
-      columnLayout(besides.u8(), besides);
+      const element = besides.u8();
+      if (element === 15) besides.skip(3);
+      else columnLayout(element, besides);
       return layout({ kind: 'json' }, 4);
+    }
     case 7:
     case 11:
     case 12:

@@ -20,6 +20,7 @@ describe("MySQL's tables and rows, as its sources document them", () => {
       { name: 'j', type: 255, beside: Buffer.from([4]), geometryType: 3 },
       { name: 'k', type: 242, beside: Buffer.from([4]), collation: 63 },
       { name: 'l', type: 245, beside: Buffer.from([4]), isHidden: true },
+      { name: 'n', type: 20, beside: Buffer.from([15, 0x90, 1, 0]), isHidden: true },
       { name: 'm', type: 16, beside: Buffer.from([3, 1]), isNullable: false },
     ];
     const polygon = Buffer.from('000000000101', 'hex');
@@ -37,6 +38,7 @@ describe("MySQL's tables and rows, as its sources document them", () => {
       Buffer.concat([bytes.u32(polygon.length), polygon]),
       Buffer.concat([bytes.u32(vector.length), vector]),
       Buffer.concat([bytes.u32(2), encodeJson(true)]),
+      Buffer.concat([bytes.u32(encodeJson(['a']).length), encodeJson(['a'])]),
       Buffer.from([0x05, 0x01]),
     ];
     for (const isOneByOne of [false, true]) {
@@ -55,9 +57,10 @@ describe("MySQL's tables and rows, as its sources document them", () => {
         { kind: 'geometry', geometryType: 3 },
         { kind: 'vector' },
         { kind: 'json' },
+        { kind: 'json' },
         { kind: 'bit', bits: 11 },
       ]);
-      expect(rows?.table.columns.filter(({ isVisible }) => !isVisible).map(({ name }) => name)).toEqual(['l']);
+      expect(rows?.table.columns.filter(({ isVisible }) => !isVisible).map(({ name }) => name)).toEqual(['l', 'n']);
       expect(rows?.table.columns.filter(({ isNullable }) => !isNullable).map(({ name }) => name)).toEqual(['m']);
       expect(rows?.table).toMatchObject({ key: [5, 0], keyPrefixes: [10, 0] });
       const binary = Buffer.alloc(400);
@@ -76,6 +79,7 @@ describe("MySQL's tables and rows, as its sources document them", () => {
         polygon,
         vector,
         'true',
+        '["a"]',
         0x501n,
       ]);
     }
