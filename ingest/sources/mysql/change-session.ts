@@ -4,6 +4,7 @@ import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, SourceMemory } from '../../source.ts';
 import type { BinlogOptions, BinlogStream, ServerAddress } from './binlog/binlog-stream.ts';
 import { openBinlog } from './binlog/binlog-stream.ts';
+import { Cascades } from './cascades.ts';
 import { requireReady } from './check.ts';
 import { type Connection, connect, type ServerVersion, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
@@ -102,7 +103,10 @@ export class ChangeSession {
       signal: this.#stop.signal,
     });
     this.#snapshots = snapshots;
-    const isWanted = (database: string, table: string) => this.#request.tables.has(`${database}.${table}`);
+    const cascades = { current: await Cascades.read(control) };
+    const isFollowed = (table: string) => this.#request.tables.has(table);
+    const isWanted = (database: string, table: string) =>
+      isFollowed(`${database}.${table}`) || cascades.current.isParent(`${database}.${table}`);
     const optionsFrom = (from: string): BinlogOptions => ({
       flavor: version.flavor,
       server: this.#address,
@@ -123,6 +127,8 @@ export class ChangeSession {
       optionsFrom,
       snapshots,
       watch,
+      cascades,
+      isFollowed,
       start,
       saveMemory,
       signal: this.#signal,

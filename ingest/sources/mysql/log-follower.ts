@@ -3,6 +3,7 @@ import type { Batch, SourcePosition } from '../../event.ts';
 import type { BinlogBegin, BinlogEnd, BinlogItem, BinlogQuery, BinlogRows } from './binlog/binlog-item.ts';
 import type { BinlogOptions, BinlogStream } from './binlog/binlog-stream.ts';
 import { parseGtidSet } from './binlog/gtid.ts';
+import { Cascades } from './cascades.ts';
 import { ChangeBatch } from './change-batch.ts';
 import type { Connection, ServerVersion } from './connection.ts';
 import { findTables } from './discovery.ts';
@@ -29,6 +30,9 @@ export interface FollowerDeps {
   optionsFrom(gtids: string): BinlogOptions;
   snapshots: Snapshots;
   watch: TableWatch;
+  /** Read again when a statement may have changed foreign keys. */
+  cascades: { current: Cascades };
+  isFollowed(table: string): boolean;
   start: { position: Position; timeMicros: bigint };
   saveMemory(): Promise<void>;
   signal: AbortSignal;
@@ -46,6 +50,8 @@ export class LogFollower {
   /** The transaction being read, and the tables it has changed. */
   #begin: BinlogBegin | null = null;
   readonly #touched = new Set<string>();
+  /** Tables that foreign keys may have changed in it. */
+  readonly #cascaded = new Set<string>();
   /** True once a place in the log of this server is known. */
   #isPlaced = false;
   #toldMs = 0;
@@ -136,6 +142,7 @@ export class LogFollower {
   #beginTransaction(begin: BinlogBegin): void {
     this.#begin = begin;
     this.#touched.clear();
+    this.#cascaded.clear();
     const { log, logPosition, timeMicros } = begin;
     const gtids = parseGtidSet(this.#deps.version.flavor, this.#gtids);
     gtids.add(begin.gtid);
@@ -146,7 +153,10 @@ export class LogFollower {
   async *#takeRows(item: BinlogRows): AsyncGenerator<Batch> {
     const { table, bytes } = item;
     const name = `${table.database}.${table.name}`;
-    if (this.#deps.snapshots.isLeftOut(name, this.#begin)) return;
+    const { snapshots, cascades, isFollowed } = this.#deps;
+    if (cascades.current.isParent(name))
+      for (const child of cascades.current.changedBy(item)) this.#cascaded.add(child);
+    if (!isFollowed(name) || snapshots.isLeftOut(name, this.#begin)) return;
     const shape = await this.#rows.shapeOf(table);
     this.#touched.add(name);
     this.#batch.addBytes(bytes);
@@ -156,8 +166,9 @@ export class LogFollower {
   }
 
   async #takeQuery(query: BinlogQuery): Promise<void> {
-    const { control, snapshots, watch, context } = this.#deps;
-    const { truncated, outdated, rekeyed } = await watch.look(query);
+    const { control, snapshots, watch, context, cascades } = this.#deps;
+    const { truncated, outdated, rekeyed, mayChangeKeys } = await watch.look(query);
+    if (mayChangeKeys) cascades.current = await Cascades.read(control);
     for (const name of truncated) {
       if (snapshots.isLeftOut(name, this.#begin)) continue;
       const [table] = await findTables(control, [name], true);
@@ -181,8 +192,10 @@ export class LogFollower {
     this.#isPlaced = true;
     this.#gtids = end.position;
     const position = this.#positionAt(end);
-    if (end.kind === 'commit') this.#batch.commit(position);
-    else await this.#undo(end.kind, position);
+    if (end.kind === 'commit') {
+      await this.#deps.snapshots.readSoon(await this.#deps.watch.followed(this.#cascaded));
+      this.#batch.commit(position);
+    } else await this.#undo(end.kind, position);
     this.#begin = null;
   }
 

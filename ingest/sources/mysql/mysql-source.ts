@@ -5,6 +5,7 @@ import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
 import { parseAddress } from './address.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
+import { Cascades } from './cascades.ts';
 import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
 import { type Connection, connect, versionOf } from './connection.ts';
@@ -46,10 +47,11 @@ export class MysqlSource implements Source {
     return this.#withConnection(signal, async (connection) => {
       const memory = new TableMemory(await this.#deps.memory.read());
       const context = { source: this.#deps.name, memory };
+      const cascaded = (await Cascades.read(connection)).changed;
       return (await findTables(connection, this.#config.tables)).map((table) => {
         const refusal = refusalOf(table);
         const schema = refusal === null ? catalogShape(table, context).schema : { fields: [], key: [] };
-        const notes = notesOf(table, memory.textColumns(table.name));
+        const notes = notesOf(table, memory.textColumns(table.name), cascaded.has(table.name));
         const doc = table.comment === null ? {} : { doc: table.comment };
         return { name: table.name, schema, refusal, notes, ...doc };
       });

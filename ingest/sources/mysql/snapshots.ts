@@ -9,6 +9,8 @@ import { hasPassed, TableChunks } from './table-chunks.ts';
 import type { ShapeContext } from './table-shape.ts';
 import { WholeTables } from './whole-tables.ts';
 
+const readAgainEveryMs = 60_000;
+
 export interface SnapshotDeps {
   version: ServerVersion;
   context: ShapeContext;
@@ -36,6 +38,9 @@ export class Snapshots {
   #round: { whole: WholeTables; connection: Connection } | null = null;
   /** Tables without a key that wait for the round after the one under way. */
   readonly #waiting = new Map<string, SourceTable>();
+  /** Tables that are read again as soon as they may be, and when each was last. */
+  readonly #soon = new Map<string, SourceTable>();
+  readonly #readAgainMs = new Map<string, number>();
   /** Tables (database.table) whose snapshot is handed out, with its position: once more than that is durable it is owed no more. */
   readonly #landing = new Map<string, SourcePosition>();
 
@@ -87,6 +92,36 @@ export class Snapshots {
     await this.begin();
   }
 
+  /**
+   * Tables of which the log has not told all: they are read again, at most once a minute each, and not while they are
+   * being read, for what goes on changing them would never let them end.
+   */
+  async readSoon(tables: readonly SourceTable[]): Promise<void> {
+    if (tables.length === 0) return;
+    for (const table of tables) {
+      this.#deps.context.memory.setOwed(table.name, true);
+      this.#landing.delete(table.name);
+      this.#soon.set(table.name, table);
+    }
+    await this.#deps.saveMemory();
+    await this.#readDue();
+  }
+
+  async #readDue(): Promise<void> {
+    for (const [name, table] of this.#soon) {
+      const isUnderWay =
+        this.#chunks.has(this.#fullName(name)) ||
+        this.#waiting.has(name) ||
+        this.#round?.whole.names.has(name) === true;
+      const sinceMs = performance.now() - (this.#readAgainMs.get(name) ?? Number.NEGATIVE_INFINITY);
+      if (isUnderWay || sinceMs < readAgainEveryMs) continue;
+      this.#soon.delete(name);
+      this.#readAgainMs.set(name, performance.now());
+      this.add(table, null);
+    }
+    await this.begin();
+  }
+
   /** True for a table whose rows are read at a barrier that is not reached; takes note of a change that they may lack. */
   isLeftOut(name: string, transaction: BinlogBegin | null): boolean {
     if (this.#waiting.has(name)) return true;
@@ -127,6 +162,7 @@ export class Snapshots {
   /** After a complete one was handed out. `isPlaced`: its position holds a place in this server's log. */
   async *place(batch: Batch, isPlaced: boolean): AsyncGenerator<Batch> {
     if (isPlaced) this.#handedOut = batch.position;
+    if (this.#soon.size > 0) await this.#readDue();
     for await (const placed of this.#chunks.place(batch)) yield* this.#noted(placed);
   }
 
@@ -149,6 +185,8 @@ export class Snapshots {
       if (item.kind !== 'snapshot-end' && item.kind !== 'snapshot-begin') continue;
       const name = item.table.slice(this.#deps.context.source.length + 1);
       // One that was asked for is remembered by who asked, as soon as it has begun.
+      // Changed again meanwhile: another reading is owed.
+      if (this.#soon.has(name)) continue;
       const isKept = item.kind === 'snapshot-begin' && item.isChunked && this.#deps.request.tables.get(name)?.snapshot;
       if (isKept || item.kind === 'snapshot-end') this.#landing.set(name, batch.position);
     }

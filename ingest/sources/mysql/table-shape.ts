@@ -232,8 +232,13 @@ function unknownType(table: string, column: { name: string; columnType: string }
 }
 
 /** What a person should know of how a table is followed. */
-export function notesOf(table: SourceTable, textColumns: readonly string[]): string[] {
+export function notesOf(table: SourceTable, textColumns: readonly string[], isCascaded: boolean): string[] {
   const notes: string[] = [];
+  if (isCascaded) {
+    notes.push(
+      'A foreign key changes its rows by itself, of which the server tells nothing: it is read again after changes of the table above.',
+    );
+  }
   if (table.key.length === 0) notes.push('Without a primary key: rows are matched whole.');
   for (const column of textColumns) {
     notes.push(

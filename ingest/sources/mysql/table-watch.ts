@@ -13,6 +13,8 @@ export interface Consequences {
   outdated: SourceTable[];
   /** Their key is another one, so that they are followed in another way from now on. */
   rekeyed: string[];
+  /** Tables, followed or not, may have other foreign keys now. */
+  mayChangeKeys: boolean;
 }
 
 /** Looks at each statement of the log, and says what becomes of the tables that are followed. */
@@ -28,8 +30,9 @@ export class TableWatch {
   }
 
   async look({ sql, database, sqlMode }: BinlogQuery): Promise<Consequences> {
-    const none: Consequences = { truncated: [], outdated: [], rekeyed: [] };
     const statement = readStatement(sql, database, sqlMode);
+    const mayChangeKeys = ['create', 'alter', 'drop'].includes(statement.kind);
+    const none: Consequences = { truncated: [], outdated: [], rekeyed: [], mayChangeKeys };
     switch (statement.kind) {
       case 'truncate':
         return { ...none, truncated: this.#named(statement.tables) };
@@ -43,7 +46,7 @@ export class TableWatch {
         return { ...none, outdated: await this.#now(tables.filter(isNew)) };
       }
       case 'alter':
-        return this.#alter(statement);
+        return { ...none, ...(await this.#alter(statement)) };
       case 'data':
         return { ...none, outdated: await this.#now(await this.#written(statement.names)) };
       case 'rollback-to':
@@ -57,7 +60,15 @@ export class TableWatch {
     return this.#now([...this.#followed]);
   }
 
-  async #alter({ tables, alteration }: Extract<Statement, { kind: 'alter' }>): Promise<Consequences> {
+  /** Those of these tables (database.table) that are followed, as they are now. */
+  followed(tables: Iterable<string>): Promise<SourceTable[]> {
+    return this.#now([...tables].filter((table) => this.#followed.has(table)));
+  }
+
+  async #alter({
+    tables,
+    alteration,
+  }: Extract<Statement, { kind: 'alter' }>): Promise<Pick<Consequences, 'outdated' | 'rekeyed'>> {
     const found = await this.#now(this.#named(tables));
     const outdated: SourceTable[] = [];
     const rekeyed: string[] = [];
@@ -71,7 +82,7 @@ export class TableWatch {
       this.#memory.setImprint(table.name, imprintOf(table));
       if (movesRows || renamesColumns || isReused || isOutdated) outdated.push(table);
     }
-    return { truncated: [], outdated, rekeyed };
+    return { outdated, rekeyed };
   }
 
   /** Tables that a change told as text may have written: those it names, and those that their triggers name. */

@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { mariadbVersions, startMariadb, type TestMariadb } from '#test/fixtures/mariadb.ts';
@@ -7,7 +7,7 @@ import { Mirror } from './mirror.ts';
 import { RandomWork, sortedTexts } from './random-work.ts';
 
 describeWith('mariadb', 'MariaDB under random work', () => {
-  for (const version of mariadbVersions) chaosOf(version);
+  describe.each(mariadbVersions)('%s', chaosOf);
 });
 
 function chaosOf(version: (typeof mariadbVersions)[number]): void {
@@ -70,7 +70,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
     }
   };
 
-  test(`${version}: changes and migrations from the first chunk on`, async () => {
+  test('changes and migrations from the first chunk on', async () => {
     await using setup = await open('migrations');
     const { work, mirror } = setup;
     await mirror.start();
@@ -84,7 +84,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
     await expectEqual(setup);
   }, 240_000);
 
-  test(`${version}: stopped and started within the chunks and after them`, async () => {
+  test('stopped and started within the chunks and after them', async () => {
     await using setup = await open('restarts');
     const { work, mirror } = setup;
     for (let round = 0; round < 8; round++) {
@@ -100,7 +100,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
     await expectEqual(setup);
   }, 240_000);
 
-  test(`${version}: a server that is killed and restarted, and connections that are cut`, async () => {
+  test('a server that is killed and restarted, and connections that are cut', async () => {
     await using proxy = await startProxy(server.port);
     await using setup = await open('faults', `mariadb://root@127.0.0.1:${proxy.port}`);
     const { work, mirror } = setup;
@@ -119,7 +119,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
     await expectEqual(setup);
   }, 240_000);
 
-  test(`${version}: a log that was purged meanwhile is told, and the tables are read anew`, async () => {
+  test('a log that was purged meanwhile is told, and the tables are read anew', async () => {
     await using setup = await open('purge');
     const { work, mirror } = setup;
     await mirror.start();
