@@ -89,6 +89,7 @@ export class BinlogDecoder {
       this.#isChecksummed = readFormatDescription(event).isChecksummed;
       // A server that was started anew numbers its tables anew.
       this.#tables.clear();
+      this.#transaction.abandon(items);
       return null;
     }
     const body = new ByteReader(event, headerBytes, event.length - this.#checksumBytes(event, header));

@@ -58,7 +58,7 @@ export interface BinlogQuery {
 export interface BinlogEnd {
   /**
    * `commit`: all of it holds. `rollback`: what was done to transactional tables does not hold (what was done to others,
-   * MyISAM, does). `prepare`: an XA transaction whose rows wait for the transaction that ends with `xa` of this xid; it
+   * MyISAM, does), or all of it was undone by a crash of the server, which then gives its id again. `prepare`: an XA transaction whose rows wait for the transaction that ends with `xa` of this xid; it
    * may come in any later log, or never.
    */
   kind: 'commit' | 'rollback' | 'prepare';

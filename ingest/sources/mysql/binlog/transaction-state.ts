@@ -83,6 +83,18 @@ export class TransactionState {
     else this.#end('prepare', xid, null, items);
   }
 
+  /** A log begins. One before it that ends in the midst of a transaction is of a server that crashed and has rolled it back. */
+  abandon(items: BinlogItem[]): void {
+    if (this.#state === 'none') return;
+    const gtid = this.#head?.gtid ?? '';
+    this.#state = 'none';
+    this.#head = null;
+    const { log, position } = this.#place;
+    // The id is free again: the position stays before it.
+    const before = this.#position.toString();
+    items.push({ kind: 'rollback', gtid, xid: null, xa: null, position: before, log, logPosition: position });
+  }
+
   /** The server has nothing more. Inside a transaction it has, but waits for it to be written. */
   idle(items: BinlogItem[]): void {
     if (this.#state !== 'none') return;

@@ -226,6 +226,48 @@ describeWith('mariadb', "a MariaDB server's binary log", () => {
       expect(rowsOf(items).flatMap(({ rows }) => rows.map(({ after }) => after?.[0]))).toEqual([1, 3]);
     });
 
+    it('tells changes of tables without transactions, beside and inside of transactions that are rolled back', async () => {
+      const from = await endOf(server);
+      await database.query('CREATE TABLE plain (n int) ENGINE=MyISAM');
+      await database.query('CREATE TABLE safe (n int) ENGINE=InnoDB');
+      await database.query('INSERT INTO plain VALUES (1)');
+      await database.query('UPDATE plain SET n = 2');
+      await database.query('START TRANSACTION');
+      await database.query('INSERT INTO safe VALUES (3)');
+      await database.query('INSERT INTO plain VALUES (4)');
+      await database.query('ROLLBACK');
+      const items = await readAll(server, { from });
+      const told: unknown[] = [];
+      for (const end of endsOf(items).filter(({ kind }) => kind === 'commit')) {
+        const at = items.findIndex((item) => item.kind === 'begin' && item.gtid === end.gtid);
+        told.push(
+          ...rowsOf(items.slice(at, items.indexOf(end))).map(({ table, rows }) => [table.name, rows[0]?.after]),
+        );
+      }
+      expect(told).toEqual([
+        ['plain', [1]],
+        ['plain', [2]],
+        ['plain', [4]],
+      ]);
+    });
+
+    it('follows transactions of several domains, each from where it was left', async () => {
+      const from = await endOf(server);
+      await database.query('CREATE TABLE domains (n int)');
+      for (const [n, domain] of [5, 0, 7, 5].entries()) {
+        await database.query(`SET SESSION gtid_domain_id = ${domain}`);
+        await database.query('INSERT INTO domains VALUES (?)', [n]);
+      }
+      await database.query('SET SESSION gtid_domain_id = 0');
+      const items = await readAll(server, { from });
+      expect(endsOf(items).at(-1)?.position).toBe(await endOf(server));
+      expect(endsOf(items).map(({ gtid }) => gtid.split('-')[0])).toEqual(['0', '5', '0', '7', '5']);
+      for (const [index, { position }] of endsOf(items).slice(0, -1).entries()) {
+        const rest = rowsOf(await readAll(server, { from: position })).map(({ rows }) => rows[0]?.after?.[0]);
+        expect(rest).toEqual([0, 1, 2, 3].slice(index));
+      }
+    });
+
     it('tells statements where the log is not of rows', async () => {
       const from = await endOf(server);
       await database.query('CREATE TABLE stated (n int)');

@@ -252,6 +252,24 @@ describe("MySQL's events, as its sources document them", () => {
     expect(queriesOf(items)[0]?.sql).toBe('LOAD DATA INFILE …');
   });
 
+  it('a transaction that a crash has cut is rolled back where the next log begins, and its id may come again', async () => {
+    const rows = [query('BEGIN'), tableMap(90, 'movie', [id]), insertRows(90, [[long(1)]])];
+    const items = await decode([
+      ...start,
+      gtid(1n),
+      ...rows,
+      rotate('binlog.000008'),
+      formatDescription(),
+      gtid(1n),
+      ...rows,
+      xid(),
+    ]);
+    expect(endsOf(items)).toMatchObject([
+      { kind: 'rollback', gtid: `${uuid}:1`, position: '' },
+      { kind: 'commit', gtid: `${uuid}:1`, position: `${uuid}:1` },
+    ]);
+  });
+
   it('places are counted on where the events’ own field wraps', async () => {
     const at = (made: Buffer, endPosition: number) => {
       const moved = made.subarray(19, -4);
