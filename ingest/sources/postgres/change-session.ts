@@ -2,12 +2,8 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch } from '../../event.ts';
 import type { ChangesRequest } from '../../source.ts';
-import { ChunkedSnapshots } from '../chunks/chunked-snapshots.ts';
-import { sourceCursor } from '../chunks/chunked-table.ts';
 import { checkServer, checkTables } from './check.ts';
-import { isCursorValid, parseCursor } from './chunk-cursor.ts';
-import { ChunkedTables, hasChunks } from './chunked-tables.ts';
-import { RowCompleter } from './complete-rows.ts';
+import { hasChunks } from './chunked-tables.ts';
 import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
@@ -15,11 +11,11 @@ import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { publishTables, saveMemory } from './publication.ts';
-import { currentSnapshot, RecentTransactions } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
 import { heartbeat, serverHead } from './server-head.ts';
+import { SessionChunks } from './session-chunks.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
 import { imprintOf, isReadingOutdated } from './table-imprint.ts';
@@ -27,7 +23,6 @@ import { announcedRelation, type ShapeContext, tableRelation } from './table-sha
 
 const identityEveryMs = 5_000;
 const pingsPerSilence = 8;
-const maxRecent = 10_000;
 
 /** The snapshot of a temporary slot, waiting for the stream to come to its position. */
 interface SnapshotRound {
@@ -62,9 +57,7 @@ export class ChangeSession {
   readonly #clients = new Set<pg.Client>();
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
-  #chunks: ChunkedSnapshots | null = null;
-  #chunkedTables: ChunkedTables | null = null;
-  readonly #recent = new RecentTransactions();
+  #chunks: SessionChunks | null = null;
   #control: pg.Client | null = null;
   #watch: NodeJS.Timeout | null = null;
   #ping: NodeJS.Timeout | null = null;
@@ -153,7 +146,6 @@ export class ChangeSession {
         (table) => this.#request.tables.get(table.name)?.snapshot || this.#context.memory.owed.has(table.name),
       );
     }
-    await this.#recent.noteWaiting(control);
     this.#round = await this.#beginRound(
       control,
       owed.filter((table) => !hasChunks(table)),
@@ -170,26 +162,25 @@ export class ChangeSession {
       heartbeat: () => heartbeat(control),
     });
     this.#stream = stream;
+    const chunks = await SessionChunks.open({
+      control,
+      stream,
+      tables,
+      context: this.#context,
+      request: this.#request,
+      chunkBytes: this.#chunkBytes,
+      connect: () => this.#connect('query'),
+    });
+    this.#chunks = chunks;
     stream.start();
-    const chunks = await this.#beginChunks(control, stream, tables);
-    for (const table of owed.filter(hasChunks)) this.#readInChunks(chunks, table, this.#cursorOf(table));
-    const completer = new RowCompleter(
-      () => this.#connect('query'),
-      () => this.#context,
-    );
+    for (const table of owed.filter(hasChunks)) chunks.begin(table);
     this.#watch = setInterval(() => void this.#watchIdentities(control, identities), identityEveryMs);
     for (let item = await stream.read(); item !== null; item = await stream.read()) {
       if (item.kind === 'batch') {
         const { batch, incomplete } = item;
-        // Noted first: a chunk that is begun from here on sees it.
-        this.#recent.note(batch);
-        chunks.observe(batch);
-        if (incomplete.length > 0) await completer.completeMoved(incomplete);
-        const locked = await completer.completeTables(batch, (table) => chunks.isInHand(table));
-        for (const table of locked) chunks.readAgain(table);
-        if (this.#recent.size > maxRecent) this.#recent.areSeenBy(await currentSnapshot(control));
+        await chunks.takeIn(batch, incomplete);
         yield await this.#remembered(control, batch);
-        if (batch.isComplete) yield* this.#place(control, chunks, batch);
+        yield* this.#place(control, chunks, batch);
       } else if (this.#round !== null) {
         const { client, exported, timeMicros: atMicros } = this.#round;
         const postponed = yield* this.#snapshot(control, this.#round.owed, exported, atMicros);
@@ -202,47 +193,7 @@ export class ChangeSession {
     }
   }
 
-  async #beginChunks(
-    control: pg.Client,
-    stream: ReplicationStream,
-    tables: readonly SourceTable[],
-  ): Promise<ChunkedSnapshots> {
-    const expectHead = async () => {
-      const head = await serverHead(control);
-      stream.expect(head);
-      if (!head.isFlushed) await heartbeat(control);
-    };
-    this.#chunkedTables = await ChunkedTables.open({
-      control,
-      tables,
-      context: this.#context,
-      recent: this.#recent,
-      chunkBytes: this.#chunkBytes,
-      connect: () => this.#connect('query'),
-      expectHead: () => void expectHead().catch((error) => stream.fail(error)),
-      refresh: () => stream.refresh(),
-    });
-    this.#chunks = new ChunkedSnapshots(this.#chunkedTables);
-    return this.#chunks;
-  }
-
-  #readInChunks(chunks: ChunkedSnapshots, table: SourceTable, cursor: string | null): void {
-    chunks.add({
-      table: `${this.#context.source}.${table.name}`,
-      generation: this.#generationOf(table.name),
-      cursor,
-      weight: this.#chunkedTables?.weightOf(table) ?? 0,
-    });
-  }
-
-  /** Where a snapshot in chunks goes on; null where what was read before holds no more. */
-  #cursorOf(table: SourceTable): string | null {
-    const asked = this.#request.tables.get(table.name);
-    if (!asked?.cursor || this.#request.from === null) return null;
-    return isCursorValid(parseCursor(sourceCursor(asked.cursor)), table, this.#context.memory) ? asked.cursor : null;
-  }
-
-  async *#place(control: pg.Client, chunks: ChunkedSnapshots, after: Batch): AsyncGenerator<Batch> {
+  async *#place(control: pg.Client, chunks: SessionChunks, after: Batch): AsyncGenerator<Batch> {
     for await (const batch of chunks.place(after)) {
       const ended = batch.items.find((item) => item.kind === 'snapshot-end');
       if (ended) this.#snapshotAt.set(ended.table, parseLsn(batch.position));
@@ -397,8 +348,7 @@ export class ChangeSession {
     memory.owe(table.name);
     await saveMemory(control, this.#names, memory);
     if (hasChunks(table)) {
-      const isUnderWay = await this.#chunks?.restart(`${this.#context.source}.${table.name}`);
-      if (this.#chunks && !isUnderWay) this.#readInChunks(this.#chunks, table, null);
+      await this.#chunks?.beginAnew(table);
     } else if (this.#round !== null) {
       this.#altered.set(table.oid, table);
       this.#stream.leaveOut(table.name);

@@ -6,7 +6,7 @@ import type { ChunkedTable, ChunkFile, ChunkReader, TableChunk } from '../chunks
 import { cursorAfter, isCursorValid, parseCursor } from './chunk-cursor.ts';
 import { alongIndex, chunkQuery, type TableSize } from './chunk-query.ts';
 import { ChunkRows, csvTexts } from './chunk-rows.ts';
-import { rowsOf, wire } from './connection.ts';
+import { rowsOf, tableError, wire } from './connection.ts';
 import { copyChunks } from './copy-out.ts';
 import { readTables, type SourceTable } from './discovery.ts';
 import { formatLsn } from './lsn.ts';
@@ -72,7 +72,7 @@ export class ChunkCopy implements ChunkReader {
       return { ...read, place: formatLsn(position) };
     } catch (thrown) {
       this.#cut();
-      throw thrown;
+      throw signal.aborted ? thrown : tableError(thrown, known.name);
     } finally {
       signal.removeEventListener('abort', cut);
     }

@@ -18,10 +18,10 @@ const lockWithinMs = 1_000;
  */
 export class RowCompleter {
   readonly #connect: () => Promise<pg.Client>;
-  readonly #context: () => ShapeContext;
+  readonly #context: ShapeContext;
   #client: pg.Client | null = null;
 
-  constructor(connect: () => Promise<pg.Client>, context: () => ShapeContext) {
+  constructor(connect: () => Promise<pg.Client>, context: ShapeContext) {
     this.#connect = connect;
     this.#context = context;
   }
@@ -44,7 +44,7 @@ export class RowCompleter {
       // The batch is still ours alone.
       const rows = events.flatMap(({ after }) => (after?.includes(UNKNOWN) ? [after as OpenRow] : []));
       if (rows.length === 0) continue;
-      const name = table.slice(this.#context().source.length + 1);
+      const name = table.slice(this.#context.source.length + 1);
       if (!(await this.#complete(name, schema, rows, lockWithinMs))) locked.push(table);
     }
     return locked;
@@ -56,7 +56,7 @@ export class RowCompleter {
     const client = this.#client;
     const table = await this.#find(client, name);
     if (table === null) return true;
-    const current = await tableRelation(client, table, this.#context());
+    const current = await tableRelation(client, table, this.#context);
     const indexes = schema.key.map((key) => schema.fields.findIndex((field) => field.name === key));
     const keys: Row[] = rows.map((row) => indexes.map((index) => row[index] ?? null));
     await rowsOf(client, `SET lock_timeout = ${withinMs}`);

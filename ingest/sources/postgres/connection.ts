@@ -188,3 +188,11 @@ export function databaseError(thrown: unknown): DailiesError {
       return fail('source_protocol', `The source refused a statement: ${message}.`);
   }
 }
+
+/** The same for what concerns one table alone, which it names; a lost connection concerns all. */
+export function tableError(thrown: unknown, table: string): DailiesError {
+  const error = databaseError(thrown);
+  if (error.code === 'source_unreachable' || error.details.table !== undefined) return error;
+  const details = { ...error.details, table };
+  return new DailiesError(error.code, `${table}: ${error.message}`, { cause: thrown, details });
+}

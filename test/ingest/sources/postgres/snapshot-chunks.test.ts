@@ -396,6 +396,27 @@ test('a row longer than memory should hold many times is carried; lists are, too
   await source.close();
 });
 
+test('a table whose rows cannot be read is named, and the others go on without it', async () => {
+  await using database = await createDatabase();
+  await database.query(`
+    CREATE TYPE mood AS ENUM ('good', 'lost');
+    CREATE TABLE broken (id int PRIMARY KEY, mood mood);
+    INSERT INTO broken VALUES (1, 'good'), (2, 'lost');
+    CREATE TABLE sound (id int PRIMARY KEY, n int);
+    INSERT INTO sound SELECT i, i FROM generate_series(1, 100) i;
+    DELETE FROM pg_enum WHERE enumlabel = 'lost';`);
+  const source = openChunked(database.url, sourceName(), 1 << 20);
+  const first = new Follower(source, await requestFor(source, null));
+  expect(await first.untilFailed()).toMatchObject({ details: { table: expect.stringContaining('public.broken') } });
+  const request = await requestFor(source, first.position, () => first.ended.length === 0, first.cursors);
+  const tables = new Map([...request.tables].filter(([table]) => table === 'public.sound'));
+  const second = new Follower(source, { from: first.position, tables }).goOnAfter(first);
+  await second.until(() => second.ended.length === 1);
+  expect(second.rowsOf('sound')).toHaveLength(100);
+  await second.stop();
+  await source.close();
+});
+
 test('a transaction that the stream has told of counts as recent until a snapshot sees it', async () => {
   await using database = await createDatabase();
   const client = await connect(database.url, 'query', new AbortController().signal);
