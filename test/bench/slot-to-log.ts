@@ -53,7 +53,9 @@ const ours: Figures[] = [];
 const raw: Figures[] = [];
 for (let round = 0; round < Number(values.rounds); round++) {
   const slot = { slot: 'dailies_bench', publications: ['dailies_bench', 'dailies_bench_inserts'], from };
+  await slotFree();
   raw.push(await measured(() => rawDrain(server.url('postgres'), slot, wanted)));
+  await slotFree();
   ours.push(await measured(() => intoLog(path.join(home, `log${round}`))));
 }
 console.log(
@@ -96,6 +98,16 @@ async function snapshotted(): Promise<string> {
     if (batch.items.some((item) => item.kind === 'snapshot-end') && batch.isComplete) stop.abort();
   }
   return position;
+}
+
+/** The server may take a moment to let go of a slot whose connection has ended. */
+async function slotFree(): Promise<void> {
+  for (;;) {
+    const { rowCount } = await client.query(
+      "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'dailies_bench' AND active",
+    );
+    if (rowCount === 0) return;
+  }
 }
 
 /** As a runtime appends: several batches at once, bounded by what is not durable yet. Nothing is acknowledged. */
