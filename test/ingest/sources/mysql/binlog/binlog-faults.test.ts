@@ -63,7 +63,8 @@ describeWith('mariadb', "a binary log in a server's worse days", () => {
   });
 
   it('compressed and encrypted logs read as others do', async () => {
-    const keys = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'dailies-keys-')), 'keys');
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dailies-keys-'));
+    const keys = path.join(folder, 'keys');
     fs.writeFileSync(keys, '1;a7addd9adea9978fda19f21e6be987880e68ac92632ca052e5bb42b1a506939a\n');
     for (const options of [
       { 'log-bin-compress': 'ON', 'log-bin-compress-min-len': '10' },
@@ -90,6 +91,7 @@ describeWith('mariadb', "a binary log in a server's worse days", () => {
       ]);
       expect(queriesOf(items).at(-1)?.sql).toBe('CREATE TABLE t (n int PRIMARY KEY, a text, b text)');
     }
+    fs.rmSync(folder, { recursive: true });
   });
 
   it('values of 40 MB, in packets that are continued, come whole', async () => {
