@@ -1,6 +1,7 @@
 // Follows the tables of a database into a log, in a process of its own, whose memory is measured.
 // Arguments: address, name of the source, folder of the log. Tells its parent of each complete batch with events.
 import fs from 'node:fs';
+import { toDailiesError } from '#catalog/error.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { openSource, requestFor } from './follower.ts';
 import type { LogChildReport } from './log-process.ts';
@@ -21,6 +22,7 @@ const log = new EmbeddedLog({ path: folder });
 const source = openSource(url, name);
 let appended: Promise<unknown> = Promise.resolve();
 let events = 0;
+let position = '';
 try {
   for await (const batch of source.changes(await requestFor(source, null), new AbortController().signal)) {
     for (const item of batch.items) if (item.kind === 'changes') events += item.changes.events.length;
@@ -29,11 +31,13 @@ try {
     if (!batch.isComplete) continue;
     await appended;
     sample();
-    await source.ack(batch.position);
-    report({ events, position: batch.position, peakBytes, cpuSeconds: cpuSeconds(), failure: null });
+    position = batch.position;
+    await source.ack(position);
+    report({ events, position, peakBytes, cpuSeconds: cpuSeconds(), failure: null });
   }
 } catch (error) {
-  report({ events, position: '', peakBytes, cpuSeconds: cpuSeconds(), failure: error as LogChildReport['failure'] });
+  const failure = toDailiesError(error).toJSON();
+  report({ events, position, peakBytes, cpuSeconds: cpuSeconds(), failure });
 }
 
 function report(message: LogChildReport): void {

@@ -3,16 +3,18 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { ErrorRecord } from '#catalog/error.ts';
 
 /** What the child tells of each complete batch, and of its end. */
 export interface LogChildReport {
   /** Changes that were appended since its start. */
   events: number;
+  /** Of the last complete batch. */
   position: string;
   /** Most memory of its own that it had so far. */
   peakBytes: number;
   cpuSeconds: number;
-  failure: { code?: string; message?: string; details?: Record<string, unknown> } | null;
+  failure: ErrorRecord | null;
 }
 
 /** `log-child.ts` over a database, on a log of its own. */
@@ -23,10 +25,12 @@ export class LogProcess implements AsyncDisposable {
   #isEnded = false;
   #wake: () => void = () => {};
 
-  constructor(url: string, name: string) {
+  /** `scratch`: where its scratch files are, the system's folder where not given. */
+  constructor(url: string, name: string, scratch?: string) {
     this.#child = fork(new URL('./log-child.ts', import.meta.url), [url, name, this.#folder], {
       serialization: 'advanced',
       execArgv: [],
+      env: { ...process.env, ...(scratch === undefined ? {} : { TMPDIR: scratch }) },
     });
     this.#child.on('message', (message) => {
       this.#last = message as LogChildReport;

@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { createDatabase } from '#test/fixtures/postgres.ts';
-import { sourceName } from './follower.ts';
+import { mountSmallDisk } from '#test/fixtures/small-disk.ts';
+import { Follower, openSource, requestFor, sourceName } from './follower.ts';
 import { LogProcess } from './log-process.ts';
+import { streamingUrl } from './stream-cases.ts';
 
 const MiB = 2 ** 20;
 
@@ -32,3 +34,33 @@ test('a value of 64 MiB is carried in memory of a few times its size', async () 
   const { peakBytes } = await child.until((report) => report.events >= 1);
   expect((peakBytes - before.peakBytes) / MiB).toBeLessThan(64 * 5);
 });
+
+const disk = mountSmallDisk(6 * MiB);
+afterAll(() => disk?.[Symbol.dispose]());
+
+test.skipIf(disk === null)(
+  'a full disk under a transaction under way stops the source with a sentence, and nothing of it is told',
+  async () => {
+    await using database = await createDatabase();
+    await database.query('CREATE TABLE film (id int PRIMARY KEY, pad text)');
+    const name = sourceName();
+    const url = streamingUrl(database.url);
+    const insert = `INSERT INTO film SELECT i, repeat('x', 500) FROM generate_series(1, 40000) i`;
+    let position = '';
+    {
+      await using child = new LogProcess(url, name, disk?.path);
+      await child.until(() => true);
+      await database.query(insert);
+      const failed = await child.until((report) => report.failure !== null);
+      expect(failed.failure).toMatchObject({ code: 'disk_full', message: expect.stringContaining(disk?.path ?? '') });
+      expect(failed.events).toBe(0);
+      position = failed.position;
+    }
+    // With room it goes on where it was.
+    const source = openSource(url, name);
+    const follower = new Follower(source, await requestFor(source, position));
+    await follower.until(() => follower.eventsOf('film').length === 40_000);
+    await follower.stop();
+    await source.close();
+  },
+);
