@@ -36,7 +36,7 @@ interface MirrorTable {
  * a test makes: what was complete is durable, what was cut is void.
  */
 export class Mirror {
-  readonly url: string;
+  url: string;
   readonly patterns: string[];
   readonly memory = passingMemory();
   readonly tables = new Map<string, MirrorTable>();

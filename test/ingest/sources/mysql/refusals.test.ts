@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkAddress } from '#app/server/open-source.ts';
+import { processors, sinks, sources } from '#ingest/modules.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { startMariadb, type TestMariadb } from '#test/fixtures/mariadb.ts';
 import { Mirror, never, openSource } from './mirror.ts';
@@ -48,6 +50,17 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
       code: 'source_refused',
       message: expect.stringContaining('mariadb://user:password@host:3306'),
     });
+  });
+
+  test('a server is checked by its address alone, whichever of both schemes it begins with', async () => {
+    const deps = { modules: { sources, processors, sinks, destinations: [] }, now: () => new Date() };
+    for (const scheme of ['mysql', 'mariadb']) {
+      const problems = await checkAddress(deps as never, `${scheme}://root@127.0.0.1:${server.port}`, never);
+      expect(problems).toEqual([]);
+    }
+    await expect(checkAddress(deps as never, 'oracle://root@127.0.0.1', never)).rejects.toThrow(
+      /mysql:\/\/, mariadb:\/\//,
+    );
   });
 
   test('an encrypted connection is made where the server can', async () => {
