@@ -7,7 +7,7 @@ import { sourceName } from './follower.ts';
 import { readPayloads, recordStream, type ToldEvent } from './raw-stream.ts';
 import { type PlainEvent, type PlainRow, plainValue, referenceEvents } from './reference-decoder.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? 250);
+const runs = Number(process.env.FUZZ_RUNS ?? 1000);
 let database: TestDatabase;
 /** Of the same history: told when it has committed, and all of it while under way. */
 let recordings: Buffer[][];
