@@ -1,4 +1,4 @@
-import { DailiesError, type ErrorRecord, errorPolicy } from '#catalog/error.ts';
+import { DailiesError, type ErrorCode, type ErrorRecord, errorPolicy } from '#catalog/error.ts';
 import { failpoint } from '#catalog/failpoint.ts';
 import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
 import { stateError } from '#catalog/state/state-error.ts';
@@ -19,6 +19,15 @@ import type { WorkerDeps } from './worker-deps.ts';
 const maxPendingBytes = 16 << 20;
 const trimEveryMs = 60_000;
 const discoverEveryMs = 30_000;
+/** Errors of a table that only a person can mend. */
+const tableErrors: readonly ErrorCode[] = [
+  'type_unsupported',
+  'value_unsupported',
+  'schema_incompatible',
+  'source_not_ready',
+];
+/** A table whose errors should pass is set aside after so many that did not. */
+const mostFailures = 4;
 
 /**
  * Follows one source: discover → plan → changes → log → state and acknowledgement, again from the log's last position
@@ -41,6 +50,10 @@ export class SourceRunner {
   readonly #snapshots: SourceSnapshots;
   /** Tables that failed in the stream, left out until somebody resumes. */
   readonly #setAside = new Map<string, ErrorRecord>();
+  /** How often in a row a table's own error has ended the stream. */
+  readonly #failures = new Map<string, number>();
+  /** How many tables the source was last asked for. */
+  #planned = 0;
   #forgetsPosition = false;
   /** Shapes as the state has them, by schema.table. */
   readonly #schemas = new Map<string, Schema>();
@@ -130,7 +143,10 @@ export class SourceRunner {
         if (this.#restart.signal.aborted) continue;
         const error = stateError(thrown);
         this.#deps.report(`source ${this.name}: ${error.message}`);
-        if (performance.now() - startedMs > 60_000) backOff.reset();
+        if (performance.now() - startedMs > 60_000) {
+          backOff.reset();
+          this.#failures.clear();
+        }
         if (this.#setTableAside(error)) continue;
         const isFailed = errorPolicy[error.code] !== 'auto';
         await this.#progress.flush();
@@ -172,6 +188,7 @@ export class SourceRunner {
         setAside: this.#setAside,
         held,
       });
+      this.#planned = tables.size;
       const from = this.#forgetsPosition ? null : (last?.position ?? null);
       await this.#snapshots.plan(tables, held);
       // A wish that came while the tables were planned is taken up at once.
@@ -237,6 +254,9 @@ export class SourceRunner {
     this.#forgetsPosition = false;
     this.#progress.touch();
     for (const item of batch.items) {
+      if (item.kind === 'snapshot-chunk' || item.kind === 'snapshot-end') {
+        this.#failures.delete(tableOf(item).slice(this.name.length + 1));
+      }
       const schema = schemaOf(item);
       if (schema) await this.#onSchema(tableOf(item), schema);
       if (await this.#snapshots.follow(item, tableOf(item).slice(this.name.length + 1))) await this.#onSnapshotEnd();
@@ -289,10 +309,16 @@ export class SourceRunner {
   /** True if the error is of one table alone, which is then left out so that the rest goes on. */
   #setTableAside(error: DailiesError): boolean {
     const { table } = error.details;
-    if (errorPolicy[error.code] === 'auto' || typeof table !== 'string') return false;
-    if (!['type_unsupported', 'value_unsupported', 'schema_incompatible'].includes(error.code)) return false;
+    if (typeof table !== 'string') return false;
     const name = table.startsWith(`${this.name}.`) ? table.slice(this.name.length + 1) : table;
     if (this.#setAside.has(name)) return false;
+    const failures = (this.#failures.get(name) ?? 0) + 1;
+    this.#failures.set(name, failures);
+    const isHopeless = errorPolicy[error.code] === 'auto' ? failures >= mostFailures : tableErrors.includes(error.code);
+    // Where none would be left the source itself says what it lacks.
+    const isLast = error.code === 'source_not_ready' && this.#planned < 2;
+    if (!isHopeless || isLast) return false;
+    this.#failures.delete(name);
     this.#setAside.set(name, error.toJSON());
     return true;
   }

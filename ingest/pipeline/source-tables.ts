@@ -46,9 +46,15 @@ export async function planTables(
       );
       continue;
     }
-    const held = row ? await options.held(`${source}.${table.name}`) : null;
+    const held = await options.held(`${source}.${table.name}`);
     const hasBegun = row !== undefined && row.state !== 'snapshotting' && !options.hasSnapshots;
-    const isUnderWay = !options.isLogEmpty && held !== null && !held.isFinished && held.generation === row?.generation;
+    // One that was set aside has missed changes: it begins anew.
+    const isUnderWay =
+      !options.isLogEmpty &&
+      held !== null &&
+      !held.isFinished &&
+      held.generation === row?.generation &&
+      row.state !== 'failed';
     const isWhole =
       hasBegun ||
       (!isUnderWay &&
@@ -56,7 +62,9 @@ export async function planTables(
         row !== undefined &&
         (row.state === 'running' ||
           (row.state === 'snapshotting' && held?.isFinished === true && held.generation >= row.generation)));
-    const generation = (row?.generation ?? 0) + (isWhole || isUnderWay ? 0 : 1);
+    // A table that has come back has none of what the log holds of it from before.
+    const last = row?.generation ?? held?.generation ?? 0;
+    const generation = last + (isWhole || isUnderWay ? 0 : 1);
     const cursor = isUnderWay ? (held.chunk?.cursor ?? null) : null;
     request.set(table.name, { snapshot: !isWhole, generation, cursor });
     const healthy = { state: isWhole ? 'running' : 'snapshotting', generation, lastError: noJson, schema };

@@ -372,9 +372,9 @@ export class ChangeSession {
   }
 }
 
-function notReady(lack: { problem: string; statement: string }): DailiesError {
+function notReady(lack: { problem: string; statement: string; table?: string }): DailiesError {
   return new DailiesError('source_not_ready', `${lack.problem} Run: ${lack.statement}`, {
-    details: { statement: lack.statement },
+    details: { statement: lack.statement, ...(lack.table === undefined ? {} : { table: lack.table }) },
   });
 }
 

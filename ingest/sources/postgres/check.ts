@@ -10,6 +10,8 @@ import { identityProblem, identityStatement } from './table-shape.ts';
 /** A requirement; without one that is `isBlocking` nothing can be read, without others only a part is missing. */
 export interface CheckedRequirement extends Requirement {
   isBlocking: boolean;
+  /** schema.table, where it is one table's alone. */
+  table?: string;
 }
 
 /** What the server, then each table, still lacks before `names` can be made and read. */
@@ -131,7 +133,8 @@ export async function checkTables(client: pg.Client, tables: readonly SourceTabl
     const row = byOid.get(table.oid);
     const user = row?.user_name ?? '';
     const name = quoteTable(table.schemaName, table.tableName);
-    const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
+    const lack = (problem: string, statement: string) =>
+      lacks.push({ problem, statement, isBlocking: true, table: table.name });
     if (row?.may_use === 'f' && !lackingSchemas.has(table.schemaName)) {
       lackingSchemas.add(table.schemaName);
       lack(
