@@ -2,6 +2,7 @@ import { DailiesError } from '../../error.ts';
 import { nearestName } from '../../services/nearest-name.ts';
 import { mainLine } from '../maintenance/retention.ts';
 import { type Snapshot, snapshotById, type TableMetadata } from '../metadata/table-metadata.ts';
+import { isOfUnfinished } from '../tables/unfinished.ts';
 
 /** A state of a table: a snapshot, what was current at a time, or the head of a branch or tag. */
 export type ScanTime = { snapshotId: bigint } | { timeMs: number } | { ref: string };
@@ -43,13 +44,14 @@ function ofTime(metadata: TableMetadata, timeMs: number): Snapshot {
   const entry = metadata['snapshot-log'].findLast((candidate) => candidate['timestamp-ms'] <= timeMs);
   const logged = entry && snapshotById(metadata, entry['snapshot-id']);
   const found = logged ?? mainLine(metadata).find((snapshot) => snapshot['timestamp-ms'] <= timeMs);
-  if (found) return found;
+  // Nobody saw the table then.
+  if (found && !isOfUnfinished(found)) return found;
   const oldest = oldestTime(metadata);
   throw new DailiesError('not_found', oldestKept(oldest), { details: { oldest } });
 }
 
 function oldestTime(metadata: TableMetadata): string | null {
-  const oldest = mainLine(metadata).at(-1);
+  const oldest = mainLine(metadata).findLast((snapshot) => !isOfUnfinished(snapshot));
   return oldest ? new Date(oldest['timestamp-ms']).toISOString() : null;
 }
 

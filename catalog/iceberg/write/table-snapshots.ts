@@ -1,6 +1,6 @@
 import { DailiesError } from '../../error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '../../schemas/schema.ts';
-import { isUnfinished } from '../tables/unfinished.ts';
+import { isUnfinished, unfinishedProperty } from '../tables/unfinished.ts';
 import { ChunkedSnapshot, chunksProperty, readChunksStand, requireKey } from './chunked-snapshot.ts';
 import { JoinedFiles } from './joined-files.ts';
 import { Replacement } from './replacement.ts';
@@ -57,7 +57,8 @@ export class TableSnapshots {
   /** What the summary of the commit in hand tells; `last` is what the last one told. */
   summary(last: string | null): Readonly<Record<string, string>> {
     const stand = this.#chunks?.summary ?? (last ? '' : null);
-    return stand === null ? {} : { [chunksProperty]: stand };
+    if (stand === null) return {};
+    return { [chunksProperty]: stand, ...(this.isUnfinished ? { [unfinishedProperty]: 'true' } : {}) };
   }
 
   /** A change of this row comes. */

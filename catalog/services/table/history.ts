@@ -4,6 +4,7 @@ import { mainLine } from '../../iceberg/maintenance/retention.ts';
 import { fromIcebergSchema } from '../../iceberg/metadata/schema-conversion.ts';
 import { liveRows, type Snapshot, schemaOf, type TableMetadata } from '../../iceberg/metadata/table-metadata.ts';
 import type { TableCatalog } from '../../iceberg/tables/table-catalog.ts';
+import { isOfUnfinished } from '../../iceberg/tables/unfinished.ts';
 import { typeName } from '../../schemas/schema.ts';
 import type { Scope } from '../scope.ts';
 
@@ -38,7 +39,7 @@ export async function tableHistory(
   const entry = await scope.catalog.load(name);
   if (entry === null) throw new DailiesError('not_found', `There is no table ${name}.`, { details: { table: name } });
   const { metadata } = entry;
-  const line = mainLine(metadata);
+  const line = mainLine(metadata).filter((snapshot) => !isOfUnfinished(snapshot));
   return {
     commits: line.slice(0, 200).map((snapshot, index) => commit(metadata, snapshot, line[index + 1])),
     commitCount: line.length,

@@ -82,6 +82,25 @@ test('a snapshot that replaces the table takes the place of one in chunks, whose
   await sink.close();
 });
 
+test('what a table was before its first snapshot had ended is no state of it', async () => {
+  await using warehouse = await createWarehouse();
+  let nowMs = Date.now();
+  const sink = openSink(warehouse, { now: () => new Date(nowMs) });
+  await sink.beginChunks(table, movie, 1, signal);
+  await chunk(sink, [film(1)]);
+  await sink.commit(position(1), signal);
+  const during = nowMs;
+  nowMs += 60_000;
+  await chunk(sink, [film(2)]);
+  await sink.endSnapshot(table, signal);
+  await sink.commit(position(2), signal);
+  await expect(warehouse.read(target, { timeMs: during })).rejects.toThrow(
+    `The oldest state of the table that is kept is of ${new Date(nowMs).toISOString()}`,
+  );
+  expect(sorted(await warehouse.read(target, { timeMs: nowMs }))).toEqual(sorted([film(1), film(2)]));
+  await sink.close();
+});
+
 test('rows without a key do not come in chunks', async () => {
   await using warehouse = await createWarehouse();
   const sink = openSink(warehouse);
