@@ -1,6 +1,6 @@
 import type { State } from '#catalog/state/state.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
-import type { BatchItem } from '../event.ts';
+import type { BatchItem, TableChanges } from '../event.ts';
 import type { SnapshotProgress } from '../log.ts';
 import type { ChangesRequest } from '../source.ts';
 import { SnapshotRate } from './snapshot-rate.ts';
@@ -118,10 +118,8 @@ export class SourceSnapshots {
         this.#count(table, item.snapshotRows.rows);
         return false;
       case 'changes':
-        this.#count(
-          table,
-          item.changes.events.reduce((sum, { op }) => sum + (op === 'r' ? 1 : 0), 0),
-        );
+        // Rows of a snapshot that is not in files; while none is under way a change costs nothing here.
+        if (this.#underWay.has(table)) this.#count(table, rowsRead(item.changes));
         return false;
       case 'snapshot-chunk':
         this.#underWay.get(table)?.rate.set(item.rows, item.estimatedRows, this.#now().getTime());
@@ -175,4 +173,8 @@ export class SourceSnapshots {
 function startOf(stored: unknown): Date | null {
   const text = (stored as { startedAt?: unknown } | null)?.startedAt;
   return typeof text === 'string' ? new Date(text) : null;
+}
+
+function rowsRead({ events }: TableChanges): number {
+  return events.reduce((sum, { op }) => sum + (op === 'r' ? 1 : 0), 0);
 }
