@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { system } from '#catalog/access/principal.ts';
+import { snapshotSource } from '#catalog/services/source/snapshot.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
 
 const waiting = { timeout: 60_000, interval: 30 };
@@ -116,11 +118,8 @@ test('a table that comes to a running source, and one that is wished again, stop
   allow(2);
   await lands('w.late', [row(1, 'late')]);
   // Another snapshot of the table whose own is under way is taken once that has ended.
-  await setup.test.state.sourceTable.updateMany({
-    where: { name: 'public.movie' },
-    data: { generation: { increment: 1 } },
-  });
-  await setup.notify();
+  const scope = { state: setup.test.state, who: system };
+  expect(await snapshotSource(scope, 's', 'public.movie', () => true)).toEqual(['public.movie']);
   allow(100);
   await vi.waitFor(async () => expect(await table()).toMatchObject({ state: 'running' }), waiting);
   await isDone();
