@@ -8,6 +8,7 @@ import {
   decodeText,
 } from '../postgres/decode-value.ts';
 import type { BinlogColumnType, BinlogValue } from './binlog/binlog-item.ts';
+import { decimalText } from './binlog/decimal.ts';
 import { inet4Text, inet6Text, uuidText } from './binlog/mariadb-types.ts';
 import { dateFromText, datetimeFromText, OddText, timeFromMicros, timeFromText } from './temporal.ts';
 
@@ -132,13 +133,6 @@ function decimalCodec(precision: number, scale: number): ColumnCodec {
     fromText: (value) => value.toString('latin1').replace(/^(-?)0+(?=\d)/, '$1'),
     select: plain,
   };
-}
-
-/** As the server prints it: 1230n at scale 2 is `12.30`. */
-export function decimalText(unscaled: bigint, scale: number): string {
-  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0');
-  const point = digits.length - scale;
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, point)}${scale > 0 ? `.${digits.slice(point)}` : ''}`;
 }
 
 function bitCodec(bits: number): ColumnCodec {

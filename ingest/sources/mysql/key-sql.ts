@@ -1,7 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
 import { type FieldType, type Row, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import { decimalText } from './binlog/decimal.ts';
 import type { ColumnType } from './column-type.ts';
-import { decimalText } from './column-type.ts';
 import type { SourceTable } from './discovery.ts';
 import { quoteIdentifier } from './sql.ts';
 import { timeText } from './temporal.ts';

@@ -50,8 +50,8 @@ export class LogFollower {
   /** The transaction being read, and the tables it has changed. */
   #begin: BinlogBegin | null = null;
   readonly #touched = new Set<string>();
-  /** Tables that foreign keys may have changed in it. */
-  readonly #cascaded = new Set<string>();
+  /** Tables of which it may have changed more, or less, than it tells. */
+  readonly #unsure = new Set<string>();
   /** True once a place in the log of this server is known. */
   #isPlaced = false;
   #toldMs = 0;
@@ -142,7 +142,7 @@ export class LogFollower {
   #beginTransaction(begin: BinlogBegin): void {
     this.#begin = begin;
     this.#touched.clear();
-    this.#cascaded.clear();
+    this.#unsure.clear();
     const { log, logPosition, timeMicros } = begin;
     const gtids = parseGtidSet(this.#deps.version.flavor, this.#gtids);
     gtids.add(begin.gtid);
@@ -154,8 +154,7 @@ export class LogFollower {
     const { table, bytes } = item;
     const name = `${table.database}.${table.name}`;
     const { snapshots, cascades, isFollowed } = this.#deps;
-    if (cascades.current.isParent(name))
-      for (const child of cascades.current.changedBy(item)) this.#cascaded.add(child);
+    if (cascades.current.isParent(name)) for (const child of cascades.current.changedBy(item)) this.#unsure.add(child);
     if (!isFollowed(name) || snapshots.isLeftOut(name, this.#begin)) return;
     const shape = await this.#rows.shapeOf(table);
     this.#touched.add(name);
@@ -167,7 +166,9 @@ export class LogFollower {
 
   async #takeQuery(query: BinlogQuery): Promise<void> {
     const { control, snapshots, watch, context, cascades } = this.#deps;
-    const { truncated, outdated, rekeyed, mayChangeKeys } = await watch.look(query);
+    const { truncated, outdated, rekeyed, mayChangeKeys, isTakenBack } = await watch.look(query);
+    // Which of its rows these are is not told.
+    if (isTakenBack) for (const name of this.#touched) this.#unsure.add(name);
     if (mayChangeKeys) cascades.current = await Cascades.read(control);
     for (const name of truncated) {
       if (snapshots.isLeftOut(name, this.#begin)) continue;
@@ -193,7 +194,7 @@ export class LogFollower {
     this.#gtids = end.position;
     const position = this.#positionAt(end);
     if (end.kind === 'commit') {
-      await this.#deps.snapshots.readSoon(await this.#deps.watch.followed(this.#cascaded));
+      await this.#deps.snapshots.readSoon(await this.#deps.watch.followed(this.#unsure));
       this.#batch.commit(position);
     } else await this.#undo(end.kind, position);
     this.#begin = null;

@@ -8,6 +8,8 @@ export type Statement =
   | { kind: 'truncate'; tables: readonly TableName[] }
   /** Whatever stood under these names is gone, and what stands there from now on is another table. */
   | { kind: 'drop'; tables: readonly TableName[] }
+  /** All tables of a database are gone. */
+  | { kind: 'drop-database'; database: string }
   /** `isIfMissing`: nothing happened if there was one. */
   | { kind: 'create'; tables: readonly TableName[]; isIfMissing: boolean }
   | { kind: 'alter'; tables: readonly TableName[]; alteration: Alteration }
@@ -49,7 +51,9 @@ export function readStatement(sql: string, database: string, sqlMode: bigint): S
       };
     case 'DROP':
     case 'RENAME':
-      // DROP DATABASE names no table: those that were there are missing from then on.
+      if (word(tokens[0]) === 'DROP' && ['DATABASE', 'SCHEMA'].includes(word(tokens[1]))) {
+        return { kind: 'drop-database', database: firstName(tokens.slice(1), database)[0]?.table ?? '' };
+      }
       if (!isTableStatement(tokens)) return { kind: 'other' };
       return { kind: 'drop', tables: namesIn(tokens, database) };
     case 'ROLLBACK':
@@ -144,7 +148,7 @@ function isTableStatement(tokens: readonly Token[]): boolean {
 
 const beforeName: ReadonlySet<string> = new Set([
   ...['CREATE', 'ALTER', 'TRUNCATE', 'OR', 'REPLACE', 'ONLINE', 'OFFLINE', 'IGNORE'],
-  ...['TABLE', 'IF', 'NOT', 'EXISTS'],
+  ...['TABLE', 'DATABASE', 'SCHEMA', 'IF', 'NOT', 'EXISTS'],
 ]);
 
 /** The table that a statement is of: what follows its first words. */

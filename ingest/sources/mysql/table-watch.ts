@@ -15,6 +15,8 @@ export interface Consequences {
   rekeyed: string[];
   /** Tables, followed or not, may have other foreign keys now. */
   mayChangeKeys: boolean;
+  /** Rows that this transaction has told since a savepoint do not hold, but for tables that cannot go back. */
+  isTakenBack: boolean;
 }
 
 /** Looks at each statement of the log, and says what becomes of the tables that are followed. */
@@ -32,7 +34,7 @@ export class TableWatch {
   async look({ sql, database, sqlMode }: BinlogQuery): Promise<Consequences> {
     const statement = readStatement(sql, database, sqlMode);
     const mayChangeKeys = ['create', 'alter', 'drop'].includes(statement.kind);
-    const none: Consequences = { truncated: [], outdated: [], rekeyed: [], mayChangeKeys };
+    const none: Consequences = { truncated: [], outdated: [], rekeyed: [], mayChangeKeys, isTakenBack: false };
     switch (statement.kind) {
       case 'truncate':
         return { ...none, truncated: this.#named(statement.tables) };
@@ -40,6 +42,11 @@ export class TableWatch {
         // Whatever takes such a name later is another table.
         for (const table of this.#named(statement.tables)) this.#memory.setOwed(table, true);
         return { ...none, outdated: await this.#now(this.#named(statement.tables)) };
+      case 'drop-database': {
+        const tables = [...this.#followed].filter((table) => table.startsWith(`${statement.database}.`));
+        for (const table of tables) this.#memory.setOwed(table, true);
+        return { ...none, outdated: await this.#now(tables) };
+      }
       case 'create': {
         const tables = this.#named(statement.tables);
         const isNew = (table: string) => !statement.isIfMissing || this.#memory.isOwed(table);
@@ -50,6 +57,7 @@ export class TableWatch {
       case 'data':
         return { ...none, outdated: await this.#now(await this.#written(statement.names)) };
       case 'rollback-to':
+        return { ...none, isTakenBack: true };
       case 'other':
         return none;
     }

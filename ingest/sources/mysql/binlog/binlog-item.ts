@@ -42,7 +42,7 @@ export interface BinlogRows {
   timeSeconds: number;
 }
 
-/** A statement that the log holds as text: DDL, and changes of data where binlog_format is not ROW. Never BEGIN, COMMIT, SAVEPOINT. */
+/** A statement that the log holds as text: DDL, and changes of data where binlog_format is not ROW. Never BEGIN, COMMIT, SAVEPOINT; ROLLBACK TO only where tables that cannot go back were changed beside others, so that what of the rows before it holds is not told. */
 export interface BinlogQuery {
   kind: 'query';
   /** The statement's default database, empty if it had none. */

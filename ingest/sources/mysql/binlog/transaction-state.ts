@@ -1,4 +1,3 @@
-import { DailiesError } from '#catalog/error.ts';
 import type { BinlogEnd, BinlogItem } from './binlog-item.ts';
 import type { EventHeader } from './event-header.ts';
 import type { GtidSet } from './gtid.ts';
@@ -52,7 +51,6 @@ export class TransactionState {
     else if (sql === 'COMMIT' && this.#state === 'open') this.#end('commit', null, null, items);
     else if (sql === 'ROLLBACK' && this.#state === 'open') this.#end('rollback', null, null, items);
     else if (/^(SAVEPOINT|RELEASE SAVEPOINT|XA END) /.test(sql)) return;
-    else if (/^ROLLBACK TO /.test(sql)) throw rolledBackTo();
     else this.#statement(query, header, items);
   }
 
@@ -110,11 +108,4 @@ export class TransactionState {
     const { log, position } = this.#place;
     items.push({ kind, gtid, xid, xa, position: this.#position.toString(), log, logPosition: position });
   }
-}
-
-function rolledBackTo(): DailiesError {
-  return new DailiesError(
-    'source_protocol',
-    'A transaction that changed tables with and without transactions was rolled back to a savepoint; what of it holds is not told by the log. Read the tables anew.',
-  );
 }
