@@ -48,22 +48,27 @@ export interface TableSize {
   bytes: number;
 }
 
-/** How large the tables are, by object id, as the server takes them to be; a partitioned one with its partitions. */
+/**
+ * How large the tables are, by object id, as the server's statistics have it; a partitioned one with its partitions. Asks for
+ * no lock, unlike the functions that look at the files.
+ */
 export async function tableSizes(client: pg.Client, oids: readonly number[]): Promise<Map<number, TableSize>> {
   const rows = await rowsOf(client, sizeQuery, [`{${oids.join(',')}}`]);
   return new Map(
     rows.map((row) => {
       const count = Number(row.rows);
-      return [Number(row.oid), { rows: row.is_known === 't' ? count : null, bytes: Number(row.bytes) }];
+      return [Number(row.oid), { rows: count > 0 ? count : null, bytes: Number(row.bytes) }];
     }),
   );
 }
 
-// Before Postgres 14 a table that was never analysed has reltuples = 0, since then -1.
+// A table that was never analysed has reltuples = -1, before Postgres 14 0.
 const sizeQuery = `
-SELECT t.oid, sum(greatest(c.reltuples, 0))::bigint AS rows, sum(pg_table_size(c.oid))::bigint AS bytes,
-       bool_and(c.reltuples > 0 OR c.relpages = 0 AND pg_relation_size(c.oid) = 0) AS is_known
-  FROM unnest($1::oid[]) t (oid)
-  LEFT JOIN LATERAL pg_partition_tree(t.oid) p ON true
-  JOIN pg_class c ON c.oid = coalesce(p.relid, t.oid) AND c.relkind IN ('r', 'p')
- GROUP BY t.oid`;
+SELECT o.oid, sum(greatest(c.reltuples, 0))::bigint AS rows,
+       sum((c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint)::bigint AS bytes
+  FROM unnest($1::oid[]) o (oid)
+  LEFT JOIN LATERAL pg_partition_tree(o.oid) p ON true
+  JOIN pg_class c ON c.oid = coalesce(p.relid, o.oid)
+  LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+ WHERE c.relkind = 'r'
+ GROUP BY o.oid`;

@@ -114,7 +114,7 @@ test.each(seeds)(
     const roll = dice(seed);
     await using database = await createDatabase();
     await database.query(workTables);
-    await database.query('ANALYZE plain');
+    await database.query('ANALYZE');
     const name = sourceName();
     let isDone = false;
     const busy = [dice(seed + 1), dice(seed + 2)].map((own) => work(database.url, own, () => isDone));
@@ -153,7 +153,7 @@ test.each(seeds)(
         const { rows } = await database.query(rowsQuery(table));
         expect(sorted(follower.rowsOf(table)), `${table}, seed ${seed}`).toEqual(sorted(rows));
       }
-      expect(chunks).toBeGreaterThan(30);
+      expect(chunks).toBeGreaterThan(10);
       await follower.stop();
       await follower.source.close();
     } finally {
