@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
+import { unlessAborted } from '#catalog/wait.ts';
 
 /**
  * Both kinds of connection print values alike, whatever the server, database or role have set; row_security=off makes a
@@ -28,17 +29,14 @@ export async function connect(url: string, use: 'query' | 'replication', signal:
   const client = newClient(url, use);
   // A broken connection also fails the query in hand, which is where it is handled; without a listener it would end the process.
   client.on('error', () => {});
-  const abort = () => void client.end();
-  signal.addEventListener('abort', abort, { once: true });
   try {
-    await client.connect();
+    // pg never tells of a connection that is ended before it was there.
+    await unlessAborted(client.connect(), signal);
     return client;
   } catch (error) {
-    await client.end().catch(() => undefined);
+    wire(client).stream.destroy();
     signal.throwIfAborted();
     throw connectError(error, url);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }
 
