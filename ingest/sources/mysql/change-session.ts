@@ -6,7 +6,7 @@ import type { BinlogOptions, BinlogStream, ServerAddress } from './binlog/binlog
 import { openBinlog } from './binlog/binlog-stream.ts';
 import { Cascades } from './cascades.ts';
 import { requireReady } from './check.ts';
-import { type Connection, connect, type ServerVersion, versionOf } from './connection.ts';
+import { type Connection, connect, cut, type ServerVersion, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
 import { findTables, type SourceTable } from './discovery.ts';
 import { LogFollower } from './log-follower.ts';
@@ -72,7 +72,7 @@ export class ChangeSession {
       stop();
       await this.#snapshots?.close();
       await this.#stream?.close();
-      for (const connection of this.#connections) connection.destroy();
+      for (const connection of this.#connections) cut(connection);
     }
   }
 

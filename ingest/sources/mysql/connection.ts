@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import mysql from 'mysql2/promise';
 import { DailiesError } from '#catalog/error.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
@@ -23,19 +24,29 @@ const pinned = [
 /** Connects, or throws `source_unreachable` or `source_refused` with a sentence that never holds the password. */
 export async function connect(address: ServerAddress, signal: AbortSignal): Promise<Connection> {
   signal.throwIfAborted();
+  let connection: Connection | null = null;
   try {
-    const connection = await connectAsAsked(address);
+    connection = await connectAsAsked(address);
     // A broken connection also fails the statement in hand, which is where it is handled; without a listener it would end the process.
     connection.on('error', () => {});
-    if (signal.aborted) connection.destroy();
     signal.throwIfAborted();
     for (const sql of pinned) await connection.query(sql);
     await connection.query(unlimitedTime(await versionOf(connection)));
     return connection;
   } catch (thrown) {
+    if (connection !== null) cut(connection);
     signal.throwIfAborted();
     throw connectError(thrown, address);
   }
+}
+
+/**
+ * Ends a connection at once; a statement under way fails. The driver's own `destroy` would leave whoever waits for it
+ * without an answer.
+ */
+export function cut(connection: Connection): void {
+  const { connection: driver } = connection as unknown as { connection: { stream: Duplex } };
+  driver.stream.destroy(new Error('The connection was ended.'));
 }
 
 async function connectAsAsked(address: ServerAddress): Promise<Connection> {

@@ -8,7 +8,7 @@ import type { ServerAddress } from './binlog/binlog-stream.ts';
 import { Cascades } from './cascades.ts';
 import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
-import { type Connection, connect, versionOf } from './connection.ts';
+import { type Connection, connect, cut, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
 import { findTables } from './discovery.ts';
 import { flavorOf, formatPosition, logDistance, parsePosition } from './position.ts';
@@ -122,7 +122,7 @@ export class MysqlSource implements Source {
     this.#closing.abort();
     const connection = await this.#query?.catch(() => null);
     this.#query = null;
-    connection?.destroy();
+    if (connection) cut(connection);
   }
 
   /** Nothing was made. */
@@ -141,7 +141,7 @@ export class MysqlSource implements Source {
     signal.throwIfAborted();
     this.#query ??= this.#open();
     const connection = await unlessAborted(this.#query, signal);
-    const cut = setTimeout(() => connection.destroy(), limitMs);
+    const timer = setTimeout(() => cut(connection), limitMs);
     try {
       return await unlessAborted(use(connection), signal);
     } catch (thrown) {
@@ -150,7 +150,7 @@ export class MysqlSource implements Source {
       if (error.code === 'source_unreachable') this.#query = null;
       throw error;
     } finally {
-      clearTimeout(cut);
+      clearTimeout(timer);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Connection } from './connection.ts';
 import { statementError } from './connection-error.ts';
 
@@ -13,6 +14,7 @@ interface DriverConnection {
   };
   pause(): void;
   resume(): void;
+  stream: Duplex;
 }
 
 /** Rows of a SELECT in lists of about `maxBytes`. The socket rests while a list waits for its reader. */
@@ -44,19 +46,29 @@ export async function* printedRows(
     isEnded = true;
     wake();
   });
-  for (;;) {
-    if (failure !== null) throw statementError(failure);
-    if (bytes >= maxBytes || (isEnded && rows.length > 0)) {
-      const list = rows;
-      rows = [];
-      bytes = 0;
-      yield list;
-      if (!isEnded) driver.resume();
-      continue;
+  // A connection that breaks is told to the query only where it has a callback.
+  const onClose = () => {
+    if (!isEnded) failure ??= new Error('the connection was ended');
+    wake();
+  };
+  driver.stream.once('close', onClose);
+  try {
+    for (;;) {
+      if (failure !== null) throw statementError(failure);
+      if (bytes >= maxBytes || (isEnded && rows.length > 0)) {
+        const list = rows;
+        rows = [];
+        bytes = 0;
+        yield list;
+        if (!isEnded) driver.resume();
+        continue;
+      }
+      if (isEnded) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
     }
-    if (isEnded) return;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+  } finally {
+    driver.stream.off('close', onClose);
   }
 }

@@ -7,7 +7,7 @@ import type { SourcePosition } from '../../event.ts';
 import { ChunkFileWriter, removeFiles } from '../chunks/chunk-file-writer.ts';
 import type { ChunkedTable, ChunkFile, ChunkReader, ChunkSource, TableChunk } from '../chunks/chunk-reader.ts';
 import type { Flavor } from './binlog/binlog-item.ts';
-import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
+import { type Connection, cut, rowsOf, type ServerVersion } from './connection.ts';
 import { errorNumber } from './connection-error.ts';
 import { findTables, type SourceTable } from './discovery.ts';
 import { KeySql } from './key-sql.ts';
@@ -91,7 +91,7 @@ class TableChunkReader implements ChunkReader {
 
   async read({ table }: ChunkedTable, after: string | null, signal: AbortSignal): Promise<TableChunk | 'outdated'> {
     const { context } = this.#deps;
-    const abort = () => this.#connection.destroy();
+    const abort = () => cut(this.#connection);
     signal.addEventListener('abort', abort, { once: true });
     try {
       for (;;) {
@@ -114,7 +114,7 @@ class TableChunkReader implements ChunkReader {
   }
 
   async close(): Promise<void> {
-    this.#connection.destroy();
+    cut(this.#connection);
     this.#duckdb.closeSync();
   }
 
