@@ -261,7 +261,7 @@ export function isSameShape(a: SourceTable, b: SourceTable): boolean {
   return JSON.stringify([a.columns, a.key]) === JSON.stringify([b.columns, b.key]);
 }
 
-/** ER_TABLE_DEF_CHANGED: it was altered after the snapshot was taken. */
+/** It was altered or dropped after it was looked up, or after the snapshot was taken: ER_TABLE_DEF_CHANGED, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE. */
 export function isAltered(thrown: unknown): boolean {
-  return errorNumber(thrown) === 1412;
+  return [1412, 1054, 1146].includes(errorNumber(thrown) ?? 0);
 }
