@@ -1,5 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
-import { type Field, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import { type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import { fieldsWithTexts } from '../text-columns.ts';
 import type { BinlogColumn, BinlogRow, BinlogTable, BinlogValue } from './binlog/binlog-item.ts';
 import { decoderOf } from './binlog/charsets.ts';
 import { type ColumnCodec, type ColumnType, codecOf } from './column-type.ts';
@@ -141,33 +142,11 @@ export class TableShape {
       .textColumns(this.table)
       .map((name) => this.columns.findIndex((column) => column.name === name))
       .filter((index) => index >= 0);
-    const names = new Set(this.columns.map((column) => column.name));
-    const fields = this.columns.map(
-      (column, index): Field => ({
-        name: column.name,
-        type: column.type,
-        required: !column.isNullable && !this.#textOf.includes(index) && !this.#nullable.has(index),
-        ...(column.comment === null ? {} : { doc: column.comment }),
-      }),
-    );
-    for (const index of this.#textOf) {
-      const column = (this.columns[index] as ShapeColumn).name;
-      fields.push({
-        name: textName(column, names),
-        type: { kind: 'string' },
-        required: false,
-        doc: `The text of a ${column} that its type cannot carry`,
-      });
-    }
+    const fields = fieldsWithTexts(this.columns, this.#textOf, (index) => {
+      return this.columns[index]?.isNullable === false && !this.#nullable.has(index);
+    });
     return { fields, key: this.key };
   }
-}
-
-function textName(column: string, taken: Set<string>): string {
-  let name = `${column}__text`;
-  while (taken.has(name)) name += '_';
-  taken.add(name);
-  return name;
 }
 
 export interface ShapeContext {

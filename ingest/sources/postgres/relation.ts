@@ -1,5 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
-import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
+import { fieldsWithTexts } from '../text-columns.ts';
 import type { ColumnType } from './column-type.ts';
 import { InvalidText, malformed, ODD } from './decode-value.ts';
 import { maxMessageBytes } from './oversized-change.ts';
@@ -227,32 +228,11 @@ export class Relation {
     this.#textOf = remembered
       .map((name) => this.columns.findIndex((column) => column.name === name))
       .filter((index) => index >= 0);
-    const names = new Set(this.columns.map((column) => column.name));
-    const fields = this.columns.map(
-      (column, index): Field => ({
-        name: column.name,
-        type: column.type,
-        required: column.isNotNull && !this.#textOf.includes(index) && !this.#nullable.has(column.name),
-        ...(column.comment === null ? {} : { doc: column.comment }),
-      }),
-    );
+    const fields = fieldsWithTexts(this.columns, this.#textOf, (index) => {
+      const column = this.columns[index] as RelationColumn;
+      return column.isNotNull && !this.#nullable.has(column.name);
+    });
     this.#required = fields.map((field) => field.required);
-    for (const index of this.#textOf) {
-      const column = (this.columns[index] as RelationColumn).name;
-      fields.push({
-        name: textName(column, names),
-        type: { kind: 'string' },
-        required: false,
-        doc: `The text of a ${column} that its type cannot carry`,
-      });
-    }
     return { fields, key: this.key };
   }
-}
-
-function textName(column: string, taken: Set<string>): string {
-  let name = `${column}__text`;
-  while (taken.has(name)) name += '_';
-  taken.add(name);
-  return name;
 }
