@@ -14,8 +14,9 @@ import { socketPath } from './socket-path.ts';
 
 const socketName = 'intake.sock';
 
+/** Stands in the query of the address; events are the body, as their sender wrote them. */
 type Question =
-  | { kind: 'events'; source: string; table: string; body: string; producer: { id: string; sequence: string } | null }
+  | { kind: 'events'; source: string; table: string; producer: { id: string; sequence: string } | null }
   | { kind: 'head'; source: string };
 
 /** Serves the intake of this process until closed. */
@@ -29,7 +30,8 @@ export async function serveIntake(
     let status = 200;
     let answer: unknown;
     try {
-      answer = await reply(intake, JSON.parse(await readAll(message)) as Question);
+      const { searchParams } = new URL(message.url ?? '/', 'http://intake');
+      answer = await reply(intake, JSON.parse(searchParams.get('question') ?? '') as Question, await readAll(message));
     } catch (thrown) {
       const error = toDailiesError(thrown);
       if (error.code === 'internal') tellFault(thrown);
@@ -50,9 +52,9 @@ export async function serveIntake(
   };
 }
 
-async function reply(intake: Intake, question: Question): Promise<unknown> {
+async function reply(intake: Intake, question: Question, body: string): Promise<unknown> {
   if (question.kind === 'head') return { position: intake.head(question.source) };
-  const { source, table, body, producer } = question;
+  const { source, table, producer } = question;
   const sender = producer && { id: producer.id, sequence: BigInt(producer.sequence) };
   return intake.receive(source, { table, body, producer: sender });
 }
@@ -61,17 +63,18 @@ async function reply(intake: Intake, question: Question): Promise<unknown> {
 export function sendToIntake(home: string, source: string, request: ProducerRequest): Promise<ProducerReceipt> {
   const { table, body, producer } = request;
   const sender = producer && { id: producer.id, sequence: String(producer.sequence) };
-  return ask<ProducerReceipt>(home, { kind: 'events', source, table, body, producer: sender });
+  return ask<ProducerReceipt>(home, { kind: 'events', source, table, producer: sender }, body);
 }
 
 /** As `Intake.head`, of the process that runs the source. */
 export async function askIntakeHead(home: string, source: string, signal: AbortSignal): Promise<string> {
-  const { position } = await ask<{ position: string }>(home, { kind: 'head', source }, signal);
+  const { position } = await ask<{ position: string }>(home, { kind: 'head', source }, '', signal);
   return position;
 }
 
-async function ask<T>(home: string, question: Question, signal?: AbortSignal): Promise<T> {
-  const { status, body } = await exchange(socketPath(home, socketName), JSON.stringify(question), signal);
+async function ask<T>(home: string, question: Question, text: string, signal?: AbortSignal): Promise<T> {
+  const query = new URLSearchParams({ question: JSON.stringify(question) });
+  const { status, body } = await exchange(socketPath(home, socketName), `/?${query}`, text, signal);
   if (status === 200) return JSON.parse(body) as T;
   const { code, message, details } = JSON.parse(body) as {
     code: string;
@@ -83,6 +86,7 @@ async function ask<T>(home: string, question: Question, signal?: AbortSignal): P
 
 /** Throws `source_unreachable` where nobody answers, or not to the end: it is not known then what was taken. */
 function exchange(
+  socket: string,
   path: string,
   text: string,
   signal: AbortSignal | undefined,
@@ -96,7 +100,7 @@ function exchange(
           { cause, details: { retryAfterSeconds: 1 } },
         ),
       );
-    const call = http.request({ socketPath: path, method: 'POST', ...(signal ? { signal } : {}) }, (answer) => {
+    const call = http.request({ socketPath: socket, path, method: 'POST', ...(signal ? { signal } : {}) }, (answer) => {
       readAll(answer).then((body) => resolve({ status: answer.statusCode, body }), fail);
     });
     call.once('error', fail);

@@ -11,8 +11,9 @@ export const eventRoutes: readonly Route[] = [
   {
     method: 'POST',
     path: '/api/v1/sources/:source/:table/events',
-    async handle({ request, params, deps, ...call }) {
-      const { who, state } = scopeOf({ request, params, deps, ...call });
+    async handle(call) {
+      const { request, params, deps } = call;
+      const { who, state } = scopeOf(call);
       requireAccess(who, 'pipeline.write', 'send events');
       const { source = '', table = '' } = params;
       const known = await state.source.findUnique({ where: { name: source }, select: { kind: true } });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { wait } from '#catalog/wait.ts';
 import type { Batch, BatchItem, ChangeEvent, SourcePosition, Transaction } from '../../event.ts';
 import { notRunning, type ProducerReceipt, type ProducerRequest } from '../../intake.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps, SourceRuntime } from '../../source.ts';
@@ -301,16 +302,9 @@ export class ProducerSource implements Source {
   }
 
   /** Resolves when a request was taken, after a second without one, or when aborted. */
-  #woken(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, idleEveryMs);
-      this.#wake = end;
-      signal.addEventListener('abort', end, { once: true });
-    });
+  async #woken(signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    await wait(idleEveryMs, AbortSignal.any([signal, woken.signal]));
   }
 }
