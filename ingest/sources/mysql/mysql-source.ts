@@ -1,8 +1,8 @@
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
-import { unlessAborted } from '#catalog/wait.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import { Questions } from '../questions.ts';
 import { parseAddress } from './address.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
 import { Cascades } from './cascades.ts';
@@ -32,7 +32,7 @@ export class MysqlSource implements Source {
   readonly #deps: SourceDeps;
   readonly #maxChunkRows: number;
   readonly #closing = new AbortController();
-  #query: Promise<Connection> | null = null;
+  readonly #questions: Questions<Connection>;
   #session: ChangeSession | null = null;
   /** Sizes of the server's logs when its head was last asked. */
   #logBytes: ReadonlyMap<string, number> = new Map();
@@ -41,10 +41,18 @@ export class MysqlSource implements Source {
     this.#config = config;
     this.#deps = deps;
     this.#maxChunkRows = maxChunkRows;
+    const driver = {
+      connect: async (signal: AbortSignal) => connect(this.#address(), signal),
+      cut,
+      // A session that only asked loses nothing.
+      end: async (connection: Connection) => cut(connection),
+      errorOf: statementError,
+    };
+    this.#questions = new Questions(driver, withinMs);
   }
 
   async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
-    return this.#withConnection(signal, async (connection) => {
+    return this.#questions.ask(signal, async (connection) => {
       const memory = new TableMemory(await this.#deps.memory.read());
       const context = { source: this.#deps.name, memory };
       const cascaded = (await Cascades.read(connection)).changed;
@@ -59,7 +67,7 @@ export class MysqlSource implements Source {
   }
 
   async check(signal: AbortSignal): Promise<Requirement[]> {
-    return this.#withConnection(signal, async (connection) => {
+    return this.#questions.ask(signal, async (connection) => {
       const version = await versionOf(connection);
       const server = await checkServer(connection, version);
       const tables = await checkTables(connection, version, await findTables(connection, this.#config.tables));
@@ -92,7 +100,7 @@ export class MysqlSource implements Source {
   }
 
   async head(signal: AbortSignal): Promise<SourcePosition> {
-    return this.#withConnection(signal, async (connection) => {
+    return this.#questions.ask(signal, async (connection) => {
       const { position } = await serverHead(connection, await versionOf(connection));
       this.#logBytes = await readLogBytes(connection);
       return formatPosition(position);
@@ -115,14 +123,12 @@ export class MysqlSource implements Source {
       const shape = catalogShape(found, { source: this.#deps.name, memory });
       return readRowsByKey(connection, found, shape, schema, keys);
     };
-    return this.#withConnection(signal, read, patientMs);
+    return this.#questions.ask(signal, read, patientMs);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    const connection = await this.#query?.catch(() => null);
-    this.#query = null;
-    if (connection) cut(connection);
+    await this.#questions.close();
   }
 
   /** Nothing was made. */
@@ -130,42 +136,5 @@ export class MysqlSource implements Source {
 
   #address(): ServerAddress {
     return parseAddress(this.#config.url);
-  }
-
-  /** One connection for all that is asked beside the stream; made anew after it broke. */
-  async #withConnection<T>(
-    signal: AbortSignal,
-    use: (connection: Connection) => Promise<T>,
-    limitMs = withinMs,
-  ): Promise<T> {
-    signal.throwIfAborted();
-    this.#query ??= this.#open();
-    const connection = await unlessAborted(this.#query, signal);
-    const timer = setTimeout(() => cut(connection), limitMs);
-    try {
-      return await unlessAborted(use(connection), signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const error = statementError(thrown);
-      if (error.code === 'source_unreachable') this.#query = null;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #open(): Promise<Connection> {
-    const forget = () => {
-      this.#query = null;
-    };
-    try {
-      const connection = await connect(this.#address(), this.#closing.signal);
-      connection.once('end', forget);
-      connection.once('error', forget);
-      return connection;
-    } catch (thrown) {
-      forget();
-      throw thrown;
-    }
   }
 }

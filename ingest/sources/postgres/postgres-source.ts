@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
-import { unlessAborted } from '#catalog/wait.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import { Questions } from '../questions.ts';
 import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
 import type { TypeRow } from './column-type.ts';
@@ -17,7 +17,6 @@ import { serverHead } from './server-head.ts';
 import { dropSlot } from './slot.ts';
 import { notesOf, refusalOf, type ShapeContext, tableRelation } from './table-shape.ts';
 
-const endWithinMs = 2_000;
 const patientMs = 600_000;
 
 export interface PostgresConfig {
@@ -34,7 +33,7 @@ export class PostgresSource implements Source {
   readonly #closing = new AbortController();
   readonly #silentMs: number;
   readonly #chunkBytes: number;
-  #query: Promise<pg.Client> | null = null;
+  readonly #questions: Questions<pg.Client>;
   #session: ChangeSession | null = null;
 
   constructor(config: PostgresConfig, deps: SourceDeps, { silentMs = 60_000, chunkBytes = 32 << 20 } = {}) {
@@ -43,10 +42,17 @@ export class PostgresSource implements Source {
     this.#config = config;
     this.#name = deps.name;
     this.#names = serverNames(deps.name);
+    const driver = {
+      connect: (signal: AbortSignal) => connect(config.url, 'query', signal),
+      cut: (client: pg.Client) => void wire(client).stream.destroy(),
+      end: (client: pg.Client) => client.end(),
+      errorOf: databaseError,
+    };
+    this.#questions = new Questions(driver, silentMs);
   }
 
   async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
-    return this.#withClient(signal, async (client) => {
+    return this.#questions.ask(signal, async (client) => {
       const context = await this.#context(client);
       const found: DiscoveredTable[] = [];
       for (const table of await findTables(client, this.#config.tables)) {
@@ -61,7 +67,7 @@ export class PostgresSource implements Source {
   }
 
   async check(signal: AbortSignal): Promise<Requirement[]> {
-    return this.#withClient(signal, async (client) => {
+    return this.#questions.ask(signal, async (client) => {
       const server = await checkServer(client, this.#names);
       const tables = await checkTables(client, await findTables(client, this.#config.tables));
       return [...server, ...tables].map(({ problem, statement }) => ({ problem, statement }));
@@ -94,7 +100,7 @@ export class PostgresSource implements Source {
   }
 
   async head(signal: AbortSignal): Promise<SourcePosition> {
-    return this.#withClient(signal, async (client) => formatLsn((await serverHead(client)).position));
+    return this.#questions.ask(signal, async (client) => formatLsn((await serverHead(client)).position));
   }
 
   distance(from: SourcePosition, to: SourcePosition): number {
@@ -112,22 +118,16 @@ export class PostgresSource implements Source {
       return readRowsByKey(client, found, relation, schema, keys);
     };
     // A table that is being altered keeps its readers waiting.
-    return this.#withClient(signal, read, patientMs);
+    return this.#questions.ask(signal, read, patientMs);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    const client = await this.#query?.catch(() => null);
-    this.#query = null;
-    if (!client) return;
-    // A server that is silent would never agree to the end.
-    const cut = setTimeout(() => wire(client).stream.destroy(), endWithinMs);
-    await client.end();
-    clearTimeout(cut);
+    await this.#questions.close();
   }
 
   async drop(signal: AbortSignal): Promise<void> {
-    await this.#withClient(signal, async (client) => {
+    await this.#questions.ask(signal, async (client) => {
       await dropSlot(client, this.#names.slot);
       await dropPublications(client, this.#names);
     });
@@ -141,40 +141,5 @@ export class PostgresSource implements Source {
       types: this.#types,
       streamsGenerated: Number(row?.server_version_num) >= 180_000,
     };
-  }
-
-  /** One connection for all that is asked beside the stream; made anew after it broke. */
-  async #withClient<T>(
-    signal: AbortSignal,
-    use: (client: pg.Client) => Promise<T>,
-    withinMs = this.#silentMs,
-  ): Promise<T> {
-    signal.throwIfAborted();
-    this.#query ??= this.#open();
-    const client = await unlessAborted(this.#query, signal);
-    const cut = setTimeout(() => wire(client).stream.destroy(), withinMs);
-    try {
-      return await unlessAborted(use(client), signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw databaseError(error);
-    } finally {
-      clearTimeout(cut);
-    }
-  }
-
-  async #open(): Promise<pg.Client> {
-    const forget = () => {
-      this.#query = null;
-    };
-    try {
-      const client = await connect(this.#config.url, 'query', this.#closing.signal);
-      client.once('end', forget);
-      client.once('error', forget);
-      return client;
-    } catch (error) {
-      forget();
-      throw error;
-    }
   }
 }
