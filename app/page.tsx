@@ -43,9 +43,13 @@ export default function HomePage() {
       <PageHeader title={<Headline home={data} />} sentence={<HomeSentence home={data} />} />
       <QuickSearch />
       {data.problems.map((problem) => (
-        <div key={`${problem.kind}:${problem.name}`} className={css.problem}>
+        <div key={`${problem.kind}:${problem.name}:${problem.error?.code}`} className={css.problem}>
           <StoredFailure
-            what={`The ${problem.kind} ${problem.name} has failed.`}
+            what={
+              problem.hasFailed
+                ? `The ${problem.kind} ${problem.name} has failed.`
+                : `The ${problem.kind} ${problem.name} goes on, but needs a look.`
+            }
             error={problem.error ?? { code: 'internal', message: 'It gave no reason.' }}
             action={
               <Link href={problem.kind === 'source' ? '/pipelines' : pathOf[problem.kind](problem.name)}>

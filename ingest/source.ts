@@ -79,6 +79,13 @@ export interface Source {
    */
   readRows(table: string, schema: Schema, keys: readonly Row[], signal: AbortSignal): Promise<Map<number, Row>>;
 
+  /**
+   * What threatens this source while it still goes on: history that the store is about to forget before we have it, and what
+   * keeps it from being read. Each code at most once; empty where all is well. Asked every ten seconds or so, also while
+   * `changes` is not being read. Left out by stores that have nothing to tell.
+   */
+  warnings?(reached: Reached, signal: AbortSignal): Promise<SourceWarning[]>;
+
   /** Ends connections. The store keeps what was not acknowledged. */
   close(): Promise<void>;
 
@@ -114,6 +121,20 @@ export interface RequestedTable {
    * Null: from the start.
    */
   cursor: string | null;
+}
+
+/** How far what is durable with us goes; nulls before the first batch. */
+export interface Reached {
+  position: SourcePosition | null;
+  /** When that was last known to be all that the store had. */
+  at: Date | null;
+}
+
+export interface SourceWarning {
+  /** Stable, for programs: `slot_behind`, `log_expiring` … */
+  code: string;
+  /** What threatens, how much of what is left, and what to do, in plain words; names and figures, no values. */
+  message: string;
 }
 
 export interface Requirement {

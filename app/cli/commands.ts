@@ -65,7 +65,13 @@ interface Part {
 
 interface StatusDocument {
   url: string;
-  sources: Record<string, Part & { tables?: Record<string, { snapshot?: TableSnapshot }> }>;
+  sources: Record<
+    string,
+    Part & {
+      tables?: Record<string, { snapshot?: TableSnapshot }>;
+      warnings?: { code: string; message: string; since: string }[];
+    }
+  >;
   pipelines: Record<string, Part>;
   sinks: Record<string, Part>;
   catalog?: { uri: string; commitsTogether: boolean };
@@ -94,7 +100,20 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
     print(
       rows.length === 0 ? `no ${kind}` : printTable([kind.slice(0, -1), 'state', 'rows', 'lag', 'last error'], rows),
     );
-    if (kind === 'sources') printSnapshots(document.sources, print);
+    if (kind === 'sources') {
+      printWarnings(document.sources, print);
+      printSnapshots(document.sources, print);
+    }
+  }
+}
+
+/** What threatens a source: sentences, too long for a table. */
+function printWarnings(sources: StatusDocument['sources'], print: Print): void {
+  for (const [source, { warnings = [] }] of Object.entries(sources)) {
+    for (const { message, since } of warnings) {
+      print('');
+      print(`warning: source ${source}, since ${since}: ${message}`);
+    }
   }
 }
 

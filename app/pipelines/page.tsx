@@ -11,6 +11,7 @@ import { count, counted } from '../components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from '../components/page-header.tsx';
 import { pathOf } from '../components/paths.ts';
 import { lagWords, pipelineState } from '../components/pipeline-words.ts';
+import { SourceTrouble } from '../components/source-trouble.tsx';
 import { StateBadge } from '../components/state-badge.tsx';
 import { useNow, When } from '../components/when.tsx';
 
@@ -136,12 +137,7 @@ function Sources() {
         { head: 'Held up to', cell: (source) => <When at={source.coveredAt} none="not yet" /> },
         {
           head: 'What happened',
-          cell: (source) =>
-            source.lastError?.message ??
-            source.tables
-              .filter((table) => table.lastError)
-              .map((table) => `${table.name}: ${table.lastError?.message}`)
-              .join(' '),
+          cell: (source) => <SourceTrouble source={source} />,
         },
       ]}
     />

@@ -12,7 +12,7 @@ import { ListTable } from '../components/list-table.tsx';
 import { Loading } from '../components/loading.tsx';
 import { bytes, count, counted } from '../components/numbers.ts';
 import { Page, PageHeader, Section, Sentence } from '../components/page-header.tsx';
-import { adviceFor } from '../components/pipeline-words.ts';
+import { SourceTrouble } from '../components/source-trouble.tsx';
 import { StateBadge } from '../components/state-badge.tsx';
 import { duration, When } from '../components/when.tsx';
 
@@ -133,12 +133,7 @@ function Sources() {
         },
         {
           head: 'What happened',
-          cell: (source) =>
-            source.lastError && (
-              <>
-                {source.lastError.message} {adviceFor(source.lastError.code)}
-              </>
-            ),
+          cell: (source) => <SourceTrouble source={source} />,
         },
         {
           head: '',

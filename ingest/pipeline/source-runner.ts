@@ -6,19 +6,23 @@ import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import { wait } from '#catalog/wait.ts';
 import { type Batch, type SourcePosition, schemaOf, tableOf } from '../event.ts';
 import type { LogRecord } from '../log.ts';
-import type { Source } from '../source.ts';
+import type { Source, SourceDeps } from '../source.ts';
 import { BackOff } from './back-off.ts';
 import { dateOf } from './commit-time.ts';
+import { latestOnly } from './latest-only.ts';
+import { LostPlace } from './lost-place.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { storedMemory } from './source-memory.ts';
 import { SourceSnapshots } from './source-snapshots.ts';
 import { planTables } from './source-tables.ts';
+import { SourceWarnings } from './source-warnings.ts';
 import { Throttled } from './throttled.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
 const maxPendingBytes = 16 << 20;
 const trimEveryMs = 60_000;
 const discoverEveryMs = 30_000;
+const warnEveryMs = 10_000;
 /** Errors of a table that only a person can mend. */
 const tableErrors: readonly ErrorCode[] = [
   'type_unsupported',
@@ -58,6 +62,8 @@ export class SourceRunner {
   /** Shapes as the state has them, by schema.table. */
   readonly #schemas = new Map<string, Schema>();
   readonly #progress: Throttled;
+  readonly #warnings: SourceWarnings;
+  readonly #lostPlace: LostPlace;
   #position: SourcePosition | null = null;
   #coveredMicros: bigint | null = null;
   #sourceMicros: bigint | null = null;
@@ -74,6 +80,15 @@ export class SourceRunner {
       onError: (error) =>
         deps.report(`source ${this.name}: its state could not be stored: ${stateError(error).message}`),
     });
+    this.#warnings = new SourceWarnings({
+      state: deps.state,
+      source: source.name,
+      everyMs: deps.warnEveryMs ?? warnEveryMs,
+      running: () => this.#source,
+      open: () => this.#open(),
+      report: (line) => deps.report(line),
+    });
+    this.#lostPlace = new LostPlace(this.#warnings);
   }
 
   /** Where it is failed: when its row said so. A later `updatedAt` of the row is somebody's wish to go on. */
@@ -81,6 +96,7 @@ export class SourceRunner {
 
   start(): void {
     this.#done = this.#run();
+    this.#warnings.start();
   }
 
   /** False where its tables cannot be read again. */
@@ -100,6 +116,7 @@ export class SourceRunner {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#done;
+    await this.#warnings.close();
   }
 
   /**
@@ -148,7 +165,7 @@ export class SourceRunner {
           this.#failures.clear();
         }
         if (this.#setTableAside(error)) continue;
-        const isFailed = errorPolicy[error.code] !== 'auto';
+        const isFailed = errorPolicy[error.code] !== 'auto' && !this.#lostPlace.isReadAgain(error);
         await this.#progress.flush();
         await this.#writeError(error, isFailed);
         if (isFailed) await this.#untilResumed();
@@ -159,7 +176,8 @@ export class SourceRunner {
     await this.#progress.close();
   }
 
-  async #open(): Promise<Source> {
+  /** Without `runtime` it can only be asked. */
+  async #open(runtime: Pick<SourceDeps, 'runtime'> = {}): Promise<Source> {
     const { sources } = this.#deps.modules;
     const { module, config } = await parseEntry(
       sources,
@@ -167,14 +185,13 @@ export class SourceRunner {
       (spec) => this.#deps.resolveSecrets(spec),
       `The source ${this.name}`,
     );
-    const { state, now, intake, log } = this.#deps;
-    const runtime = { intake, recent: () => batchesOf(log.recent(this.name)) };
-    return module.open(config, { name: this.name, memory: storedMemory(state, this.name), now, runtime });
+    const { state, now } = this.#deps;
+    return module.open(config, { name: this.name, memory: storedMemory(state, this.name), now, ...runtime });
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { log } = this.#deps;
-    const source = await this.#open();
+    const { log, intake } = this.#deps;
+    const source = await this.#open({ runtime: { intake, recent: () => batchesOf(log.recent(this.name)) } });
     const timers: NodeJS.Timeout[] = [];
     try {
       const discovered = await source.discover(signal);
@@ -277,7 +294,10 @@ export class SourceRunner {
   }
 
   async #onSnapshotEnd(): Promise<void> {
-    if (this.#snapshots.isIdle) await this.#writeRunning();
+    if (this.#snapshots.isIdle) {
+      this.#lostPlace.settle();
+      await this.#writeRunning();
+    }
     this.#onTables();
     if (this.#snapshots.isDue) this.#restart.abort();
   }
@@ -369,25 +389,4 @@ async function* batchesOf(records: AsyncIterable<LogRecord>): AsyncGenerator<Bat
 
 function identity(table: { name: string; refusal: string | null }): string {
   return `${table.name} ${table.refusal ?? ''}`;
-}
-
-/** Calls one at a time; of those that come meanwhile only the last is made. */
-function latestOnly<T>(call: (value: T) => Promise<void>): (value: T) => Promise<void> {
-  let running: Promise<void> | null = null;
-  let next: { value: T } | null = null;
-  return (value) => {
-    next = { value };
-    running ??= (async () => {
-      try {
-        while (next) {
-          const { value: latest } = next;
-          next = null;
-          await call(latest);
-        }
-      } finally {
-        running = null;
-      }
-    })();
-    return running;
-  };
 }

@@ -33,6 +33,8 @@ export interface WorkerDeps<SinkDeps extends object = object> {
   resolveSecrets<T>(spec: T): Promise<T>;
   /** How long changes wait, at most, for the commit that shows them; 200 if left out. */
   commitEveryMs?: number;
+  /** How often sources are asked what threatens them; 10,000 if left out. */
+  warnEveryMs?: number;
   now: () => Date;
   /** One line for the operator's log; holds no cell values or secrets. */
   report(line: string): void;

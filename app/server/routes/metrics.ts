@@ -13,8 +13,9 @@ export const metricsRoutes: readonly Route[] = [
     path: '/metrics',
     async handle({ deps }) {
       const { state } = deps;
-      const [sources, pipelines, tables, queries, runs] = await Promise.all([
+      const [sources, warnings, pipelines, tables, queries, runs] = await Promise.all([
         state.source.findMany({ select: { name: true, state: true, coveredAt: true } }),
+        state.sourceWarning.findMany({ select: { sourceName: true, code: true } }),
         listPipelines({ state, who: system }),
         summarizeTables(state),
         state.query.groupBy({ by: ['state'], _count: true }),
@@ -35,6 +36,12 @@ export const metricsRoutes: readonly Route[] = [
           'gauge',
           'Since all that was committed at the source was last known to be held',
           sources.map(({ name, coveredAt }) => [{ source: name }, age(coveredAt)]),
+        ),
+        family(
+          'dailies_source_warning',
+          'gauge',
+          '1 for each warning of the source that holds now',
+          warnings.map(({ sourceName, code }) => [{ source: sourceName, code }, 1]),
         ),
         family(
           'dailies_pipeline_state',

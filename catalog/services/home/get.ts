@@ -22,7 +22,9 @@ export interface Home {
 export interface Problem {
   kind: 'source' | 'pipeline' | 'report';
   name: string;
-  error: ErrorRecord | null;
+  /** False for what threatens a source that still runs. */
+  hasFailed: boolean;
+  error: { code: string; message: string; details: Record<string, unknown> } | null;
 }
 
 /** Of a table its newest rows, of a report its last run. */
@@ -37,12 +39,13 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
   requireAccess(scope.who, 'catalog.read', 'see what is there');
   const { state } = scope;
   const isAdmin = scope.who.roles.includes('admin');
-  const [tables, reports, sources, pipelines, audits] = await Promise.all([
+  const [tables, reports, sources, warnings, pipelines, audits] = await Promise.all([
     summarizeTables(state),
     state.report.findMany({
       select: { name: true, runs: { where: { endedAt: { not: null } }, orderBy: { createdAt: 'desc' }, take: 1 } },
     }),
     state.source.findMany({ where: { state: 'failed' } }),
+    state.sourceWarning.findMany({ orderBy: [{ sourceName: 'asc' }, { since: 'asc' }] }),
     state.pipeline.findMany({ where: { state: 'failed' } }),
     state.auditEvent.findMany({
       where: isAdmin ? {} : { NOT: [{ action: { startsWith: 'secret.' } }, { action: { startsWith: 'token.' } }] },
@@ -58,6 +61,14 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
     .map(({ name, freshAsOf, pipeline }) => ({ table: name, freshAsOf, pipeline }));
   const problems: Problem[] = [
     ...sources.map((source) => problem('source', source.name, source.lastError)),
+    ...warnings.map(
+      ({ sourceName: name, code, message }): Problem => ({
+        kind: 'source',
+        name,
+        hasFailed: false,
+        error: { code, message, details: {} },
+      }),
+    ),
     ...pipelines.map((pipeline) => problem('pipeline', pipeline.name, pipeline.lastError)),
     ...reports.flatMap(({ name, runs: [last] }) =>
       last?.state === 'failed' ? [problem('report', name, last.error)] : [],
@@ -91,5 +102,5 @@ export async function getHome(scope: Scope, now: Date): Promise<Home> {
 }
 
 function problem(kind: Problem['kind'], name: string, error: unknown): Problem {
-  return { kind, name, error: error as ErrorRecord | null };
+  return { kind, name, hasFailed: true, error: error as ErrorRecord | null };
 }

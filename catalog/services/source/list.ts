@@ -1,6 +1,7 @@
 import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import type { Scope } from '../scope.ts';
+import { type StoredWarning, withWarnings } from './source-warnings.ts';
 import { readTableSnapshot, type TableSnapshot } from './table-snapshot.ts';
 
 export interface SourceSummary {
@@ -8,6 +9,7 @@ export interface SourceSummary {
   kind: string;
   state: string;
   lastError: ErrorRecord | null;
+  warnings: StoredWarning[];
   /** When everything committed at the source before was last known to be held. */
   coveredAt: Date | null;
   sourceTime: Date | null;
@@ -25,7 +27,10 @@ export interface SourceSummary {
 export async function listSources(scope: Scope): Promise<SourceSummary[]> {
   requireAccess(scope.who, 'pipeline.read', 'see sources');
   const [sources, pipelines] = await Promise.all([
-    scope.state.source.findMany({ include: { tables: { orderBy: { name: 'asc' } } }, orderBy: { name: 'asc' } }),
+    scope.state.source.findMany({
+      include: { tables: { orderBy: { name: 'asc' } }, warnings: withWarnings },
+      orderBy: { name: 'asc' },
+    }),
     scope.state.pipeline.findMany({ select: { name: true, spec: true }, orderBy: { name: 'asc' } }),
   ]);
   return sources.map((source) => ({
@@ -33,6 +38,7 @@ export async function listSources(scope: Scope): Promise<SourceSummary[]> {
     kind: source.kind,
     state: source.state,
     lastError: source.lastError as ErrorRecord | null,
+    warnings: source.warnings,
     coveredAt: source.coveredAt,
     sourceTime: source.sourceTime,
     tables: source.tables.map((table) => ({

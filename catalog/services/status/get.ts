@@ -2,6 +2,7 @@ import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import { ownName, targetName } from '../../iceberg/tables/table-name.ts';
 import type { Scope } from '../scope.ts';
+import { withWarnings } from '../source/source-warnings.ts';
 import { readTableSnapshot, type TableSnapshot } from '../source/table-snapshot.ts';
 import { readPosition } from '../table/freshness.ts';
 import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from './lag.ts';
@@ -9,13 +10,19 @@ import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from '.
 /** The document of `dailies status`. */
 export interface Status {
   url: string;
-  sources: Record<string, Flow & { tables: Record<string, TableStatus> }>;
+  sources: Record<string, SourceStatus>;
   pipelines: Record<string, Flow>;
   /** By `<pipeline>/<kind>/<target>`. */
   sinks: Record<string, Flow>;
   /** Where another server's catalog is used. */
   catalog?: ExternalCatalogStatus;
   studio?: unknown;
+}
+
+export interface SourceStatus extends Flow {
+  /** What threatens it while it still runs, the oldest first; `since` is ISO 8601. */
+  warnings: { code: string; message: string; since: string }[];
+  tables: Record<string, TableStatus>;
 }
 
 export interface TableStatus {
@@ -123,7 +130,7 @@ function isCovered(status: Status): boolean {
 async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<string, SourceHead>): Promise<Status> {
   const byName = { orderBy: { name: 'asc' } } as const;
   const [sources, landed, pipelines] = await Promise.all([
-    state.source.findMany({ ...byName, include: { tables: byName } }),
+    state.source.findMany({ ...byName, include: { tables: byName, warnings: withWarnings } }),
     state.dataTable.findMany({
       where: { pipeline: { not: null } },
       select: { name: true, pipeline: true, sources: true, rows: true },
@@ -148,6 +155,7 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
       rows: source.tables.reduce((sum, table) => sum + rowsOf(table), 0),
       lag: measureLag(reached, heads, now()),
       lastError: source.lastError as ErrorRecord | null,
+      warnings: source.warnings.map((warning) => ({ ...warning, since: warning.since.toISOString() })),
       tables: Object.fromEntries(tables),
     };
   }

@@ -11,10 +11,17 @@ const answering = (answers: Record<string, unknown>): Client => ({
 test('status shows what is not known of a lag as such', async () => {
   const part = { state: 'failed', rows: 0, lag: { seconds: null, bytes: null }, lastError: { message: 'gone' } };
   const late = { state: 'running', rows: 3, lag: { seconds: 1.25, bytes: null }, lastError: null };
-  const document = { url: 'http://localhost', sources: { film: part }, pipelines: { films: late }, sinks: {} };
+  const warnings = [{ code: 'slot_behind', message: '700 MB are kept.', since: '2026-11-25T11:00:00.000Z' }];
+  const document = {
+    url: 'http://localhost',
+    sources: { film: { ...part, warnings } },
+    pipelines: { films: late },
+    sinks: {},
+  };
   const lines: string[] = [];
   await status(answering({ 'GET /api/v1/status': document }), {}, (line) => lines.push(line));
   expect(lines.join('\n')).toMatch(/film +failed +0 +not known +gone/);
+  expect(lines).toContain('warning: source film, since 2026-11-25T11:00:00.000Z: 700 MB are kept.');
   expect(lines.join('\n')).toMatch(/films +running +3 +1\.3 s, \? B/);
 });
 

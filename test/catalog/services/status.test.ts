@@ -23,6 +23,12 @@ describe('the status document', () => {
         state: 'running',
         position: '100',
         coveredAt: now,
+        warnings: {
+          create: [
+            { code: 'other', message: 'Something else.', since: new Date('2026-11-25T11:30:00Z') },
+            { code: 'slot_behind', message: '700 MB are kept.', since: new Date('2026-11-25T11:00:00Z') },
+          ],
+        },
         tables: {
           create: [
             { name: 'public.movie', state: 'running', rows: 3201n },
@@ -90,6 +96,10 @@ describe('the status document', () => {
           rows: 3200,
           lag: { seconds: 0, bytes: 0 },
           lastError: null,
+          warnings: [
+            { code: 'slot_behind', message: '700 MB are kept.', since: '2026-11-25T11:00:00.000Z' },
+            { code: 'other', message: 'Something else.', since: '2026-11-25T11:30:00.000Z' },
+          ],
           tables: {
             'public.movie': { state: 'running', rows: 3200, lastError: null },
             'public.odd': {

@@ -70,6 +70,7 @@ export class RuntimeSetup implements AsyncDisposable {
       sinkDeps: { targetUrl: this.targets.url, faults: this.faults },
       resolveSecrets: async (spec) => spec,
       now: () => new Date(),
+      warnEveryMs: 50,
       report: (line) => this.lines.push(line),
     });
   }

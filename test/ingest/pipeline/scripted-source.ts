@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { Batch, ChangeEvent } from '#ingest/event.ts';
-import type { ChangesRequest, DiscoveredTable, Source, SourceModule } from '#ingest/source.ts';
+import type { ChangesRequest, DiscoveredTable, Source, SourceModule, SourceWarning } from '#ingest/source.ts';
 
 interface Entry {
   table: string;
@@ -19,6 +19,7 @@ export class History {
   /** Hands out transactions as one incomplete batch for each table, and stops after the first part while set. */
   stallsInTransaction = false;
   acknowledged = 0;
+  warnings: SourceWarning[] = [];
   opened = 0;
   dropped = 0;
   snapshots = 0;
@@ -238,6 +239,10 @@ class ScriptedSource implements Source {
     const error = this.#history.failNext;
     this.#history.failNext = null;
     if (error) throw error;
+  }
+
+  async warnings(): Promise<SourceWarning[]> {
+    return this.#history.warnings;
   }
 
   async ack(upTo: string): Promise<void> {
