@@ -17,6 +17,9 @@ export type PipelinePosition = Readonly<
  * `commit`; after a crash the log is read again from `writtenUpTo`, and what was only written, not committed, is void.
  */
 export interface Sink {
+  /** True where every change is appended and nothing written over: one that comes again would stand there twice. */
+  readonly keepsChanges?: boolean;
+
   /** `kind/target` parts as `status` shows them for one table that flows in. */
   target(table: string): { kind: string; target: string };
 

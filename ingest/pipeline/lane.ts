@@ -15,6 +15,7 @@ import { readMissingValues } from '../processors/read-missing-values.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { eventsOf } from '../snapshot-rows.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import { ofTable } from './refused-tables.ts';
 import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
 
@@ -134,7 +135,9 @@ export class Lane {
       const isBegin = items.some((item) => item.kind === 'snapshot-begin' && item.isChunked);
       if ((!record.isComplete || isBegin) && !this.#isOpen) await this.#commit(abort);
       this.#isOpen = true;
-      for (const [index, item] of items.entries()) await this.#apply(item, index, record, abort);
+      for (const [index, item] of items.entries()) {
+        await ofTable(tableOf(item), () => this.#apply(item, index, record, abort));
+      }
       const { deadLetters } = this.#deps;
       // A whole table may be refused in one go; its letters must not wait in memory for the end.
       if (deadLetters.isFull) await deadLetters.store();
@@ -154,7 +157,7 @@ export class Lane {
     if (!schema) return;
     const table = tableOf(item);
     if (item.kind !== 'snapshot-begin' && this.#tables.get(table)?.awaitsSnapshot) return;
-    await this.#deps.steps.bind(table, schema, abort);
+    await ofTable(table, () => this.#deps.steps.bind(table, schema, abort));
   }
 
   async #apply(item: BatchItem, index: number, record: LogRecord, abort: AbortSignal): Promise<void> {

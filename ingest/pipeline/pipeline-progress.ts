@@ -26,6 +26,13 @@ interface Target {
   isChanged: boolean;
 }
 
+/** A target that is left out until somebody resumes the pipeline. */
+export interface AsideTarget {
+  kind: string;
+  target: string;
+  error: ErrorRecord;
+}
+
 /** What `status` and the pages show of one pipeline; stored at most twice a second, and only when something changed. */
 export class PipelineProgress {
   readonly #state: State;
@@ -36,7 +43,9 @@ export class PipelineProgress {
   /** Input table and lane → target; several tables may share one. */
   readonly #targets = new Map<string, Target>();
   readonly #chains = new Set<StepChain>();
-  readonly #lanes: number;
+  #lanes = 0;
+  #aside: readonly AsideTarget[] = [];
+  #isAsideStored = true;
   #isPruned = false;
   #wasLanded = false;
   #position: PipelinePosition = {};
@@ -51,15 +60,12 @@ export class PipelineProgress {
     state: State;
     pipeline: string;
     steps: readonly StepTitle[];
-    /** How many lanes there will be. */
-    lanes: number;
     now: () => Date;
     report: (line: string) => void;
   }) {
     this.#state = deps.state;
     this.#pipeline = deps.pipeline;
     this.#steps = deps.steps;
-    this.#lanes = deps.lanes;
     this.#now = deps.now;
     this.#throttled = new Throttled({
       everyMs,
@@ -69,8 +75,12 @@ export class PipelineProgress {
     });
   }
 
-  /** For each lane before it runs. `isLanded` tells of tables that the target holds already. */
-  addLane(chain: StepChain, targets: ReadonlyMap<string, { kind: string; target: string; isLanded: boolean }>): void {
+  /** For each lane before it runs, of the sink of this number. `isLanded` tells of tables that the target holds already. */
+  addLane(
+    sink: number,
+    chain: StepChain,
+    targets: ReadonlyMap<string, { kind: string; target: string; isLanded: boolean }>,
+  ): void {
     this.#chains.add(chain);
     for (const [table, target] of targets) {
       const known = [...this.#targets.values()].find(
@@ -84,14 +94,17 @@ export class PipelineProgress {
         sourceTime: null,
         isChanged: true,
       };
-      this.#targets.set(`${target.kind} ${table}`, known ?? fresh);
+      this.#targets.set(`${sink} ${table}`, known ?? fresh);
     }
     this.#throttled.touch();
   }
 
-  /** Lanes are opened anew after an error: their counts since the worker began go on. */
-  removeLanes(): void {
+  /** So many lanes will be opened, for all but what is set aside. Their counts since the worker began go on. */
+  beginLanes(lanes: number, aside: readonly AsideTarget[]): void {
     this.#wasLanded ||= this.isLanded;
+    this.#lanes = lanes;
+    this.#aside = aside;
+    this.#isAsideStored = false;
     this.#chains.clear();
     this.#targets.clear();
   }
@@ -107,7 +120,7 @@ export class PipelineProgress {
   }
 
   covered(
-    kind: string,
+    sink: number,
     tables: Iterable<string>,
     position: PipelinePosition,
     commits: readonly SinkCommit[],
@@ -116,7 +129,7 @@ export class PipelineProgress {
     this.#position = { ...this.#position, ...position };
     const commitOf = new Map(commits.map((commit) => [commit.table, commit]));
     for (const table of tables) {
-      const target = this.#targets.get(`${kind} ${table}`);
+      const target = this.#targets.get(`${sink} ${table}`);
       if (!target) continue;
       target.position = { ...target.position, ...position };
       target.isChanged = true;
@@ -129,8 +142,8 @@ export class PipelineProgress {
     this.#throttled.touch();
   }
 
-  landed(kind: string, table: string): void {
-    const target = this.#targets.get(`${kind} ${table}`);
+  landed(sink: number, table: string): void {
+    const target = this.#targets.get(`${sink} ${table}`);
     if (!target) return;
     target.isLanded = true;
     target.isChanged = true;
@@ -148,6 +161,11 @@ export class PipelineProgress {
     this.#throttled.touch();
   }
 
+  /** True once the state says which targets are set aside. */
+  get isAsideStored(): boolean {
+    return this.#isAsideStored;
+  }
+
   /** Stores what is left and ends; nothing is stored after it. */
   async close(): Promise<void> {
     if (this.#rateTimer) clearInterval(this.#rateTimer);
@@ -158,7 +176,11 @@ export class PipelineProgress {
   }
 
   async #write(): Promise<void> {
-    const status = this.#status ?? { state: this.isLanded ? 'running' : 'snapshotting', lastError: null };
+    const aside = this.#aside;
+    const status = this.#status ?? {
+      state: this.isLanded ? 'running' : 'snapshotting',
+      lastError: aside[0]?.error ?? null,
+    };
     const targets = [...new Set(this.#targets.values())].filter((target) => target.isChanged);
     const counted = { in: this.#in, out: this.#out, rejected: this.#rejected };
     const name = this.#pipeline;
@@ -178,7 +200,7 @@ export class PipelineProgress {
       });
       if (count === 0) return;
       if (!this.#isPruned && this.#chains.size === this.#lanes) {
-        const targets = [...this.#targets.values()].map(({ kind, target }) => ({ kind, target }));
+        const targets = [...this.#targets.values(), ...aside].map(({ kind, target }) => ({ kind, target }));
         await tx.pipelineSink.deleteMany({ where: { pipelineName: name, NOT: { OR: targets } } });
         this.#isPruned = true;
       }
@@ -199,7 +221,17 @@ export class PipelineProgress {
           update: data,
         });
       }
+      for (const { error, ...target } of this.#isAsideStored ? [] : aside) {
+        const key = { pipelineName: name, ...target };
+        const data = { state: 'failed', lastError: asJson(error) };
+        await tx.pipelineSink.upsert({
+          where: { pipelineName_kind_target: key },
+          create: { ...key, ...data },
+          update: data,
+        });
+      }
     });
+    if (aside === this.#aside) this.#isAsideStored = true;
     this.#in -= counted.in;
     this.#out -= counted.out;
     this.#rejected -= counted.rejected;

@@ -10,6 +10,7 @@ import { DeadLetters } from './dead-letters.ts';
 import { Lane, LaneVoided } from './lane.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { PipelineProgress } from './pipeline-progress.ts';
+import { RefusedTables, TableSetAside } from './refused-tables.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
 import { splitTableName } from './table-patterns.ts';
@@ -49,6 +50,7 @@ export class PipelineRunner {
   readonly #progress: PipelineProgress;
   readonly #stop = new AbortController();
   readonly #abort = new AbortController();
+  readonly #refused: RefusedTables;
   #isResumed: boolean;
   #done: Promise<void> = Promise.resolve();
   /** When the row was last written as failed; a later `updatedAt` is somebody's wish to go on. */
@@ -56,7 +58,14 @@ export class PipelineRunner {
 
   constructor(
     deps: WorkerDeps,
-    pipeline: { name: string; spec: PipelineSpec; tables: readonly string[]; isResumed: boolean },
+    pipeline: {
+      name: string;
+      spec: PipelineSpec;
+      tables: readonly string[];
+      isResumed: boolean;
+      /** Of the run that somebody has resumed: `refused` of its runner. */
+      refusedBefore: ReadonlySet<string>;
+    },
     running: Sources,
   ) {
     this.#deps = deps;
@@ -65,13 +74,12 @@ export class PipelineRunner {
     this.#tables = pipeline.tables;
     this.#isResumed = pipeline.isResumed;
     this.#sources = running;
+    this.#refused = new RefusedTables(this.#spec.to.length * this.#tables.length, pipeline.refusedBefore);
     const { state, now, report } = deps;
-    const sources = new Set(this.#tables.map((table) => splitTableName(table)?.source));
     this.#progress = new PipelineProgress({
       state,
       pipeline: this.name,
       steps: stepTitles(this.#spec),
-      lanes: sources.size * this.#spec.to.length,
       now,
       report,
     });
@@ -79,6 +87,18 @@ export class PipelineRunner {
 
   start(): void {
     this.#done = this.#run();
+  }
+
+  /** What its sinks have refused since it began. */
+  get refused(): ReadonlySet<string> {
+    return this.#refused.keys;
+  }
+
+  /** True where somebody has resumed the pipeline since tables of it were set aside. */
+  async isAskedAgain(): Promise<boolean> {
+    if (this.#refused.isEmpty || !this.#progress.isAsideStored) return false;
+    const sinks = await this.#deps.state.pipelineSink.count({ where: { pipelineName: this.name, state: 'failed' } });
+    return sinks === 0;
   }
 
   /** Finishes and commits the batch in hand. Durable when resolved, within 20 s. */
@@ -96,7 +116,7 @@ export class PipelineRunner {
       try {
         await this.#runLanes();
       } catch (thrown) {
-        if (thrown instanceof LaneVoided) continue;
+        if (thrown instanceof LaneVoided || thrown instanceof TableSetAside) continue;
         if (this.#stop.signal.aborted && (this.#abort.signal.aborted || isAbort(thrown))) break;
         const error = stateError(thrown);
         this.#deps.report(`pipeline ${this.name}: ${error.message}`);
@@ -137,17 +157,22 @@ export class PipelineRunner {
     const isResumed = this.#isResumed;
     const ends = new AbortController();
     const stop = AbortSignal.any([this.#stop.signal, ends.signal]);
-    this.#progress.removeLanes();
-    const lanes = this.#spec.to.flatMap((_, index) =>
-      [...bySource].map(([source, tables]) => this.#runLane(index, source, tables, isResumed, stop)),
+    const ways = this.#spec.to.flatMap((_, index) =>
+      [...bySource].flatMap(([source, all]) => {
+        const tables = all.filter((table) => this.#refused.isTaken(index, table));
+        return tables.length === 0 ? [] : [{ index, source, tables }];
+      }),
     );
+    this.#progress.beginLanes(ways.length, this.#refused.targets);
+    const lanes = ways.map(({ index, source, tables }) => this.#runLane(index, source, tables, isResumed, stop));
     let failure: { thrown: unknown } | null = null;
     await Promise.all(
       lanes.map(async (lane) => {
         try {
           await lane;
         } catch (thrown) {
-          if (!failure || failure.thrown instanceof LaneVoided) failure = { thrown };
+          const isMild = failure?.thrown instanceof LaneVoided || failure?.thrown instanceof TableSetAside;
+          if (!failure || isMild) failure = { thrown };
           ends.abort();
         }
       }),
@@ -170,7 +195,8 @@ export class PipelineRunner {
     try {
       sink = await this.#openSink(entry);
       const groupOf = (table: string) => wayTo(this.name, entry, table) + fingerprint(this.#spec.steps ?? []);
-      const ways = new Set(this.#spec.to.flatMap((to) => tables.map((table) => wayTo(this.name, to, table))));
+      // Those of tables that are set aside, too: the log keeps what they have not landed.
+      const ways = new Set(this.#spec.to.flatMap((to) => this.#tables.map((table) => wayTo(this.name, to, table))));
       const starts = await startPlaces(
         {
           log,
@@ -183,6 +209,7 @@ export class PipelineRunner {
           isStillTaken: (group) => ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
           hasSnapshots: this.#sources.hasSnapshots(source),
           isSnapshotDue: (table) => this.#isSnapshotDue(table),
+          isAnew: (table) => this.#refused.isAnew(sinkIndex, table),
           requestSnapshots: (wanted) => this.#sources.requestSnapshots(source, wanted),
         },
         stop,
@@ -197,9 +224,8 @@ export class PipelineRunner {
           starts.get(table)?.awaitsSnapshot === false && (await sink.chunkedGeneration(table, stop)) === null;
         targets.set(table, { ...sink.target(table), isLanded });
       }
-      this.#progress.addLane(steps, targets);
+      this.#progress.addLane(sinkIndex, steps, targets);
       this.#progress.setStatus(null);
-      const kindOf = (table: string) => targets.get(table)?.kind ?? entry.kind;
       const lane = new Lane({
         log,
         source,
@@ -214,14 +240,28 @@ export class PipelineRunner {
         // Each sink has its own lane; an event counts once.
         onCounts: (counts) => sinkIndex === 0 && this.#progress.count(counts),
         onCovered: (position, commits, timeMicros) =>
-          this.#progress.covered(kindOf(tables[0] ?? ''), tables, position, commits, timeMicros),
-        onSnapshotLanded: (table) => this.#progress.landed(kindOf(table), table),
+          this.#progress.covered(sinkIndex, tables, position, commits, timeMicros),
+        onSnapshotLanded: (table) => this.#progress.landed(sinkIndex, table),
       });
       await lane.run(stop, abort);
+    } catch (thrown) {
+      throw sink ? this.#judge(thrown, sinkIndex, source, tables, sink) : thrown;
     } finally {
       await steps.close();
       await sink?.close();
     }
+  }
+
+  /** As `RefusedTables.judge`, told to the operator. */
+  #judge(thrown: unknown, index: number, source: string, tables: readonly string[], sink: Sink): unknown {
+    const judged = this.#refused.judge(thrown, {
+      sink: index,
+      tables,
+      targetOf: (table) => sink.target(table),
+      canReadAnew: this.#sources.hasSnapshots(source) && sink.keepsChanges !== true,
+    });
+    if (judged instanceof TableSetAside) this.#deps.report(`pipeline ${this.name}: ${judged.message}`);
+    return judged;
   }
 
   async #openSteps(): Promise<StepChain> {

@@ -2,6 +2,7 @@ import { DailiesError } from '#catalog/error.ts';
 import type { SourcePosition } from '../event.ts';
 import type { Log } from '../log.ts';
 import type { Sink } from '../sink.ts';
+import { ofTable } from './refused-tables.ts';
 
 export interface StartPlace {
   /** First offset of the topic that this table takes. */
@@ -28,6 +29,8 @@ export interface StartRequest {
   hasSnapshots: boolean;
   /** True where the source is about to take a snapshot of the table, or takes one. */
   isSnapshotDue(table: string): Promise<boolean>;
+  /** True for a table that is to be read again from its source, whatever the log holds of it. */
+  isAnew(table: string): boolean;
   requestSnapshots(tables: readonly string[]): Promise<void>;
 }
 
@@ -50,11 +53,12 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
     const others = ours.filter((name) => name !== group && isSameWay(name, group));
     const hasOtherSteps = others.length > 0 && !groups.has(group);
     left.push(...others);
-    const held = (await sink.writtenUpTo(table, signal))?.[source];
+    const held = (await ofTable(table, () => sink.writtenUpTo(table, signal)))?.[source];
     // The sink may skip commits that only move the position; the group tells that nothing was in between.
     const from = held ? Math.max(held.offset + 1, groups.get(group) ?? 0) : null;
     const isReset = held !== undefined && !(await isInLog(request, held, extent, signal));
-    if (from !== null && !isReset && !hasOtherSteps && from >= extent.first) {
+    const isAnew = request.isAnew(table);
+    if (from !== null && !isReset && !hasOtherSteps && !isAnew && from >= extent.first) {
       places.set(table, { from, awaitsSnapshot: false });
       continue;
     }
@@ -64,8 +68,9 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
     }
     const isPassed = from !== null && !isReset && !hasOtherSteps;
     // One that has come back after a while is no slow one: nobody has to be asked.
-    if (isPassed && groups.has(group) && !request.isResumed) throw needsSnapshot(request, table, from, extent.first);
-    const mustBeNew = hasOtherSteps || isPassed;
+    if (isPassed && groups.has(group) && !request.isResumed && !isAnew)
+      throw needsSnapshot(request, table, from, extent.first);
+    const mustBeNew = hasOtherSteps || isPassed || isAnew;
     const isDue = await request.isSnapshotDue(table);
     const snapshot = await log.snapshotOf(source, table);
     if (snapshot && !(mustBeNew && snapshot.isFinished)) {

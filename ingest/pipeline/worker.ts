@@ -208,7 +208,9 @@ class Conductor implements Worker {
       return;
     }
     const identity = await this.#identity({ spec, tables: input.tables });
-    const isResumed = running !== undefined && isTouched(running.runner.failedAt, row.updatedAt);
+    const isResumed =
+      running !== undefined &&
+      (isTouched(running.runner.failedAt, row.updatedAt) || (await running.runner.isAskedAgain()));
     if (running && running.spec === identity && !isResumed) return;
     if (running) {
       this.#pipelines.delete(name);
@@ -227,7 +229,12 @@ class Conductor implements Worker {
       if (row.state !== 'snapshotting') await this.#writeState(name, 'snapshotting', null);
       return;
     }
-    const runner = new PipelineRunner(this.#deps, { name, spec, tables: input.tables, isResumed }, this.#readers);
+    const refusedBefore = isResumed ? running.runner.refused : new Set<string>();
+    const runner = new PipelineRunner(
+      this.#deps,
+      { name, spec, tables: input.tables, isResumed, refusedBefore },
+      this.#readers,
+    );
     this.#pipelines.set(name, { runner, spec: identity, sources: input.sources });
     runner.start();
   }

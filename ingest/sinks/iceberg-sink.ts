@@ -81,6 +81,10 @@ export class IcebergSink implements Sink {
     this.#refuseSharedTargets();
   }
 
+  get keepsChanges(): boolean {
+    return this.#config.mode === 'changes';
+  }
+
   target(table: string): { kind: string; target: string } {
     return { kind: 'iceberg', target: this.#targetName(table) };
   }

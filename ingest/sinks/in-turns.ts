@@ -5,6 +5,7 @@ import type { Sink } from '../sink.ts';
 export function inTurns(sink: Sink, turns: Turns): Sink {
   const writeFile = sink.writeFile?.bind(sink);
   return {
+    keepsChanges: sink.keepsChanges ?? false,
     target: (table) => sink.target(table),
     writtenUpTo: (table, signal) => turns.own(() => sink.writtenUpTo(table, signal)),
     beginSnapshot: (table, schema, signal) => turns.own(() => sink.beginSnapshot(table, schema, signal)),

@@ -25,6 +25,12 @@ async function setDesired(scope: Scope, name: string, desired: 'running' | 'paus
         where: { name, state: 'failed' },
         data: { state: 'running', lastError: Prisma.DbNull },
       });
+    // So does it with tables that their targets have refused.
+    if (desired === 'running')
+      await tx.pipelineSink.updateMany({
+        where: { pipelineName: name, state: 'failed' },
+        data: { state: 'running', lastError: Prisma.DbNull },
+      });
     if (desired === 'running') await resumeSources(tx, name);
     await recordAudit(tx, scope.who, desired === 'paused' ? 'pipeline.pause' : 'pipeline.resume', name);
     await notifyChanged(tx);

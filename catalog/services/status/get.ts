@@ -172,14 +172,16 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
       return pipeline.desired === 'paused' && own !== 'failed' ? 'paused' : own;
     };
     const lags: Lag[] = [];
+    // Where it goes on without some of its targets, its error is theirs alone.
+    const isPartial = pipeline.state !== 'failed' && pipeline.sinks.some(({ state }) => state === 'failed');
     for (const sink of pipeline.sinks) {
       const lag = measureLag(reachedBy(sink.position), heads, now());
-      lags.push(lag);
+      if (!isPartial || sink.state !== 'failed') lags.push(lag);
       status.sinks[`${pipeline.name}/${sink.kind}/${sink.target}`] = {
         state: shown(sink.state),
         rows: Number(sink.rows),
         lag,
-        lastError: (sink.lastError ?? pipeline.lastError) as ErrorRecord | null,
+        lastError: (sink.lastError ?? (isPartial ? null : pipeline.lastError)) as ErrorRecord | null,
       };
     }
     status.pipelines[pipeline.name] = {
