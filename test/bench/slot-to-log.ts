@@ -1,5 +1,7 @@
 // From a replication slot into the durable log, and nothing else: a backlog of updates of a table of 10 columns, in transactions
-// of a thousand, read again and again by turns with a raw drain of the same slot on our connection, which decodes nothing.
+// of a thousand, read again and again by turns with a raw drain of the same slot on our connection, which decodes nothing, and,
+// where it is installed, with Debezium's embedded engine, which makes JSON of it and drops it. Beside it what we take to make the
+// same envelope as JSON and drop it.
 // Usage: node test/bench/slot-to-log.ts [--events 300000] [--rounds 3]
 import fs from 'node:fs';
 import os from 'node:os';
@@ -11,6 +13,8 @@ import type { Batch } from '#ingest/event.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import { postgres } from '#ingest/sources/postgres/postgres.ts';
+import { type DebeziumRun, debeziumIsMissing, debeziumRun } from './debezium.ts';
+import { envelope } from './envelope.ts';
 import { rawDrain } from './raw-drain.ts';
 
 const { values } = parseArgs({
@@ -50,13 +54,18 @@ for (let made = 0; made < wanted; made += perTransaction) {
 }
 
 const ours: Figures[] = [];
+const json: Figures[] = [];
 const raw: Figures[] = [];
+const peer: (DebeziumRun | string)[] = [];
 for (let round = 0; round < Number(values.rounds); round++) {
   const slot = { slot: 'dailies_bench', publications: ['dailies_bench', 'dailies_bench_inserts'], from };
   await slotFree();
   raw.push(await measured(() => rawDrain(server.url('postgres'), slot, wanted)));
   await slotFree();
   ours.push(await measured(() => intoLog(path.join(home, `log${round}`))));
+  await slotFree();
+  json.push(await measured(intoJson));
+  peer.push((await peerRun(`peer_${round}`)) ?? debeziumIsMissing);
 }
 console.log(
   JSON.stringify({
@@ -64,7 +73,9 @@ console.log(
     load: os.loadavg()[0],
     events: wanted,
     'into the log': ours,
+    'into JSON that is dropped': json,
     'raw drain': raw,
+    'Debezium into JSON that is dropped': peer,
   }),
 );
 await source.close();
@@ -126,6 +137,31 @@ async function intoLog(folder: string): Promise<number> {
   await appended;
   await log.close();
   return events;
+}
+
+/** No log behind it: each event's envelope as JSON, as the peer makes it. */
+async function intoJson(): Promise<number> {
+  const stop = new AbortController();
+  const tables = new Map([['public.film', { snapshot: false, generation: 1, cursor: null }]]);
+  let events = 0;
+  let bytes = 0;
+  for await (const batch of source.changes({ from, tables }, stop.signal)) {
+    for (const item of batch.items) {
+      if (item.kind !== 'changes') continue;
+      for (const event of item.changes.events) bytes += Buffer.byteLength(envelope(item.changes, event));
+    }
+    events += eventsIn(batch);
+    if (events >= wanted) stop.abort();
+  }
+  if (bytes < wanted * 100) throw new Error(`${bytes} bytes of JSON are too few for ${wanted} events`);
+  return events;
+}
+
+/** The peer reads a copy of the slot, for it tells the server how far it came. */
+async function peerRun(slot: string): Promise<DebeziumRun | null> {
+  await client.query('SELECT pg_copy_logical_replication_slot($1, $2)', ['dailies_bench', slot]);
+  const settings = { 'slot.name': slot, 'publication.name': 'dailies_bench', 'snapshot.mode': 'no_data' };
+  return await debeziumRun(server.url('postgres'), wanted, settings);
 }
 
 function eventsIn(batch: Batch): number {
