@@ -23,6 +23,8 @@ export interface SourceDeps {
   name: string;
   memory: SourceMemory;
   now: () => Date;
+  /** The names of all sources that are defined; given where a store is checked for what others have left there. */
+  known?: readonly string[];
   /** Given where the source runs; not where it is only asked questions. */
   runtime?: SourceRuntime;
   /** Asks the process in which the source runs for its `head`; given where that is another. */

@@ -24,11 +24,12 @@ export async function openSource(deps: Deps, name: string): Promise<Source> {
 
 /** What the database behind an address still lacks before its changes can be read. Throws `invalid` where no source takes it. */
 export async function checkAddress(deps: Deps, url: string, signal: AbortSignal): Promise<Requirement[]> {
+  const known = (await deps.state.source.findMany({ select: { name: true } })).map(({ name }) => name);
   const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? '';
   for (const module of deps.modules.sources) {
     const config = module.config.safeParse({ url, tables: ['*.*'] });
     if (!module.schemes.includes(scheme) || !config.success) continue;
-    const source = module.open(config.data, { name: 'check', memory: passingMemory(), now: deps.now });
+    const source = module.open(config.data, { name: 'check', memory: passingMemory(), now: deps.now, known });
     try {
       return await source.check(signal);
     } finally {

@@ -51,7 +51,7 @@ export async function checkServer(connection: Connection, version: ServerVersion
   }
   lacks.push(...checkSettings(settings, version, provider));
   lacks.push(...(await checkGrants(connection, version)));
-  lacks.push(...checkRetention(settings, version, provider, await rdsRetentionHours(connection, provider)));
+  lacks.push(...checkRetention(await readRetention(connection, provider, settings), version, provider));
   return lacks;
 }
 
@@ -177,18 +177,24 @@ async function rdsRetentionHours(connection: Connection, provider: Provider): Pr
   }
 }
 
-function checkRetention(
-  settings: ReadonlyMap<string, string>,
-  { flavor }: ServerVersion,
+/** For how many seconds the server keeps its log; null where it does so for ever. */
+export async function readRetention(
+  connection: Connection,
   provider: Provider,
-  rdsHours: number | null,
-): CheckedRequirement[] {
-  const seconds =
-    rdsHours === null
-      ? Number(settings.get('binlog_expire_logs_seconds') ?? 0) || Number(settings.get('expire_logs_days') ?? 0) * day
-      : rdsHours * 3600;
-  const isForEver = seconds === 0 && rdsHours === null;
-  if (isForEver || seconds >= 3 * day) return [];
+  known?: ReadonlyMap<string, string>,
+): Promise<number | null> {
+  const rdsHours = await rdsRetentionHours(connection, provider);
+  if (rdsHours !== null) return rdsHours * 3600;
+  const settings = known ?? (await readSettings(connection));
+  return (
+    Number(settings.get('binlog_expire_logs_seconds') ?? 0) ||
+    Number(settings.get('expire_logs_days') ?? 0) * day ||
+    null
+  );
+}
+
+function checkRetention(seconds: number | null, { flavor }: ServerVersion, provider: Provider): CheckedRequirement[] {
+  if (seconds === null || seconds >= 3 * day) return [];
   return [
     {
       problem: `The server keeps its binary log for ${Math.round(seconds / 3600)} hours; if Dailies stands still for longer, all tables are read anew.`,

@@ -1,7 +1,15 @@
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
-import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import type {
+  ChangesRequest,
+  DiscoveredTable,
+  Reached,
+  Requirement,
+  Source,
+  SourceDeps,
+  SourceWarning,
+} from '../../source.ts';
 import { Questions } from '../questions.ts';
 import { parseAddress } from './address.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
@@ -11,6 +19,7 @@ import { checkServer, checkTables } from './check.ts';
 import { type Connection, connect, cut, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
 import { findTables } from './discovery.ts';
+import { logThreats } from './log-watch.ts';
 import { flavorOf, formatPosition, logDistance, parsePosition } from './position.ts';
 import { readRowsByKey } from './read-rows.ts';
 import { readLogBytes, serverHead } from './server-head.ts';
@@ -124,6 +133,12 @@ export class MysqlSource implements Source {
       return readRowsByKey(connection, found, shape, schema, keys);
     };
     return this.#questions.ask(signal, read, patientMs);
+  }
+
+  async warnings(reached: Reached, signal: AbortSignal): Promise<SourceWarning[]> {
+    return this.#questions.ask(signal, async (connection) =>
+      logThreats(connection, await versionOf(connection), reached, this.#deps.now()),
+    );
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,8 @@ import type { Requirement } from '../../source.ts';
 import { rowsOf } from './connection.ts';
 import type { SourceTable } from './discovery.ts';
 import type { ServerNames } from './names.ts';
-import { logicalStatement, type Provider, providerQuery, replicationStatement, settingStatement } from './provider.ts';
+import { logicalStatement, type Provider, readProvider, replicationStatement, settingStatement } from './provider.ts';
+import { slotThreats } from './slot-watch.ts';
 import { quoteIdentifier, quoteTable } from './sql.ts';
 import { identityProblem, identityStatement } from './table-shape.ts';
 
@@ -17,8 +18,7 @@ export interface CheckedRequirement extends Requirement {
 /** What the server, then each table, still lacks before `names` can be made and read. */
 export async function checkServer(client: pg.Client, names: ServerNames): Promise<CheckedRequirement[]> {
   const [row] = await rowsOf(client, serverQuery, [names.slot, names.publication]);
-  const [host] = await rowsOf(client, providerQuery);
-  const provider = (host?.provider ?? null) as Provider;
+  const provider = await readProvider(client);
   const user = row?.user_name ?? '';
   const lacks: CheckedRequirement[] = [];
   const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
@@ -62,32 +62,17 @@ export async function checkServer(client: pg.Client, names: ServerNames): Promis
   return [...lacks, ...(await checkSlot(client, names, provider))];
 }
 
-/**
- * What the server is about to do to our slot, or would do while we are away (pg_replication_slots, wal_status): each costs
- * a snapshot of all tables once it has happened.
- */
+/** What threatens our slot, or would while we are away: each costs a snapshot of all tables once it has happened. */
 async function checkSlot(client: pg.Client, names: ServerNames, provider: Provider): Promise<CheckedRequirement[]> {
-  const [row] = await rowsOf(client, slotQuery, [names.slot]);
-  const lacks: CheckedRequirement[] = [];
-  if (row?.wal_status === 'unreserved' || row?.wal_status === 'extended') {
-    const kept = Number(row.kept_megabytes);
-    const isLate = row.wal_status === 'unreserved';
-    // Twice what is held is room to catch up; without a limit there is nothing to raise.
-    if (isLate || (row.limit !== '-1' && Number(row.safe_bytes) < Number(row.limit) * 2 ** 20 * 0.2)) {
-      lacks.push({
-        problem: `The server holds ${kept} MB for the slot ${names.slot} and ${isLate ? 'gives them up at its next checkpoint' : 'is close to giving them up'}; all tables would have to be read again.`,
-        statement: settingStatement(provider, {
-          name: 'max_slot_wal_keep_size',
-          value: String(Math.max(1024, kept * 2)),
-          needsRestart: false,
-        }),
-        isBlocking: false,
-      });
-    }
-  }
-  if (Number(row?.idle_timeout ?? 0) > 0) {
+  const threats = await slotThreats(client, names, provider);
+  const lacks = threats
+    // Told whether the slot is idle or not.
+    .filter(({ code }) => code !== 'slot_idle')
+    .map(({ problem, statement }) => ({ problem, statement, isBlocking: false }));
+  const [row] = await rowsOf(client, idleQuery);
+  if (row) {
     lacks.push({
-      problem: `idle_replication_slot_timeout is ${row?.idle_timeout_text}: while Dailies is away for longer, the server gives up its slot, and all tables have to be read again.`,
+      problem: `idle_replication_slot_timeout is ${row.text}: while Dailies is away for longer, the server gives up its slot, and all tables have to be read again.`,
       statement: settingStatement(provider, { name: 'idle_replication_slot_timeout', value: '0', needsRestart: false }),
       isBlocking: false,
     });
@@ -95,14 +80,8 @@ async function checkSlot(client: pg.Client, names: ServerNames, provider: Provid
   return lacks;
 }
 
-// Settings that a version does not know are NULL. The limit is in megabytes.
-const slotQuery = `
-SELECT slot.wal_status, slot.safe_wal_size AS safe_bytes,
-  (pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, slot.restart_lsn) / 1048576)::bigint AS kept_megabytes,
-  (SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS limit,
-  (SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_timeout,
-  current_setting('idle_replication_slot_timeout', true) AS idle_timeout_text
-FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots slot ON slot.slot_name = $1`;
+const idleQuery = `
+SELECT current_setting(name) AS text FROM pg_settings WHERE name = 'idle_replication_slot_timeout' AND setting <> '0'`;
 
 const serverQuery = `
 SELECT current_user AS user_name, current_database() AS database, pg_is_in_recovery() AS is_standby,

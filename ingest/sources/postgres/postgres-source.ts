@@ -2,7 +2,15 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
-import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
+import type {
+  ChangesRequest,
+  DiscoveredTable,
+  Reached,
+  Requirement,
+  Source,
+  SourceDeps,
+  SourceWarning,
+} from '../../source.ts';
 import { Questions } from '../questions.ts';
 import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
@@ -11,10 +19,12 @@ import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables } from './discovery.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import { type ServerNames, serverNames } from './names.ts';
+import { readProvider } from './provider.ts';
 import { dropPublications, readMemory } from './publication.ts';
 import { readRowsByKey } from './read-rows.ts';
 import { serverHead } from './server-head.ts';
 import { dropSlot } from './slot.ts';
+import { orphanedSlots, slotThreats } from './slot-watch.ts';
 import { notesOf, refusalOf, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const patientMs = 600_000;
@@ -29,6 +39,8 @@ export class PostgresSource implements Source {
   readonly #config: PostgresConfig;
   readonly #name: string;
   readonly #names: ServerNames;
+  /** Of all sources that are defined, where that is known. */
+  readonly #known: readonly ServerNames[] | null;
   readonly #types = new Map<number, TypeRow>();
   readonly #closing = new AbortController();
   readonly #silentMs: number;
@@ -42,6 +54,7 @@ export class PostgresSource implements Source {
     this.#config = config;
     this.#name = deps.name;
     this.#names = serverNames(deps.name);
+    this.#known = deps.known ? [...deps.known, deps.name].map(serverNames) : null;
     const driver = {
       connect: (signal: AbortSignal) => connect(config.url, 'query', signal),
       cut: (client: pg.Client) => void wire(client).stream.destroy(),
@@ -70,7 +83,8 @@ export class PostgresSource implements Source {
     return this.#questions.ask(signal, async (client) => {
       const server = await checkServer(client, this.#names);
       const tables = await checkTables(client, await findTables(client, this.#config.tables));
-      return [...server, ...tables].map(({ problem, statement }) => ({ problem, statement }));
+      const orphans = this.#known ? await orphanedSlots(client, this.#known) : [];
+      return [...server, ...tables, ...orphans].map(({ problem, statement }) => ({ problem, statement }));
     });
   }
 
@@ -119,6 +133,16 @@ export class PostgresSource implements Source {
     };
     // A table that is being altered keeps its readers waiting.
     return this.#questions.ask(signal, read, patientMs);
+  }
+
+  async warnings(_reached: Reached, signal: AbortSignal): Promise<SourceWarning[]> {
+    return this.#questions.ask(signal, async (client) => {
+      const threats = await slotThreats(client, this.#names, await readProvider(client));
+      return threats.map(({ code, problem, statement }) => ({
+        code,
+        message: `${problem} To make room: ${statement}`,
+      }));
+    });
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,16 @@
+import type pg from 'pg';
+import { rowsOf } from './connection.ts';
+
 /** Who runs the server, where that changes how it is set up: seen by roles and settings that only theirs have. */
 export type Provider = 'rds' | 'cloud-sql' | 'alloydb' | 'azure' | null;
 
-/** SQL for one row with `provider`; of `pg_roles` and `pg_settings`, which everybody may read. */
-export const providerQuery = `
+/** Told by roles, which everybody may read. */
+export async function readProvider(client: pg.Client): Promise<Provider> {
+  const [row] = await rowsOf(client, providerQuery);
+  return (row?.provider ?? null) as Provider;
+}
+
+const providerQuery = `
 SELECT CASE
     WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_superuser') THEN 'rds'
     WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'alloydbsuperuser') THEN 'alloydb'

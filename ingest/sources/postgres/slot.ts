@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import { rowsOf } from './connection.ts';
 import { parseLsn } from './lsn.ts';
+import { reasonOf } from './slot-watch.ts';
 import { quoteIdentifier } from './sql.ts';
 
 export interface ExportedSnapshot {
@@ -46,16 +47,14 @@ async function created(replication: pg.Client, statement: string): Promise<Expor
 export async function requireSlot(client: pg.Client, slot: string, from: bigint): Promise<void> {
   const [row] = await rowsOf(
     client,
-    `SELECT s.confirmed_flush_lsn, s.wal_status, s.database = current_database() AS is_ours, s.database, s.plugin,
+    `SELECT s.confirmed_flush_lsn, s.wal_status, to_jsonb(s) ->> 'invalidation_reason' AS reason, s.database = current_database() AS is_ours, s.database, s.plugin,
             to_jsonb(s) ->> 'two_phase' AS is_two_phase,
-            pg_current_wal_flush_lsn() AS head
+            CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS head
        FROM (SELECT 1) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1`,
     [slot],
   );
   const lost = (why: string) =>
-    new DailiesError('source_slot_lost', `${why} Take a new snapshot of this source: changes since may be missing.`, {
-      details: { slot },
-    });
+    new DailiesError('source_slot_lost', `${why} Changes since may be missing.`, { details: { slot } });
   if (!row?.confirmed_flush_lsn) throw lost(`The replication slot ${slot} is gone from the server.`);
   if (row.is_ours !== 't' || row.plugin !== 'pgoutput') {
     throw new DailiesError(
@@ -65,9 +64,7 @@ export async function requireSlot(client: pg.Client, slot: string, from: bigint)
     );
   }
   if (row.wal_status === 'lost') {
-    throw lost(
-      `The server invalidated the replication slot ${slot}, for it held more WAL than max_slot_wal_keep_size allows.`,
-    );
+    throw lost(`The server has given up the replication slot ${slot}${reasonOf(row.reason ?? null)}.`);
   }
   if (row.is_two_phase === 'true') {
     throw lost(`The replication slot ${slot} was made anew with two_phase, which tells what has not committed.`);

@@ -117,7 +117,9 @@ test('a slot that is about to be given up is told before it is', async () => {
     }
     const [lack] = await checkServer(client, names);
     expect(lack).toMatchObject({
-      problem: expect.stringMatching(/^The server holds \d+ MB for the slot dailies_studio and /),
+      problem: expect.stringMatching(
+        /^The server keeps \d+ MB of its log \(WAL\) for the slot dailies_studio and gives it up /,
+      ),
       statement: expect.stringMatching(/^ALTER SYSTEM SET max_slot_wal_keep_size = \d+; SELECT pg_reload_conf\(\);$/),
       isBlocking: false,
     });
