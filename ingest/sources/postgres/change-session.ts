@@ -84,7 +84,7 @@ export class ChangeSession {
     this.#names = options.names;
     this.#request = options.request;
     const memory = new RowMemory(null);
-    this.#context = { source: options.source, memory, types: new Map(), streamsGenerated: false };
+    this.#context = { source: options.source, names: options.names, memory, types: new Map(), streamsGenerated: false };
     this.#signal = options.signal;
   }
 
@@ -126,7 +126,7 @@ export class ChangeSession {
     const tables = await this.#prepare(control);
     // From here on nothing on it waits for anybody's lock.
     this.#listenForLife(control);
-    const identities = new IdentityWatch(tables);
+    const identities = new IdentityWatch(tables, this.#names, (table) => this.#context.memory.imprint(table));
     const { from } = this.#request;
     let owed = tables;
     let position: bigint;
@@ -207,7 +207,7 @@ export class ChangeSession {
   async #prepare(control: pg.Client): Promise<SourceTable[]> {
     const [server] = await checkServer(control, this.#names).then((all) => all.filter((lack) => lack.isBlocking));
     if (server) throw notReady(server);
-    const tables = await findTables(control, [...this.#request.tables.keys()], true);
+    const tables = await findTables(control, [...this.#request.tables.keys()], this.#names, true);
     const [table] = await checkTables(control, tables).then((all) => all.filter((lack) => lack.isBlocking));
     if (table) throw notReady(table);
     if (this.#request.from !== null) await requireSlot(control, this.#names.slot, parseLsn(this.#request.from));
@@ -293,6 +293,7 @@ export class ChangeSession {
     const batches = snapshotTables(tables, {
       client,
       catalog: control,
+      names: this.#names,
       exported,
       timeMicros,
       generationOf: (table) => this.#generationOf(table),
@@ -332,7 +333,7 @@ export class ChangeSession {
   async #resolve(control: pg.Client, message: RelationMessage): Promise<Relation | null> {
     if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
     // Asked each time: columns of the same names and types may be others by now.
-    const [table] = await readTables(control, [message.oid]);
+    const [table] = await readTables(control, [message.oid], this.#names);
     if (table) await this.#noteAltered(control, table);
     return announcedRelation(control, message, table, this.#context);
   }

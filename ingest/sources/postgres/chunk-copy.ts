@@ -97,7 +97,7 @@ export class ChunkCopy implements ChunkReader {
   ): Promise<Omit<TableChunk, 'place'> | 'outdated'> {
     const { context } = this.#options;
     await this.#beginSnapshot(client, known, signal);
-    const [table] = await readTables(client, [known.oid]);
+    const [table] = await readTables(client, [known.oid], context.names);
     if (table?.name !== known.name) throw goneTable(known);
     if (table.key.length === 0) throw keyless(table);
     const cursor = after === null ? null : parseCursor(after);

@@ -17,7 +17,7 @@ export const alongIndex = [
   'SET LOCAL jit = off',
 ].join('; ');
 
-/** Rows with a key after `key` (its values as the server printed them), in key order. */
+/** Rows that are published, with a key after `key` (its values as the server printed them), in key order. */
 export async function chunkQuery(
   client: pg.Client,
   table: SourceTable,
@@ -28,8 +28,12 @@ export async function chunkQuery(
   const columns = relation.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const from = `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
   const keyColumns = table.key.map(quoteIdentifier).join(', ');
-  const after = key === null ? '' : ` WHERE (${keyColumns}) > (${(await keyLiterals(client, table, key)).join(', ')})`;
-  return `SELECT ${columns} FROM ${from}${after} ORDER BY ${keyColumns} LIMIT ${limit}`;
+  const conditions = [
+    ...(table.published.filter === null ? [] : [`(${table.published.filter})`]),
+    ...(key === null ? [] : [`(${keyColumns}) > (${(await keyLiterals(client, table, key)).join(', ')})`]),
+  ];
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  return `SELECT ${columns} FROM ${from}${where} ORDER BY ${keyColumns} LIMIT ${limit}`;
 }
 
 /** Literals of the columns' own types, so that the server compares them as the index does, with the column's collation. */

@@ -56,7 +56,7 @@ export class ChunkedTables implements ChunkSource {
   async begin({ table: name }: ChunkedTable): Promise<{ schema: Schema; place: SourcePosition }> {
     const { control, context } = this.#options;
     const known = this.#tableOf(name);
-    const [table] = await readTables(control, [known.oid]);
+    const [table] = await readTables(control, [known.oid], context.names);
     if (table?.name !== known.name) throw goneTable(known);
     const { schema } = await tableRelation(control, table, context);
     context.memory.setImprint(table.name, imprintOf(table));

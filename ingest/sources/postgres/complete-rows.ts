@@ -76,7 +76,7 @@ export class RowCompleter {
   /** Null where it was dropped or renamed since: whoever watches the names sees to that. */
   async #find(client: pg.Client, name: string): Promise<SourceTable | null> {
     try {
-      return (await findTables(client, [name], true))[0] ?? null;
+      return (await findTables(client, [name], this.#context.names, true))[0] ?? null;
     } catch (thrown) {
       if (thrown instanceof DailiesError && thrown.code === 'table_unknown') return null;
       throw thrown;

@@ -3,6 +3,8 @@ import { DailiesError } from '#catalog/error.ts';
 import { nearestName } from '#catalog/services/nearest-name.ts';
 import { isBuiltInType, type TypeRow } from './column-type.ts';
 import { rowsOf } from './connection.ts';
+import type { ServerNames } from './names.ts';
+import { type Published, withPublished } from './published.ts';
 import { tableRowsQuery } from './table-rows-query.ts';
 
 export interface TableColumn {
@@ -37,6 +39,8 @@ export interface SourceTable {
   identity: 'key' | 'full' | 'none';
   /** The storage files of the table (of its leaves), which a rewrite or truncation replaces. */
   files: string;
+  /** What our publications carry of it. */
+  published: Published;
 }
 
 /**
@@ -46,6 +50,7 @@ export interface SourceTable {
 export async function findTables(
   client: pg.Client,
   patterns: readonly string[],
+  names: ServerNames,
   isExact = false,
 ): Promise<SourceTable[]> {
   const all = await rowsOf(
@@ -75,7 +80,12 @@ export async function findTables(
         all.filter(isTable).map((candidate) => candidate.name ?? ''),
       );
   }
-  return readTables(client, [...chosen]);
+  return readTables(client, [...chosen], names);
+}
+
+/** True if one of the patterns is this schema.table, or matches it. */
+export function isWanted(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => pattern === name || (pattern.includes('*') && wildcard(pattern).test(name)));
 }
 
 function wildcard(pattern: string): RegExp {
@@ -99,11 +109,16 @@ function unknownTable(name: string, kind: string | null, tables: string[]): Dail
 }
 
 /** Reads the description of tables by object id; those that are gone are left out. Sorted by name. */
-export async function readTables(client: pg.Client, oids: readonly number[]): Promise<SourceTable[]> {
+export async function readTables(
+  client: pg.Client,
+  oids: readonly number[],
+  names: ServerNames,
+): Promise<SourceTable[]> {
   if (oids.length === 0) return [];
   const list = `{${oids.join(',')}}`;
   const rows = await rowsOf(client, tableRowsQuery('$1::oid[]'), [list]);
-  return rows.map(tableOfRow).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const tables = await withPublished(client, rows.map(tableOfRow), names);
+  return tables.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 type ColumnRow = [string, string | number, number, boolean, string, number, boolean, string | null];
@@ -115,7 +130,7 @@ interface IndexRow {
   columns: string[];
 }
 
-/** A row of `tableRowsQuery`, each value as the text that the server prints. */
+/** A row of `tableRowsQuery`, each value as the text that the server prints, before `withPublished`. */
 export function tableOfRow(row: Record<string, string | null>): SourceTable {
   const columns = (JSON.parse(row.columns ?? '[]') as ColumnRow[]).map(
     ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing, comment]): TableColumn => ({
@@ -151,12 +166,23 @@ export function tableOfRow(row: Record<string, string | null>): SourceTable {
     key: isKeyStreamed ? key : [],
     identity: isKeyStreamed ? identity : 'none',
     files: row.files ?? '',
+    published: { filter: null, columns: null },
   };
 }
 
-/** Columns that the stream carries: generated ones only where stored and from Postgres 18 on. */
-export function streamedColumns(columns: readonly TableColumn[], streamsGenerated: boolean): TableColumn[] {
+/** Columns that a stream carries: generated ones only where stored and from Postgres 18 on. */
+export function streamedColumns<Column extends Pick<TableColumn, 'generated'>>(
+  columns: readonly Column[],
+  streamsGenerated: boolean,
+): Column[] {
   return columns.filter((column) => column.generated === 'no' || (column.generated === 'stored' && streamsGenerated));
+}
+
+/** Columns that our stream carries of the table: those of the publication's column list, where it has one. */
+export function carriedColumns({ columns, published }: SourceTable, streamsGenerated: boolean): TableColumn[] {
+  const listed = published.columns;
+  if (listed !== null) return columns.filter(({ name }) => listed.includes(name));
+  return streamedColumns(columns, streamsGenerated);
 }
 
 /**

@@ -1,19 +1,27 @@
 import type pg from 'pg';
 import { rowsOf } from './connection.ts';
 import { readTables, type SourceTable } from './discovery.ts';
+import type { ServerNames } from './names.ts';
+import { isPublishedOtherwise } from './table-imprint.ts';
 
 /**
  * Notices when a table gains or loses the replica identity that its publication relies on: an application whose primary
  * key was dropped cannot update a table that is still published with its updates. And when another table has taken a
- * table's name (swapped, dropped and made again), for a publication holds on to the table that it was given.
+ * table's name (swapped, dropped and made again), for a publication holds on to the table that it was given. And when
+ * somebody has changed the row filter or the column list that our publication has for a table.
  */
 export class IdentityWatch {
   readonly #oids: readonly number[];
   readonly #names: readonly string[];
+  readonly #server: ServerNames;
+  readonly #imprintOf: (table: string) => string | null;
   readonly #hadIdentity: ReadonlyMap<number, boolean>;
   #signature: string | null = null;
 
-  constructor(tables: readonly SourceTable[]) {
+  /** `imprintOf`: what a table looked like when its rows were last known to be read right. */
+  constructor(tables: readonly SourceTable[], server: ServerNames, imprintOf: (table: string) => string | null) {
+    this.#server = server;
+    this.#imprintOf = imprintOf;
     this.#oids = tables.map((table) => table.oid);
     this.#names = tables.map((table) => table.name);
     this.#hadIdentity = new Map(tables.map((table) => [table.oid, table.identity !== 'none']));
@@ -24,14 +32,22 @@ export class IdentityWatch {
     return (await rowsOf(client, replacedQuery, [this.#oids, this.#names])).length > 0;
   }
 
-  /** All tables as they are now if any is in the wrong publication, else null. A cheap look comes first. */
+  /** All tables as they are now if any is in the wrong publication, or published otherwise than it was read, else null. A cheap look comes first. */
   async changed(client: pg.Client): Promise<SourceTable[] | null> {
-    const [row] = await rowsOf(client, signatureQuery, [`{${this.#oids.join(',')}}`]);
+    const { publication, insertsPublication } = this.#server;
+    const [row] = await rowsOf(client, signatureQuery, [
+      `{${this.#oids.join(',')}}`,
+      [publication, insertsPublication],
+    ]);
     const signature = row?.signature ?? '';
     if (signature === this.#signature) return null;
-    const tables = await readTables(client, this.#oids);
+    const tables = await readTables(client, this.#oids, this.#server);
     this.#signature = signature;
-    const isChanged = tables.some((table) => (table.identity !== 'none') !== this.#hadIdentity.get(table.oid));
+    const isChanged = tables.some((table) => {
+      const imprint = this.#imprintOf(table.name);
+      const isOtherwise = imprint !== null && isPublishedOtherwise(imprint, table);
+      return isOtherwise || (table.identity !== 'none') !== this.#hadIdentity.get(table.oid);
+    });
     return isChanged ? tables : null;
   }
 }
@@ -44,5 +60,7 @@ SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 const signatureQuery = `
 SELECT md5(string_agg(concat(c.oid, c.relreplident, (
     SELECT string_agg(concat(i.indexrelid, i.indisprimary, i.indisreplident, i.indimmediate, i.indisvalid), ',' ORDER BY i.indexrelid)
-      FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))), ';' ORDER BY c.oid)) AS signature
+      FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)),
+    (SELECT string_agg(concat(r.prpubid, to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs'), ',' ORDER BY r.oid)
+      FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = c.oid AND p.pubname = ANY ($2::text[]))), ';' ORDER BY c.oid)) AS signature
   FROM pg_class c WHERE c.oid = ANY ($1::oid[])`;

@@ -68,7 +68,7 @@ export class PostgresSource implements Source {
     return this.#questions.ask(signal, async (client) => {
       const context = await this.#context(client);
       const found: DiscoveredTable[] = [];
-      for (const table of await findTables(client, this.#config.tables)) {
+      for (const table of await findTables(client, this.#config.tables, this.#names)) {
         const { schema } = await tableRelation(client, table, context);
         const refusal = refusalOf(table, context.streamsGenerated);
         const notes = notesOf(table, context.streamsGenerated, context.memory.textColumns(table.name));
@@ -82,7 +82,7 @@ export class PostgresSource implements Source {
   async check(signal: AbortSignal): Promise<Requirement[]> {
     return this.#questions.ask(signal, async (client) => {
       const server = await checkServer(client, this.#names);
-      const tables = await checkTables(client, await findTables(client, this.#config.tables));
+      const tables = await checkTables(client, await findTables(client, this.#config.tables, this.#names));
       const orphans = this.#known ? await orphanedSlots(client, this.#known) : [];
       return [...server, ...tables, ...orphans].map(({ problem, statement }) => ({ problem, statement }));
     });
@@ -126,7 +126,7 @@ export class PostgresSource implements Source {
     const read = async (client: pg.Client) => {
       const prefix = `${this.#name}.`;
       const name = table.startsWith(prefix) ? table.slice(prefix.length) : table;
-      const [found] = await findTables(client, [name], true);
+      const [found] = await findTables(client, [name], this.#names, true);
       if (!found) return new Map<number, Row>();
       const relation = await tableRelation(client, found, await this.#context(client));
       return readRowsByKey(client, found, relation, schema, keys);
@@ -161,6 +161,7 @@ export class PostgresSource implements Source {
     const [row] = await rowsOf(client, 'SHOW server_version_num');
     return {
       source: this.#name,
+      names: this.#names,
       memory: await readMemory(client, this.#names),
       types: this.#types,
       streamsGenerated: Number(row?.server_version_num) >= 180_000,

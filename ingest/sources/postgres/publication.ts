@@ -116,7 +116,10 @@ function setTablesStatement(
   END $drop$`;
 }
 
-/** ONLY keeps tables that inherit from it out; a partitioned table stands for its partitions. */
+/** With what somebody has limited it to. ONLY keeps tables that inherit from it out; a partitioned table stands for its partitions. */
 function publicationMember(table: SourceTable): string {
-  return `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
+  const { filter, columns } = table.published;
+  const list = columns === null ? '' : ` (${columns.map(quoteIdentifier).join(', ')})`;
+  const where = filter === null ? '' : ` WHERE (${filter})`;
+  return `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}${list}${where}`;
 }

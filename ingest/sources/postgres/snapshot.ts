@@ -7,6 +7,7 @@ import { rowsOf, sqlState } from './connection.ts';
 import { type CopyChunk, copyChunks } from './copy-out.ts';
 import { readTables, type SourceTable } from './discovery.ts';
 import { formatLsn } from './lsn.ts';
+import type { ServerNames } from './names.ts';
 import type { Relation } from './relation.ts';
 import type { ExportedSnapshot } from './slot.ts';
 import { SnapshotFiles } from './snapshot-file.ts';
@@ -17,6 +18,7 @@ export interface SnapshotOptions {
   client: pg.Client;
   /** Sees the catalogs as they are now. */
   catalog: pg.Client;
+  names: ServerNames;
   exported: ExportedSnapshot;
   /** The server's time before the snapshot was taken. */
   timeMicros: bigint;
@@ -43,8 +45,8 @@ export async function* snapshotTables(
     await rowsOf(client, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     await rowsOf(client, `SET TRANSACTION SNAPSHOT ${quoteLiteral(exported.name)}`);
     await lockTable(client, table);
-    const [then] = await readTables(client, [table.oid]);
-    const [now] = await readTables(options.catalog, [table.oid]);
+    const [then] = await readTables(client, [table.oid], options.names);
+    const [now] = await readTables(options.catalog, [table.oid], options.names);
     if (now === undefined) throw goneTable(table);
     if (then !== undefined && isSameStorage(then, now)) yield* snapshotTable(now, options);
     else postponed.push(now);
@@ -67,7 +69,8 @@ async function* snapshotTable(table: SourceTable, options: SnapshotOptions): Asy
   const transactions = [{ id: '0', position, timeMicros }];
   const columns = relation.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const from = `${table.isPartitioned ? '' : 'ONLY '}${quoteTable(table.schemaName, table.tableName)}`;
-  const sql = `COPY (SELECT ${columns} FROM ${from}) TO STDOUT (FORMAT csv)`;
+  const where = table.published.filter === null ? '' : ` WHERE ${table.published.filter}`;
+  const sql = `COPY (SELECT ${columns} FROM ${from}${where}) TO STDOUT (FORMAT csv)`;
   const files = SnapshotFiles.canHold(relation) ? await SnapshotFiles.open() : null;
   try {
     for (;;) {
@@ -130,6 +133,8 @@ export function goneTable(table: SourceTable): DailiesError {
   });
 }
 
+const partsOf = ({ files, name, columns, published }: SourceTable) => [files, name, columns, published];
+
 function isSameStorage(a: SourceTable, b: SourceTable): boolean {
-  return a.files === b.files && a.name === b.name && JSON.stringify(a.columns) === JSON.stringify(b.columns);
+  return JSON.stringify(partsOf(a)) === JSON.stringify(partsOf(b));
 }

@@ -5,26 +5,28 @@ import type { SourceTable } from './discovery.ts';
 
 /**
  * What a table's columns and storage looked like, short enough to be kept: `files;attnum:name:type;…` with hashes of files
- * and names. Postgres never gives a column's attnum to another.
+ * and names, and behind the files `!` and a hash of the row filter and column list, if any. Postgres never gives a column's
+ * attnum to another.
  */
 export function imprintOf(table: SourceTable): string {
   const columns = table.columns.map(
     (column) => `${column.attnum}:${hash(column.name)}:${column.typeOid}.${column.typmod}`,
   );
-  return [hash(table.files), ...columns].join(';');
+  return [`${hash(table.files)}${publishedPart(table)}`, ...columns].join(';');
 }
 
 /**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
  * default was added, or one with the name of a dropped one, one was renamed, or a type was changed with a rewrite or to
- * one that we carry otherwise. Truncations and VACUUM FULL alone are none.
+ * one that we carry otherwise, or other rows or columns are published. Truncations and VACUUM FULL alone are none.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
-  const [files, ...columns] = imprint.split(';');
+  const [first = '', ...columns] = imprint.split(';');
+  if (isPublishedOtherwise(imprint, table)) return true;
   const before = new Map(
     columns.map((column) => column.split(':')).map(([attnum, name, type]) => [attnum, { name, type }]),
   );
-  const isRewritten = files !== hash(table.files);
+  const isRewritten = first.split('!')[0] !== hash(table.files);
   const names = new Set([...before.values()].map(({ name }) => name));
   return table.columns.some((column) => {
     const old = before.get(String(column.attnum));
@@ -33,6 +35,15 @@ export function isReadingOutdated(imprint: string, table: SourceTable): boolean 
     const type = `${column.typeOid}.${column.typmod}`;
     return old.type !== type && (isRewritten || isCarriedOtherwise(old.type ?? '', type));
   });
+}
+
+/** True if our publications carried other rows or columns of the table than now. */
+export function isPublishedOtherwise(imprint: string, table: SourceTable): boolean {
+  return /^[^;!]*(![^;]*)?/.exec(imprint)?.[1] !== (publishedPart(table) || undefined);
+}
+
+function publishedPart({ published: { filter, columns } }: SourceTable): string {
+  return filter === null && columns === null ? '' : `!${hash(JSON.stringify([filter, columns]))}`;
 }
 
 /** True unless values of both types read alike: the same type with us, or a decimal that has only more digits. */

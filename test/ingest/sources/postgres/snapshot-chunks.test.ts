@@ -6,6 +6,7 @@ import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import { alongIndex, chunkQuery } from '#ingest/sources/postgres/chunk-query.ts';
 import { connect, rowsOf } from '#ingest/sources/postgres/connection.ts';
 import { findTables } from '#ingest/sources/postgres/discovery.ts';
+import { serverNames } from '#ingest/sources/postgres/names.ts';
 import { PostgresSource } from '#ingest/sources/postgres/postgres-source.ts';
 import { currentSnapshot, RecentTransactions } from '#ingest/sources/postgres/recent-transactions.ts';
 import { RowMemory } from '#ingest/sources/postgres/row-memory.ts';
@@ -229,12 +230,19 @@ test('a chunk is read along the index of the key', async () => {
     CREATE TABLE part_b PARTITION OF part FOR VALUES FROM (5000) TO (20000);
     INSERT INTO part SELECT i, i FROM generate_series(1, 19999) i; ANALYZE;`);
   const client = await connect(database.url, 'query', new AbortController().signal);
-  const context = { source: 's', memory: new RowMemory(null), types: new Map(), streamsGenerated: false };
+  const names = serverNames('s');
+  const context = {
+    source: 's',
+    names,
+    memory: new RowMemory(null),
+    types: new Map(),
+    streamsGenerated: false,
+  };
   for (const [name, key] of [
     ['public.pair', ['k5', '77']],
     ['public.part', ['4000']],
   ] as const) {
-    const [table] = await findTables(client, [name]);
+    const [table] = await findTables(client, [name], names);
     if (!table) throw new Error(name);
     const relation = await tableRelation(client, table, context);
     expect(keyIndexes(relation.schema)).toHaveLength(key.length);
