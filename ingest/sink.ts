@@ -41,11 +41,14 @@ export interface Sink {
 
   /**
    * Indexes of the events whose UNKNOWN values the target cannot fill in: while a chunked snapshot is under way, of rows that
-   * it has not or that nothing has touched since its begin. They are read again from the source before `write`.
+   * it has not or that nothing has touched since its begin; of changes that are applied again, of rows that it has not. They
+   * are read again from the source before `write`.
    */
-  lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]>;
+  lacking(changes: TableChanges, signal: AbortSignal, isReplayed?: boolean): Promise<number[]>;
 
-  /** Stages changes. A schema that differs from the last one is evolved first. `op: r` outside a snapshot is an upsert. */
+  /**
+   * Stages changes. A schema that differs from the last one is evolved first; one without events that comes to nothing else
+   * says by `Field.formerName` what became of columns. `op: r` outside a snapshot is an upsert. */
   write(changes: TableChanges, signal: AbortSignal): Promise<void>;
 
   /** Stages rows of a snapshot from their file, between its begin and `endSnapshot`; false where it has to be given the rows themselves. */

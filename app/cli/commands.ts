@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DailiesError } from '#catalog/error.ts';
 import { readReferences } from '#catalog/services/definition/environment-references.ts';
+import type { ReplayRecord } from '#catalog/services/pipeline/replay-record.ts';
+import { replayText } from '#catalog/services/pipeline/replay-text.ts';
 import { snapshotText } from '#catalog/services/source/snapshot-text.ts';
 import type { TableSnapshot } from '#catalog/services/source/table-snapshot.ts';
 import type { Client } from './client.ts';
@@ -72,9 +74,18 @@ interface StatusDocument {
       warnings?: { code: string; message: string; since: string }[];
     }
   >;
-  pipelines: Record<string, Part>;
+  pipelines: Record<string, Part & { replay?: ReplayRecord }>;
   sinks: Record<string, Part>;
   catalog?: { uri: string; commitsTogether: boolean };
+}
+
+/** Replays that were asked for, under way or ended. */
+function printReplays(pipelines: StatusDocument['pipelines'], print: Print): void {
+  for (const [name, { replay }] of Object.entries(pipelines)) {
+    if (!replay) continue;
+    print('');
+    print(`pipeline ${name}: ${replayText(replay)}`);
+  }
 }
 
 export async function status(client: Client, flags: { json?: boolean }, print: Print): Promise<void> {
@@ -104,6 +115,7 @@ export async function status(client: Client, flags: { json?: boolean }, print: P
       printWarnings(document.sources, print);
       printSnapshots(document.sources, print);
     }
+    if (kind === 'pipelines') printReplays(document.pipelines, print);
   }
 }
 

@@ -4,9 +4,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '#catalog/environment.ts';
 import { toDailiesError } from '#catalog/error.ts';
 import { asOfInput } from '#catalog/query/as-of.ts';
+import { isoInstant } from '#catalog/query/iso-instant.ts';
 import { type Client, connect } from './client.ts';
 import * as commands from './commands.ts';
 import { maintain } from './maintain.ts';
+import { type ReplayFlags, replay } from './replay.ts';
 import { serve } from './serve.ts';
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);
@@ -64,6 +66,19 @@ for (const verb of ['pause', 'resume'] as const) {
     .description(verb === 'pause' ? 'Pauses a pipeline; its backlog is kept.' : 'Lets a pipeline go on where it stood.')
     .action((name: string) => onProduct((client) => commands.setPipeline(client, name, verb, print))());
 }
+
+program
+  .command('replay <pipeline>')
+  .description(
+    `Runs the changes that the log still holds for a pipeline through its steps again, up to where it stands.
+For rows that a step got wrong or could not carry on: a filter or an enrichment that failed, a graph that answered
+otherwise then. A table keeps what it has until all of it is applied, in one commit, with each row as its newest change
+left it; nothing is doubled. Rows without a change in that time stay as they are, unless the log holds the table's whole
+snapshot. Tables of changes (mode: changes) and, with --from or --key, tables without a key are left out.`,
+  )
+  .option('--from <time>', 'changes since this instant (ISO 8601 with zone) in place of all', readInstant)
+  .option('--key <key>', 'changes of this key alone: 7, or for several columns a JSON array, \'["US", 7]\'')
+  .action((name: string, flags: ReplayFlags) => onProduct((client) => replay(client, name, flags, print))());
 
 program
   .command('snapshot <source> [table]')
@@ -150,6 +165,12 @@ function readRate(text: string): number {
   const rate = Number(text);
   if (!(rate >= 0 && rate <= 10_000)) throw new InvalidArgumentError('It is a number from 0 to 10000.');
   return rate;
+}
+
+function readInstant(text: string): string {
+  const read = isoInstant.safeParse(text);
+  if (!read.success) throw new InvalidArgumentError(`It ${read.error.issues[0]?.message ?? 'cannot be read'}.`);
+  return read.data;
 }
 
 function readAsOf(text: string): string {

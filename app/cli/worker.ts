@@ -42,7 +42,7 @@ await runPart('worker', async ({ stateUrl, report }) => {
     now,
     report,
   });
-  const door = await serveIntake(home, intake, (error) => report(`events: ${String(error)}`));
+  const door = await serveIntake(home, intake, worker, (error) => report(`events: ${String(error)}`));
   const maintenance = new MaintenanceRunner({ catalog, state, tables, now, report });
   maintenance.start();
   const queries = new QueryService({ state, catalog, resultsDir: path.join(home, 'results'), limits: { warm: 1 } });

@@ -2,6 +2,7 @@ import { chmod, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { text as readAll } from 'node:stream/consumers';
 import { DailiesError, type ErrorCode, errorPolicy, toDailiesError } from '#catalog/error.ts';
+import type { RetainedChanges } from '#catalog/services/pipeline/replay.ts';
 import type { Intake, ProducerReceipt, ProducerRequest } from '#ingest/intake.ts';
 import { closeServer } from './close-server.ts';
 import { listen } from './listen.ts';
@@ -13,16 +14,25 @@ import { socketPath } from './socket-path.ts';
  */
 
 const socketName = 'intake.sock';
+/** The whole log may have to be looked through. */
+const retainedWithinMs = 60_000;
 
 /** Stands in the query of the address; events are the body, as their sender wrote them. */
 type Question =
   | { kind: 'events'; source: string; table: string; producer: { id: string; sequence: string } | null }
-  | { kind: 'head'; source: string };
+  | { kind: 'head'; source: string }
+  | { kind: 'retained'; pipeline: string; key: string | null };
 
-/** Serves the intake of this process until closed. */
+/** What the process answers of its pipelines. */
+interface Pipelines {
+  retained(pipeline: string, key: string | null): Promise<RetainedChanges[]>;
+}
+
+/** Serves the intake of this process, and answers of its pipelines, until closed. */
 export async function serveIntake(
   home: string,
   intake: Intake,
+  pipelines: Pipelines,
   tellFault: (error: unknown) => void,
 ): Promise<{ close(): Promise<void> }> {
   const path = socketPath(home, socketName);
@@ -31,7 +41,8 @@ export async function serveIntake(
     let answer: unknown;
     try {
       const { searchParams } = new URL(message.url ?? '/', 'http://intake');
-      answer = await reply(intake, JSON.parse(searchParams.get('question') ?? '') as Question, await readAll(message));
+      const question = JSON.parse(searchParams.get('question') ?? '') as Question;
+      answer = await reply(intake, pipelines, question, await readAll(message));
     } catch (thrown) {
       const error = toDailiesError(thrown);
       if (error.code === 'internal') tellFault(thrown);
@@ -52,7 +63,8 @@ export async function serveIntake(
   };
 }
 
-async function reply(intake: Intake, question: Question, body: string): Promise<unknown> {
+async function reply(intake: Intake, pipelines: Pipelines, question: Question, body: string): Promise<unknown> {
+  if (question.kind === 'retained') return pipelines.retained(question.pipeline, question.key);
   if (question.kind === 'head') return { position: intake.head(question.source) };
   const { source, table, producer } = question;
   const sender = producer && { id: producer.id, sequence: BigInt(producer.sequence) };
@@ -70,6 +82,25 @@ export function sendToIntake(home: string, source: string, request: ProducerRequ
 export async function askIntakeHead(home: string, source: string, signal: AbortSignal): Promise<string> {
   const { position } = await ask<{ position: string }>(home, { kind: 'head', source }, '', signal);
   return position;
+}
+
+/** What the log of the process that runs the pipeline holds for it. Throws `source_unreachable` where none answers. */
+export async function askRetained(home: string, pipeline: string, key: string | null): Promise<RetainedChanges[]> {
+  try {
+    return await ask<RetainedChanges[]>(
+      home,
+      { kind: 'retained', pipeline, key },
+      '',
+      AbortSignal.timeout(retainedWithinMs),
+    );
+  } catch (cause) {
+    if (!(cause instanceof DailiesError && cause.code === 'source_unreachable')) throw cause;
+    throw new DailiesError(
+      'source_unreachable',
+      'The worker does not answer, so that nobody knows what its log holds. Try again in a second.',
+      { cause },
+    );
+  }
 }
 
 async function ask<T>(home: string, question: Question, text: string, signal?: AbortSignal): Promise<T> {

@@ -16,7 +16,8 @@ export function jsonFromDuckdb(type: FieldType): (value: DuckDBValue) => JsonCel
   return (value) => write(read(value));
 }
 
-function jsonOf(type: FieldType): (value: Value) => JsonCell {
+/** The same for values as events carry them. */
+export function jsonOf(type: FieldType): (value: Value) => JsonCell {
   const write = notNullJsonOf(type);
   return (value) => (value === null ? null : write(value));
 }

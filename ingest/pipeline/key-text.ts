@@ -7,17 +7,17 @@ export type JsonValue = string | number | boolean | null | JsonValue[];
 export function keyOf(event: ChangeEvent, schema: Schema): JsonValue[] | null {
   const row = event.after ?? event.before;
   if (schema.key.length === 0 || !row) return null;
-  return keyIndexes(schema).map((index) => jsonValue(row[index] ?? null));
+  return keyIndexes(schema).map((index) => keyValueOf(row[index] ?? null));
 }
 
-/** Whole numbers beyond a double's reach, and bytes, as text. */
-function jsonValue(value: Row[number]): JsonValue {
+/** One value of a key: whole numbers beyond a double's reach, and bytes, as text. */
+export function keyValueOf(value: Row[number]): JsonValue {
   if (value === UNKNOWN) return null;
   if (typeof value === 'bigint') {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : String(value);
   }
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
-  if (Array.isArray(value)) return (value as readonly Value[]).map(jsonValue);
+  if (Array.isArray(value)) return (value as readonly Value[]).map(keyValueOf);
   return value as string | boolean | null;
 }

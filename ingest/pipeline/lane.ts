@@ -3,6 +3,7 @@ import { type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { within } from '#catalog/wait.ts';
 import {
   type BatchItem,
+  isAnnouncement,
   type SnapshotRows,
   type SourcePosition,
   schemaOf,
@@ -15,6 +16,7 @@ import { readMissingValues } from '../processors/read-missing-values.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { eventsOf } from '../snapshot-rows.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { LaneReplay } from './lane-replay.ts';
 import { ofTable } from './refused-tables.ts';
 import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
@@ -39,6 +41,10 @@ export interface LaneDeps {
   readRows: ProcessorDeps['readRows'];
   /** Where each table begins, source.schema.table. */
   starts: ReadonlyMap<string, StartPlace>;
+  /** What is applied again before; null for nothing. */
+  replay: LaneReplay | null;
+  /** Everything of `replay` is committed. */
+  onReplayed(): Promise<void>;
   /** How long changes wait, at most, for their commit; 200 if left out. */
   commitEveryMs?: number | undefined;
   nowMs: () => number;
@@ -64,6 +70,8 @@ interface LaneTable {
 export class Lane {
   readonly #deps: LaneDeps;
   readonly #tables: Map<string, LaneTable>;
+  /** While older records are applied again nothing is committed. */
+  #replay: LaneReplay | null;
   /** The last complete batch that is applied. */
   #covered: { offset: number; position: SourcePosition; timeMicros: bigint } | null = null;
   /** Part of a batch or of an incomplete run is staged: a commit now would show half of it. */
@@ -80,8 +88,16 @@ export class Lane {
 
   constructor(deps: LaneDeps) {
     this.#deps = deps;
-    this.#tables = new Map([...deps.starts].map(([table, start]) => [table, { ...start }]));
+    const { starts, replay } = deps;
+    this.#replay = replay;
+    this.#tables = new Map(
+      [...starts].map(([table, start]) => [table, { ...start, from: replay?.fromOf(table) ?? start.from }]),
+    );
     this.#groupMs = deps.nowMs();
+  }
+
+  get isReplaying(): boolean {
+    return this.#replay !== null;
   }
 
   /**
@@ -119,6 +135,7 @@ export class Lane {
   }
 
   async #finish(abort: AbortSignal): Promise<void> {
+    if (this.#replay) return;
     await this.#commit(abort);
     await this.#moveGroup(true);
   }
@@ -130,10 +147,10 @@ export class Lane {
     );
     if (mine.length > 0) {
       const { items } = record.batch(new Set(mine));
-      for (const item of items) await this.#bind(item, abort);
+      for (const item of items) await this.#bind(item, record.offset, abort);
       // What stands before a chunked snapshot is not of it.
       const isBegin = items.some((item) => item.kind === 'snapshot-begin' && item.isChunked);
-      if ((!record.isComplete || isBegin) && !this.#isOpen) await this.#commit(abort);
+      if ((!record.isComplete || isBegin) && !this.#isOpen && !this.#replay) await this.#commit(abort);
       this.#isOpen = true;
       for (const [index, item] of items.entries()) {
         await ofTable(tableOf(item), () => this.#apply(item, index, record, abort));
@@ -146,18 +163,32 @@ export class Lane {
     if (!record.isComplete) return;
     this.#isOpen = false;
     this.#covered = { offset: record.offset, position: record.position, timeMicros: record.timeMicros };
+    if (this.#replay) {
+      if (record.offset + 1 >= this.#replay.until) await this.#endReplay(abort);
+      return;
+    }
     if (this.#isNews()) return;
     this.#deps.onCovered(this.#position(this.#covered), [], this.#covered.timeMicros);
     await this.#moveGroup(false);
   }
 
+  /** Everything that the target held is applied again: it is as it was, or right by now. */
+  async #endReplay(abort: AbortSignal): Promise<void> {
+    await this.#commit(abort);
+    this.#replay = null;
+    await this.#deps.onReplayed();
+  }
+
   /** Before anything of the batch is staged: a shape that the steps refuse stops the lane in front of it. */
-  async #bind(item: BatchItem, abort: AbortSignal): Promise<void> {
-    const schema = schemaOf(item);
-    if (!schema) return;
+  async #bind(item: BatchItem, offset: number, abort: AbortSignal): Promise<void> {
     const table = tableOf(item);
+    const schema = schemaOf(item) && (this.#replay?.shapeAt(table, offset) ?? schemaOf(item));
+    if (!schema) return;
     if (item.kind !== 'snapshot-begin' && this.#tables.get(table)?.awaitsSnapshot) return;
-    await ofTable(table, () => this.#deps.steps.bind(table, schema, abort));
+    const { steps } = this.#deps;
+    await ofTable(table, () =>
+      isAnnouncement(item) ? steps.announce(table, schema, abort) : steps.bind(table, schema, abort),
+    );
   }
 
   async #apply(item: BatchItem, index: number, record: LogRecord, abort: AbortSignal): Promise<void> {
@@ -165,10 +196,12 @@ export class Lane {
     const name = tableOf(item);
     const table = this.#tables.get(name);
     if (!table) throw new DailiesError('internal', `The table ${name} is none of this pipeline's.`);
+    const older = this.#replay?.shapeAt(name, record.offset) ?? null;
+    if (older && !this.#replay?.takesMarks(name) && isMark(item)) return;
     switch (item.kind) {
       case 'snapshot-begin': {
         table.awaitsSnapshot = false;
-        const output = await this.#output(name, item.schema, abort);
+        const output = await this.#output(name, older ?? item.schema, abort);
         if (item.isChunked) await sink.beginChunks(name, output, item.generation, abort);
         else await sink.beginSnapshot(name, output, abort);
         this.#hasStaged = true;
@@ -178,11 +211,12 @@ export class Lane {
         if (table.awaitsSnapshot) return;
         await sink.endSnapshot(name, abort);
         this.#hasStaged = true;
-        this.#landing.add(name);
+        if (!older) this.#landing.add(name);
         return;
       case 'changes':
         if (table.awaitsSnapshot) return;
-        await this.#write(item.changes, index, record, abort);
+        if (isAnnouncement(item)) await this.#announce(item.changes, abort);
+        else await this.#write(item.changes, index, record, abort);
         return;
       case 'snapshot-rows':
         if (!table.awaitsSnapshot) await this.#writeFile(item.snapshotRows, index, record, abort);
@@ -194,7 +228,10 @@ export class Lane {
   /** Straight on to a sink that takes files where no step stands between, else row by row. */
   async #writeFile(file: SnapshotRows, item: number, record: LogRecord, abort: AbortSignal): Promise<void> {
     const { sink, steps, deadLetters, onCounts } = this.#deps;
-    if (steps.isEmpty && (await sink.writeFile?.(file, abort))) {
+    const replay = this.#replay?.shapeAt(file.table, record.offset) ? this.#replay : null;
+    const isAsItIs = steps.isEmpty && replay?.takesFile(file) !== false;
+    if (isAsItIs && (await sink.writeFile?.(file, abort))) {
+      replay?.countFile(file.rows);
       this.#hasStaged = true;
       onCounts({ in: file.rows, out: file.rows, rejected: 0 });
       return;
@@ -207,12 +244,23 @@ export class Lane {
     }
   }
 
+  /** What is replayed has come to the shape of its end already. */
+  async #announce(changes: TableChanges, abort: AbortSignal): Promise<void> {
+    const { sink, steps } = this.#deps;
+    if (this.#replay) return;
+    await sink.write({ ...changes, schema: await steps.announce(changes.table, changes.schema, abort) }, abort);
+    this.#hasStaged = true;
+  }
+
   #output(table: string, schema: Schema, abort: AbortSignal): Promise<Schema> {
     return this.#deps.steps.bind(table, schema, abort);
   }
 
-  async #write(changes: TableChanges, item: number | string, record: LogRecord, abort: AbortSignal): Promise<void> {
+  async #write(told: TableChanges, item: number | string, record: LogRecord, abort: AbortSignal): Promise<void> {
     const { sink, steps, deadLetters, source, onCounts } = this.#deps;
+    const replay = this.#replay?.shapeAt(told.table, record.offset) ? this.#replay : null;
+    const changes = replay?.changes(record.offset, told) ?? told;
+    if (replay && changes.events.length === 0) return;
     const output = await steps.bind(changes.table, changes.schema, abort);
     let rejectedCount = 0;
     const place = { source, offset: record.offset, item, position: record.position };
@@ -220,7 +268,7 @@ export class Lane {
       rejectedCount += rejected.length;
       deadLetters.reject(step, input, rejected, place);
     });
-    const out = await this.#withMissingValues(applied, abort);
+    const out = await this.#withMissingValues(applied, replay !== null, abort);
     deadLetters.passed(out);
     if (out.events.length > 0) {
       await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
@@ -235,10 +283,10 @@ export class Lane {
    * in a chunk that is yet to come, the target has older values or none, so the row is read again. One that is gone is left
    * to its own delete.
    */
-  async #withMissingValues(changes: TableChanges, abort: AbortSignal): Promise<TableChanges> {
+  async #withMissingValues(changes: TableChanges, isReplayed: boolean, abort: AbortSignal): Promise<TableChanges> {
     const { deadLetters, sink } = this.#deps;
     if (!changes.events.some(({ after }) => after?.includes(UNKNOWN))) return changes;
-    const absent = new Set(await sink.lacking(changes, abort));
+    const absent = new Set(await sink.lacking(changes, abort, isReplayed));
     const lacking = changes.events.flatMap((event, index) =>
       absent.has(index) || (event.after?.includes(UNKNOWN) && deadLetters.isOpen(changes.table, event, changes.schema))
         ? [index]
@@ -259,7 +307,7 @@ export class Lane {
   }
 
   #isDue(): boolean {
-    return this.#covered !== null && !this.#isOpen && this.#isNews();
+    return this.#covered !== null && !this.#isOpen && !this.#replay && this.#isNews();
   }
 
   #commitInMs(): number {
@@ -306,4 +354,8 @@ export class Lane {
     const { offset, position, timeMicros } = covered;
     return { [this.#deps.source]: { offset, position, timeMicros: String(timeMicros) } };
   }
+}
+
+function isMark({ kind }: BatchItem): boolean {
+  return kind === 'snapshot-begin' || kind === 'snapshot-end';
 }

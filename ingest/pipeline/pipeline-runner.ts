@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
 import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import type { ReplayRecord } from '#catalog/services/pipeline/replay-record.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson } from '#catalog/state/stored-json.ts';
 import { wait } from '#catalog/wait.ts';
 import type { Sink } from '../sink.ts';
 import { BackOff } from './back-off.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { groupPrefix } from './group-names.ts';
 import { Lane, LaneVoided } from './lane.ts';
 import { type ModuleEntry, parseEntry } from './open-module.ts';
 import { PipelineProgress } from './pipeline-progress.ts';
+import { PipelineReplay, ReplayGivenUp } from './pipeline-replay.ts';
 import { RefusedTables, TableSetAside } from './refused-tables.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
@@ -33,6 +36,15 @@ export interface Sources {
   requestSnapshots(source: string, tables: readonly string[]): Promise<void>;
 }
 
+/** A lane: one source's tables on their way to the sink of this number. */
+interface Way {
+  index: number;
+  source: string;
+  tables: readonly string[];
+  /** How many lanes there are. */
+  lanes: number;
+}
+
 /** How long a stop waits for the batch in hand before it is given up; it is void then, and comes again. */
 const stopWithinMs = 15_000;
 const retryStoreMs = 2_000;
@@ -51,6 +63,7 @@ export class PipelineRunner {
   readonly #stop = new AbortController();
   readonly #abort = new AbortController();
   readonly #refused: RefusedTables;
+  readonly #replay: PipelineReplay;
   #isResumed: boolean;
   #done: Promise<void> = Promise.resolve();
   /** When the row was last written as failed; a later `updatedAt` is somebody's wish to go on. */
@@ -65,6 +78,8 @@ export class PipelineRunner {
       isResumed: boolean;
       /** Of the run that somebody has resumed: `refused` of its runner. */
       refusedBefore: ReadonlySet<string>;
+      /** That is asked for and has not ended; null for none. */
+      replay: ReplayRecord | null;
     },
     running: Sources,
   ) {
@@ -75,6 +90,7 @@ export class PipelineRunner {
     this.#isResumed = pipeline.isResumed;
     this.#sources = running;
     this.#refused = new RefusedTables(this.#spec.to.length * this.#tables.length, pipeline.refusedBefore);
+    this.#replay = new PipelineReplay(deps, this.name, pipeline.replay);
     const { state, now, report } = deps;
     this.#progress = new PipelineProgress({
       state,
@@ -87,6 +103,11 @@ export class PipelineRunner {
 
   start(): void {
     this.#done = this.#run();
+  }
+
+  /** Tells the replay that it was started with; null for none. */
+  get replayId(): string | null {
+    return this.#replay.id;
   }
 
   /** What its sinks have refused since it began. */
@@ -117,6 +138,10 @@ export class PipelineRunner {
         await this.#runLanes();
       } catch (thrown) {
         if (thrown instanceof LaneVoided || thrown instanceof TableSetAside) continue;
+        if (thrown instanceof ReplayGivenUp) {
+          this.#deps.report(`pipeline ${this.name}: ${thrown.message}`);
+          continue;
+        }
         if (this.#stop.signal.aborted && (this.#abort.signal.aborted || isAbort(thrown))) break;
         const error = stateError(thrown);
         this.#deps.report(`pipeline ${this.name}: ${error.message}`);
@@ -164,15 +189,14 @@ export class PipelineRunner {
       }),
     );
     this.#progress.beginLanes(ways.length, this.#refused.targets);
-    const lanes = ways.map(({ index, source, tables }) => this.#runLane(index, source, tables, isResumed, stop));
+    const lanes = ways.map((way) => this.#runLane({ ...way, lanes: ways.length }, isResumed, stop));
     let failure: { thrown: unknown } | null = null;
     await Promise.all(
       lanes.map(async (lane) => {
         try {
           await lane;
         } catch (thrown) {
-          const isMild = failure?.thrown instanceof LaneVoided || failure?.thrown instanceof TableSetAside;
-          if (!failure || isMild) failure = { thrown };
+          if (!failure || isMild(failure.thrown)) failure = { thrown };
           ends.abort();
         }
       }),
@@ -181,9 +205,7 @@ export class PipelineRunner {
   }
 
   async #runLane(
-    sinkIndex: number,
-    source: string,
-    tables: readonly string[],
+    { index: sinkIndex, source, tables, lanes }: Way,
     isResumed: boolean,
     stop: AbortSignal,
   ): Promise<void> {
@@ -192,6 +214,7 @@ export class PipelineRunner {
     const entry = this.#spec.to[sinkIndex] ?? { kind: '' };
     const steps = await this.#openSteps();
     let sink: Sink | null = null;
+    let lane: Lane | null = null;
     try {
       sink = await this.#openSink(entry);
       const groupOf = (table: string) => wayTo(this.name, entry, table) + fingerprint(this.#spec.steps ?? []);
@@ -206,7 +229,7 @@ export class PipelineRunner {
           isResumed,
           groupOf,
           groupPrefix: groupPrefix(this.name),
-          isStillTaken: (group) => ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
+          isStillTaken: (group) => this.#replay.holds(group) || ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
           hasSnapshots: this.#sources.hasSnapshots(source),
           isSnapshotDue: (table) => this.#isSnapshotDue(table),
           isAnew: (table) => this.#refused.isAnew(sinkIndex, table),
@@ -226,7 +249,11 @@ export class PipelineRunner {
       }
       this.#progress.addLane(sinkIndex, steps, targets);
       this.#progress.setStatus(null);
-      const lane = new Lane({
+      const way = { index: sinkIndex, source };
+      const replay = await this.#replay.laneReplay({ ...way, sink, starts }, stop);
+      if (stop.aborted) return;
+      if (!replay) await this.#replay.laneEnded(way, lanes, 0);
+      lane = new Lane({
         log,
         source,
         groups: tables.map(groupOf),
@@ -235,6 +262,8 @@ export class PipelineRunner {
         deadLetters,
         readRows: this.#sources.readRows,
         starts,
+        replay,
+        onReplayed: () => this.#replay.laneEnded(way, lanes, replay?.events ?? 0),
         commitEveryMs: this.#deps.commitEveryMs,
         nowMs: () => performance.now(),
         // Each sink has its own lane; an event counts once.
@@ -245,6 +274,7 @@ export class PipelineRunner {
       });
       await lane.run(stop, abort);
     } catch (thrown) {
+      if (lane?.isReplaying) throw await this.#replay.laneFailed(thrown);
       throw sink ? this.#judge(thrown, sinkIndex, source, tables, sink) : thrown;
     } finally {
       await steps.close();
@@ -315,14 +345,14 @@ export class PipelineRunner {
   }
 }
 
-/** Begins the names of all log groups of a pipeline. */
-export function groupPrefix(pipeline: string): string {
-  return `${pipeline}/`;
-}
-
 /** Begins the name of the group of one table on its way to one target; the steps' fingerprint follows. */
 function wayTo(pipeline: string, to: ModuleEntry, table: string): string {
   return `${groupPrefix(pipeline)}${fingerprint(to)}/${table}/`;
+}
+
+/** Lanes are opened anew after it, at once. */
+function isMild(thrown: unknown): boolean {
+  return thrown instanceof LaneVoided || thrown instanceof TableSetAside || thrown instanceof ReplayGivenUp;
 }
 
 /** What was told to stop before it had begun. */

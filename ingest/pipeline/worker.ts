@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
+import type { Schema } from '#catalog/schemas/schema.ts';
+import type { RetainedChanges } from '#catalog/services/pipeline/replay.ts';
+import { isOpenReplay, readReplay } from '#catalog/services/pipeline/replay-record.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import { wait } from '#catalog/wait.ts';
+import { groupPrefix } from './group-names.ts';
 import type { ModuleEntry } from './open-module.ts';
-import { groupPrefix, PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
+import { PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
 import { dropRemovedSource, removedSources } from './removed-sources.ts';
+import { retainedChanges } from './retained.ts';
 import { SourceRunner } from './source-runner.ts';
 import { isPattern, matchesTable, splitTableName } from './table-patterns.ts';
 import type { WorkerDeps } from './worker-deps.ts';
@@ -16,6 +21,9 @@ const pollEveryMs = 2_000;
 export interface Worker {
   /** Finishes and commits the batches in hand, then stops, within 20 s. Nothing is lost if it is killed instead. */
   close(): Promise<void>;
+
+  /** What the log holds for a pipeline, by source; `key` is one that somebody asks for. Throws `not_found`. */
+  retained(pipeline: string, key: string | null): Promise<RetainedChanges[]>;
 }
 
 interface Running<R> {
@@ -61,6 +69,27 @@ class Conductor implements Worker {
     await Promise.all([this.#loop, this.#listening]);
     await Promise.all([...this.#pipelines.values()].map(({ runner }) => runner.stop()));
     await Promise.all([...this.#sources.values()].map(({ runner }) => runner.stop()));
+  }
+
+  async retained(pipeline: string, key: string | null): Promise<RetainedChanges[]> {
+    const { state, log } = this.#deps;
+    const row = await state.pipeline.findUnique({ where: { name: pipeline }, select: { spec: true } });
+    if (!row) throw new DailiesError('not_found', `There is no pipeline ${pipeline}.`, { details: { pipeline } });
+    const { from } = row.spec as unknown as PipelineSpec;
+    const names = [...new Set(from.flatMap((pattern) => splitTableName(pattern)?.source ?? []))];
+    const retained: RetainedChanges[] = [];
+    for (const source of names.filter((name) => log.topics().includes(name))) {
+      const rows = await state.sourceTable.findMany({ where: { sourceName: source } });
+      const tables = new Map(
+        rows.flatMap(({ name, schema }): [string, Schema][] => {
+          const table = `${source}.${name}`;
+          const isOurs = schema !== null && from.some((pattern) => matchesTable(pattern, table));
+          return isOurs ? [[table, schema as unknown as Schema]] : [];
+        }),
+      );
+      retained.push(await retainedChanges(log, source, tables, key, this.#closing.signal));
+    }
+    return retained;
   }
 
   async #follow(): Promise<void> {
@@ -193,7 +222,7 @@ class Conductor implements Worker {
   }
 
   async #reconcilePipeline(
-    row: { name: string; desired: string; state: string; updatedAt: Date },
+    row: { name: string; desired: string; state: string; updatedAt: Date; replay: unknown },
     spec: PipelineSpec,
     input: Input,
   ): Promise<void> {
@@ -211,7 +240,10 @@ class Conductor implements Worker {
     const isResumed =
       running !== undefined &&
       (isTouched(running.runner.failedAt, row.updatedAt) || (await running.runner.isAskedAgain()));
-    if (running && running.spec === identity && !isResumed) return;
+    const asked = readReplay(row.replay);
+    const replay = isOpenReplay(asked) ? asked : null;
+    const isToReplay = replay !== null && running?.runner.replayId !== replay.id;
+    if (running && running.spec === identity && !isResumed && !isToReplay) return;
     if (running) {
       this.#pipelines.delete(name);
       await running.runner.stop();
@@ -229,10 +261,10 @@ class Conductor implements Worker {
       if (row.state !== 'snapshotting') await this.#writeState(name, 'snapshotting', null);
       return;
     }
-    const refusedBefore = isResumed ? running.runner.refused : new Set<string>();
+    const refusedBefore = isResumed && running ? running.runner.refused : new Set<string>();
     const runner = new PipelineRunner(
       this.#deps,
-      { name, spec, tables: input.tables, isResumed, refusedBefore },
+      { name, spec, tables: input.tables, isResumed, refusedBefore, replay },
       this.#readers,
     );
     this.#pipelines.set(name, { runner, spec: identity, sources: input.sources });

@@ -16,6 +16,7 @@ import { partitionOf } from './iceberg-partition.ts';
 import { lackingValues } from './lacking-values.ts';
 import type { CommittedChanges } from './last-rows.ts';
 import { appendSnapshotRows, applyKeyed, applyKeyless } from './mirror-changes.ts';
+import { movedColumns, withoutFormerNames } from './moved-columns.ts';
 import { recordLanded } from './record-landed.ts';
 
 export interface IcebergSinkDeps {
@@ -119,9 +120,9 @@ export class IcebergSink implements Sink {
     return (await this.#open(table, signal)).writer.snapshots.chunkedGeneration;
   }
 
-  async lacking(changes: TableChanges, signal: AbortSignal): Promise<number[]> {
+  async lacking(changes: TableChanges, signal: AbortSignal, isReplayed = false): Promise<number[]> {
     const target = await this.#open(changes.table, signal);
-    if (target.changes || target.writer.snapshots.chunkedGeneration === null) return [];
+    if (target.changes || (target.writer.snapshots.chunkedGeneration === null && !isReplayed)) return [];
     await target.writer.evolve(changes.schema);
     return await lackingValues(changes, target.writer);
   }
@@ -139,6 +140,11 @@ export class IcebergSink implements Sink {
       return;
     }
     refuseNames(changes.table, changes.schema);
+    if (changes.events.length === 0) {
+      const { renames, fresh } = movedColumns(changes.table, writer.schema, changes.schema);
+      await writer.evolve(withoutFormerNames(changes.schema), renames, fresh);
+      return;
+    }
     await writer.evolve(changes.schema);
     const isKeyless = changes.schema.key.length === 0;
     for (const event of changes.events) {

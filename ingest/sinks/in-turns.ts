@@ -12,7 +12,7 @@ export function inTurns(sink: Sink, turns: Turns): Sink {
     beginChunks: (table, schema, generation, signal) =>
       turns.own(() => sink.beginChunks(table, schema, generation, signal)),
     chunkedGeneration: (table, signal) => turns.own(() => sink.chunkedGeneration(table, signal)),
-    lacking: (changes, signal) => turns.own(() => sink.lacking(changes, signal)),
+    lacking: (changes, signal, isReplayed) => turns.own(() => sink.lacking(changes, signal, isReplayed)),
     write: (changes, signal) => turns.own(() => sink.write(changes, signal)),
     ...(writeFile ? { writeFile: (rows, signal) => turns.own(() => writeFile(rows, signal)) } : {}),
     endSnapshot: (table, signal) => turns.own(() => sink.endSnapshot(table, signal)),

@@ -2,7 +2,7 @@
 
 import { Button } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
-import { IconPlayerPause, IconPlayerPlay } from '@tabler/icons-react';
+import { IconPlayerPause, IconPlayerPlay, IconRotateClockwise } from '@tabler/icons-react';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import Link from 'next/link';
 import { useState } from 'react';
@@ -17,6 +17,7 @@ import { Page, PageHeader, Section, Sentence } from '../../components/page-heade
 import { pathOf } from '../../components/paths.ts';
 import { pipelineFlow } from '../../components/pipeline-flow.ts';
 import { adviceFor, lagWords, pipelineState } from '../../components/pipeline-words.ts';
+import { ReplayPipeline } from '../../components/replay-pipeline.tsx';
 import { useWho } from '../../components/session.tsx';
 import { StateBadge } from '../../components/state-badge.tsx';
 import { useParam } from '../../components/use-param.ts';
@@ -59,11 +60,14 @@ export default function PipelinePage() {
           what={
             data.state === 'failed'
               ? 'The pipeline stands. Nothing is lost: it goes on where it stood once this is mended.'
-              : 'The last trouble it met:'
+              : data.sinks.some(({ state }) => state === 'failed')
+                ? 'A table is set aside; the others go on. Nothing is lost: once this is mended, let it be tried again.'
+                : 'The last trouble it met:'
           }
           error={{ ...data.lastError, advice: adviceFor(data.lastError.code) }}
         />
       )}
+      {data.replay && <p className="dim">{`Replay: ${data.replay.text}`}</p>}
       <Section
         title="The way of the data"
         aside={
@@ -165,22 +169,46 @@ function Sinks({ pipeline }: { pipeline: Pipeline }) {
 function PipelineActions({ pipeline }: { pipeline: Pipeline }) {
   const who = useWho();
   const client = useQueryClient();
+  const [isReplayOpen, setReplayOpen] = useState(false);
   const { name } = pipeline;
-  const goesOn = pipeline.state === 'failed' || pipeline.desired === 'paused';
+  const isStanding = pipeline.state === 'failed' || pipeline.desired === 'paused';
+  const isPartial = !isStanding && pipeline.sinks.some(({ state }) => state === 'failed');
   const change = useMutation({
-    mutationFn: () => (goesOn ? api.pipelines.resume.mutate({ name }) : api.pipelines.pause.mutate({ name })),
+    mutationFn: (verb: 'pause' | 'resume') => api.pipelines[verb].mutate({ name }),
     onSuccess: () => client.invalidateQueries({ queryKey: ['pipelines'] }),
     onError: (error) => notifications.show({ color: 'red', message: problemOf(error).message }),
   });
   if (!who.mayWritePipelines) return null;
   return (
-    <Button
-      variant={goesOn ? 'filled' : 'default'}
-      leftSection={goesOn ? <IconPlayerPlay size={15} aria-hidden /> : <IconPlayerPause size={15} aria-hidden />}
-      loading={change.isPending}
-      onClick={() => change.mutate()}
-    >
-      {goesOn ? 'Resume pipeline' : 'Pause pipeline'}
-    </Button>
+    <>
+      <Button
+        variant="default"
+        leftSection={<IconRotateClockwise size={15} aria-hidden />}
+        disabled={pipeline.state === 'failed'}
+        onClick={() => setReplayOpen(true)}
+      >
+        Replay…
+      </Button>
+      {!isStanding && (
+        <Button
+          variant="default"
+          leftSection={<IconPlayerPause size={15} aria-hidden />}
+          loading={change.isPending}
+          onClick={() => change.mutate('pause')}
+        >
+          Pause pipeline
+        </Button>
+      )}
+      {(isStanding || isPartial) && (
+        <Button
+          leftSection={<IconPlayerPlay size={15} aria-hidden />}
+          loading={change.isPending}
+          onClick={() => change.mutate('resume')}
+        >
+          {isPartial ? 'Try what is set aside again' : 'Resume pipeline'}
+        </Button>
+      )}
+      <ReplayPipeline name={name} opened={isReplayOpen} onClose={() => setReplayOpen(false)} />
+    </>
   );
 }

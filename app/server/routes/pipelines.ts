@@ -1,5 +1,7 @@
+import { replayPipeline } from '#catalog/services/pipeline/replay.ts';
 import { pausePipeline, resumePipeline } from '#catalog/services/pipeline/set-desired.ts';
-import { noContent } from '../http-message.ts';
+import { json, noContent, readJson } from '../http-message.ts';
+import { askRetained } from '../intake-socket.ts';
 import { type Route, scopeOf } from '../route.ts';
 
 export const pipelineRoutes: readonly Route[] = [
@@ -17,6 +19,19 @@ export const pipelineRoutes: readonly Route[] = [
     async handle(call) {
       await resumePipeline(scopeOf(call), call.params.name ?? '');
       return noContent();
+    },
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/pipelines/:name/replay',
+    async handle(call) {
+      const { name = '' } = call.params;
+      const { environment, now } = call.deps;
+      const asked = await replayPipeline(scopeOf(call), name, await readJson(call.request), {
+        retained: (key) => askRetained(environment.home, name, key),
+        now,
+      });
+      return json(asked, 202);
     },
   },
 ];

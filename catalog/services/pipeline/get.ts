@@ -3,10 +3,14 @@ import { DailiesError } from '../../error.ts';
 import { nearestName } from '../nearest-name.ts';
 import type { Scope } from '../scope.ts';
 import { type PipelineSummary, summarizePipeline } from './list.ts';
+import { isOpenReplay, readReplay } from './replay-record.ts';
+import { replayText } from './replay-text.ts';
 
 export interface PipelineDetail extends PipelineSummary {
   /** As in the definition, secrets as references. */
   spec: unknown;
+  /** The last replay that was asked for, in words; null for none. */
+  replay: { isOpen: boolean; text: string } | null;
 }
 
 export async function getPipeline(scope: Scope, name: string): Promise<PipelineDetail> {
@@ -19,7 +23,12 @@ export async function getPipeline(scope: Scope, name: string): Promise<PipelineD
   ]);
   if (pipeline === null) throw await unknownPipeline(scope, name);
   const sourceOf = new Map(sources.map((source) => [source.name, source]));
-  return { ...summarizePipeline(pipeline, sourceOf, deadLetters), spec: pipeline.spec };
+  const replay = readReplay(pipeline.replay);
+  return {
+    ...summarizePipeline(pipeline, sourceOf, deadLetters),
+    spec: pipeline.spec,
+    replay: replay && { isOpen: isOpenReplay(replay), text: replayText(replay) },
+  };
 }
 
 export async function unknownPipeline({ state }: Pick<Scope, 'state'>, name: string): Promise<DailiesError> {

@@ -1,6 +1,7 @@
 import { requireAccess } from '../../access/principal.ts';
 import type { ErrorRecord } from '../../error.ts';
 import { ownName, targetName } from '../../iceberg/tables/table-name.ts';
+import { type ReplayRecord, readReplay } from '../pipeline/replay-record.ts';
 import type { Scope } from '../scope.ts';
 import { withWarnings } from '../source/source-warnings.ts';
 import { readTableSnapshot, type TableSnapshot } from '../source/table-snapshot.ts';
@@ -11,7 +12,8 @@ import { type Lag, measureLag, type Reached, type SourceHead, worstLag } from '.
 export interface Status {
   url: string;
   sources: Record<string, SourceStatus>;
-  pipelines: Record<string, Flow>;
+  /** With the last replay that was asked for, if any. */
+  pipelines: Record<string, Flow & { replay?: ReplayRecord }>;
   /** By `<pipeline>/<kind>/<target>`. */
   sinks: Record<string, Flow>;
   /** Where another server's catalog is used. */
@@ -184,12 +186,14 @@ async function readStatus({ state, url, now }: StatusDeps, heads: ReadonlyMap<st
         lastError: (sink.lastError ?? (isPartial ? null : pipeline.lastError)) as ErrorRecord | null,
       };
     }
+    const replay = readReplay(pipeline.replay);
     status.pipelines[pipeline.name] = {
       state: shown(pipeline.state),
       rows: pipeline.sinks.reduce((sum, sink) => sum + Number(sink.rows), 0),
       // Its sinks come forward by themselves; the pipeline is where its last one is.
       lag: lags.length > 0 ? worstLag(lags) : measureLag(reachedBy(pipeline.position), heads, now()),
       lastError: pipeline.lastError as ErrorRecord | null,
+      ...(replay ? { replay } : {}),
     };
   }
   return status;

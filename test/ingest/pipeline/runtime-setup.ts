@@ -75,6 +75,11 @@ export class RuntimeSetup implements AsyncDisposable {
     });
   }
 
+  retained(pipeline: string, key: string | null) {
+    if (!this.#worker) throw new Error('the worker was not started');
+    return this.#worker.retained(pipeline, key);
+  }
+
   async stop(): Promise<void> {
     await this.#worker?.close();
     this.#worker = null;
