@@ -11,9 +11,9 @@ interface Child {
 }
 
 /**
- * Foreign keys by which a change of one table changes rows of another (ON DELETE, ON UPDATE with CASCADE or SET NULL). InnoDB
- * does that by itself and the log does not tell it (dev.mysql.com, InnoDB and MySQL Replication), so that these rows are to
- * be read again.
+ * Foreign keys by which a change of one table changes rows of another (ON DELETE, ON UPDATE with CASCADE or SET NULL). Where
+ * InnoDB does that by itself the log does not tell it (dev.mysql.com, InnoDB and MySQL Replication), so that these rows are
+ * to be read again; rows of which `tellsCascades` is true bring them along.
  */
 export class Cascades {
   readonly #children = new Map<string, Child[]>();
@@ -47,12 +47,20 @@ export class Cascades {
     return new Cascades(rows.filter((row) => moves(row.delete_rule) || moves(row.update_rule)));
   }
 
+  /** Tables (database.table) that foreign keys change as the server is set now, and the log does not tell. */
+  static async unseen(connection: Connection): Promise<Set<string>> {
+    const [setting] = await rowsOf(connection, "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'");
+    if (setting?.value === 'OFF') return new Set();
+    const { changed } = await Cascades.read(connection);
+    return changed;
+  }
+
   /** True for a table whose changes may change rows of others; database.table. */
   isParent(table: string): boolean {
     return this.#children.has(table);
   }
 
-  /** Tables that a foreign key of theirs changes unseen. */
+  /** Tables whose rows a foreign key changes. */
   get changed(): Set<string> {
     return new Set([...this.#children.values()].flat().map(({ name }) => name));
   }

@@ -6,6 +6,7 @@ import type { BinlogOptions, BinlogStream, ServerAddress } from './binlog/binlog
 import { openBinlog } from './binlog/binlog-stream.ts';
 import { Cascades } from './cascades.ts';
 import { requireReady } from './check.ts';
+import { RowCompleter } from './complete-rows.ts';
 import { type Connection, connect, cut, type ServerVersion, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
 import { findTables, type SourceTable } from './discovery.ts';
@@ -127,6 +128,7 @@ export class ChangeSession {
       optionsFrom,
       snapshots,
       watch,
+      completer: new RowCompleter(() => this.#connect(), version, context, this.#stop.signal),
       cascades,
       isFollowed,
       start,

@@ -32,11 +32,11 @@ export async function requireReady(
 export async function checkServer(connection: Connection, version: ServerVersion): Promise<CheckedRequirement[]> {
   const provider = await providerOf(connection);
   const lacks: CheckedRequirement[] = [];
-  const oldest = version.flavor === 'mariadb' ? 100_600 : 80_000;
+  const oldest = version.flavor === 'mariadb' ? 100_500 : 80_000;
   if (version.number < oldest) {
     lacks.push({
       problem: `This is ${version.flavor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${version.text}, whose log does not tell enough.`,
-      statement: `Upgrade the server to ${version.flavor === 'mariadb' ? 'MariaDB 10.6' : 'MySQL 8.0'} or later.`,
+      statement: `Upgrade the server to ${version.flavor === 'mariadb' ? 'MariaDB 10.5' : 'MySQL 8.0'} or later.`,
       isBlocking: true,
     });
     return lacks;

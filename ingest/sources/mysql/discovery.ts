@@ -13,6 +13,8 @@ export interface TableColumn {
   isNullable: boolean;
   /** True if a row from before the column was added reads as something else than NULL. */
   hasDefault: boolean;
+  /** Made from other columns by the server, stored or not. */
+  isGenerated: boolean;
   comment: string | null;
 }
 
@@ -144,6 +146,7 @@ function toColumn(row: TextRow): TableColumn {
   const isNullable = row.is_nullable === 'YES';
   // MariaDB spells a default of NULL out.
   const hasDefault = row.column_default !== null && row.column_default !== 'NULL';
+  const isGenerated = /(VIRTUAL|STORED|PERSISTENT) GENERATED/i.test(row.extra ?? '');
   return {
     name: row.column_name ?? '',
     type: typeOfCatalog({
@@ -157,7 +160,8 @@ function toColumn(row: TextRow): TableColumn {
     }),
     columnType: row.column_type ?? '',
     isNullable,
-    hasDefault: hasDefault || !isNullable || /GENERATED/i.test(row.extra ?? ''),
+    hasDefault: hasDefault || !isNullable || isGenerated,
+    isGenerated,
     comment: row.column_comment || null,
   };
 }

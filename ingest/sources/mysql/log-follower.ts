@@ -5,6 +5,7 @@ import type { BinlogOptions, BinlogStream } from './binlog/binlog-stream.ts';
 import { parseGtidSet } from './binlog/gtid.ts';
 import { Cascades } from './cascades.ts';
 import { ChangeBatch } from './change-batch.ts';
+import type { RowCompleter } from './complete-rows.ts';
 import type { Connection, ServerVersion } from './connection.ts';
 import { findTables } from './discovery.ts';
 import { formatPosition, type Position } from './position.ts';
@@ -30,6 +31,7 @@ export interface FollowerDeps {
   optionsFrom(gtids: string): BinlogOptions;
   snapshots: Snapshots;
   watch: TableWatch;
+  completer: RowCompleter;
   /** Read again when a statement may have changed foreign keys. */
   cascades: { current: Cascades };
   isFollowed(table: string): boolean;
@@ -154,12 +156,13 @@ export class LogFollower {
     const { table, bytes } = item;
     const name = `${table.database}.${table.name}`;
     const { snapshots, cascades, isFollowed } = this.#deps;
-    if (cascades.current.isParent(name)) for (const child of cascades.current.changedBy(item)) this.#unsure.add(child);
+    if (!item.tellsCascades && cascades.current.isParent(name))
+      for (const child of cascades.current.changedBy(item)) this.#unsure.add(child);
     if (!isFollowed(name) || snapshots.isLeftOut(name, this.#begin)) return;
     const shape = await this.#rows.shapeOf(table);
     this.#touched.add(name);
     this.#batch.addBytes(bytes);
-    this.#rows.add(this.#batch, item, shape);
+    if (!this.#rows.add(this.#batch, item, shape)) this.#unsure.add(name);
     // What may still be undone is handed out only where memory cannot hold it.
     if (this.#batch.openBytes >= openBytes) yield* this.#flush(true);
   }
@@ -255,7 +258,8 @@ export class LogFollower {
   }
 
   async *#handOut(batch: Batch): AsyncGenerator<Batch> {
-    const { snapshots, version, saveMemory } = this.#deps;
+    const { snapshots, version, completer, saveMemory } = this.#deps;
+    await completer.complete(batch, this.#rows.takeIncomplete(), (table) => snapshots.isInHand(table));
     snapshots.observe(batch);
     await saveMemory();
     this.#toldMs = performance.now();

@@ -64,7 +64,7 @@ export class MysqlSource implements Source {
     return this.#questions.ask(signal, async (connection) => {
       const memory = new TableMemory(await this.#deps.memory.read());
       const context = { source: this.#deps.name, memory };
-      const cascaded = (await Cascades.read(connection)).changed;
+      const cascaded = await Cascades.unseen(connection);
       return (await findTables(connection, this.#config.tables)).map((table) => {
         const refusal = refusalOf(table);
         const schema = refusal === null ? catalogShape(table, context).schema : { fields: [], key: [] };

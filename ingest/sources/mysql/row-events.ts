@@ -1,6 +1,7 @@
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
-import type { BinlogRow, BinlogRows, BinlogTable } from './binlog/binlog-item.ts';
+import type { BinlogRows, BinlogTable } from './binlog/binlog-item.ts';
 import type { ChangeBatch } from './change-batch.ts';
+import type { Incomplete } from './complete-rows.ts';
 import type { SourceTable } from './discovery.ts';
 import { catalogShape, logShape, type ShapeContext, type TableShape } from './table-shape.ts';
 
@@ -9,6 +10,7 @@ export class RowEvents {
   readonly #shapes = new Map<BinlogTable, TableShape>();
   readonly #context: ShapeContext;
   readonly #describe: (table: BinlogTable) => Promise<SourceTable | undefined>;
+  #incomplete: Incomplete[] = [];
 
   /** `describe` says what the catalog holds of a table now. */
   constructor(context: ShapeContext, describe: (table: BinlogTable) => Promise<SourceTable | undefined>) {
@@ -37,23 +39,60 @@ export class RowEvents {
     batch.add(known ?? catalogShape(table, this.#context), 't', null, null);
   }
 
-  add(batch: ChangeBatch, { op, rows }: BinlogRows, shape: TableShape): void {
+  /** False where the log does not hold enough of rows without a key: the table is to be read again. */
+  add(batch: ChangeBatch, { op, rows }: BinlogRows, shape: TableShape): boolean {
+    let isTold = true;
     for (const { before, after } of rows) {
-      if (op === 'insert') batch.add(shape, 'c', null, shape.fromLog(after as BinlogRow));
-      else if (op === 'delete') batch.add(shape, 'd', shape.fromLog(before as BinlogRow), null);
-      else this.#addUpdate(batch, shape, before as BinlogRow, after as BinlogRow);
+      const old = before === null ? null : shape.fromLog(before);
+      const row = after === null ? null : shape.fromLog(after);
+      if (old !== null && row !== null) {
+        shape.widen(old);
+        fillUnchanged(shape, row, old);
+      }
+      // Such rows are found by all that they hold.
+      if (shape.key.length === 0 && (old?.includes(UNKNOWN) || row?.includes(UNKNOWN))) isTold = false;
+      else if (op === 'insert') this.#addInsert(batch, shape, row as OpenRow);
+      else if (op === 'delete') batch.add(shape, 'd', old, null);
+      else this.#addUpdate(batch, shape, old as OpenRow, row as OpenRow);
     }
+    return isTold;
+  }
+
+  /** Rows since the last call whose missing values only the server has. */
+  takeIncomplete(): readonly Incomplete[] {
+    const taken = this.#incomplete;
+    this.#incomplete = [];
+    return taken;
+  }
+
+  #addInsert(batch: ChangeBatch, shape: TableShape, row: OpenRow): void {
+    this.#note(shape, row, row.includes(UNKNOWN));
+    batch.add(shape, 'c', null, row);
   }
 
   /** A row that moved to another key is a delete and an insert. */
-  #addUpdate(batch: ChangeBatch, shape: TableShape, before: BinlogRow, after: BinlogRow): void {
-    const old = shape.fromLog(before);
-    const row = shape.fromLog(after);
-    shape.widen(old);
+  #addUpdate(batch: ChangeBatch, shape: TableShape, old: OpenRow, row: OpenRow): void {
     if (shape.keyIndexes.some((index) => !isSame(old[index], row[index]))) {
       batch.add(shape, 'd', old, null);
-      batch.add(shape, 'c', null, row);
-    } else batch.add(shape, 'u', old, row);
+      this.#addInsert(batch, shape, row);
+      return;
+    }
+    const isLeftOut = shape.columns.some(({ isGenerated }, index) => isGenerated && row[index] === UNKNOWN);
+    this.#note(shape, row, isLeftOut);
+    batch.add(shape, 'u', old, row);
+  }
+
+  #note(shape: TableShape, row: OpenRow, isIncomplete: boolean): void {
+    if (isIncomplete) this.#incomplete.push({ shape: { table: shape.table, schema: shape.schema }, row });
+  }
+}
+
+type OpenRow = Incomplete['row'];
+
+/** What an image after leaves out is as it was before; not what the server makes of other columns. */
+function fillUnchanged(shape: TableShape, row: OpenRow, old: OpenRow): void {
+  for (let index = 0; index < row.length; index++) {
+    if (row[index] === UNKNOWN && !shape.isGenerated(index)) row[index] = old[index] as OpenRow[number];
   }
 }
 

@@ -154,6 +154,11 @@ export class Snapshots {
     await this.begin();
   }
 
+  /** True while rows of this table (source.database.table) are being read in chunks. */
+  isInHand(table: string): boolean {
+    return this.#chunks.has(table);
+  }
+
   /** Before a batch of the stream is handed out. */
   observe(batch: Batch): void {
     this.#chunks.observe(batch);

@@ -12,6 +12,7 @@ import { OddText } from './temporal.ts';
 export interface ShapeColumn extends ColumnCodec {
   name: string;
   isNullable: boolean;
+  isGenerated: boolean;
   comment: string | null;
 }
 
@@ -102,6 +103,11 @@ export class TableShape {
     }
   }
 
+  /** Whether the server makes this field of others. */
+  isGenerated(field: number): boolean {
+    return this.columns[this.#textOf[field - this.columns.length] ?? field]?.isGenerated === true;
+  }
+
   #plain(index: number, value: Value | OddText): Value {
     if (!(value instanceof OddText)) return value;
     this.#needText(index);
@@ -162,22 +168,23 @@ export function catalogShape(table: SourceTable, context: ShapeContext): TableSh
         details: { table: `${context.source}.${table.name}`, column: column.name },
       });
     }
-    const { name, isNullable, comment } = column;
-    return { name, isNullable, comment, ...codecOf(column.type) };
+    const { name, isNullable, isGenerated, comment } = column;
+    return { name, isNullable, isGenerated, comment, ...codecOf(column.type) };
   });
   return new TableShape(context.source, table.name, columns, table.key, context.memory);
 }
 
 /**
- * The shape that the log tells: names, types, key and NULL as they were then; comments, and which bytes are MariaDB's UUIDs
- * and addresses, from the catalog as it is now, where it still has the column.
+ * The shape that the log tells: names, types, key and NULL as they were then; comments, which columns are generated, and which bytes are
+ * MariaDB's UUIDs and addresses, from the catalog as it is now, where it still has the column.
  */
 export function logShape(logged: BinlogTable, now: SourceTable | undefined, context: ShapeContext): TableShape {
   const known = new Map(now?.columns.map((column) => [column.name, column]));
   const columns = logged.columns.map((column): ShapeColumn => {
     const current = known.get(column.name);
     const { name, isNullable } = column;
-    return { name, isNullable, comment: current?.comment ?? null, ...codecOf(loggedType(column, current?.type)) };
+    const { comment = null, isGenerated = false } = current ?? {};
+    return { name, isNullable, isGenerated, comment, ...codecOf(loggedType(column, current?.type)) };
   });
   const key = logged.key.map((index) => (logged.columns[index] as BinlogColumn).name);
   return new TableShape(context.source, `${logged.database}.${logged.name}`, columns, key, context.memory);

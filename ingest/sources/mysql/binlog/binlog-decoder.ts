@@ -17,7 +17,7 @@ import { readMariadbGtid, readMysqlGtid, readTaggedGtid, type TransactionHead } 
 import { LogPlace } from './log-place.ts';
 import { malformed } from './protocol-error.ts';
 import { readQuery } from './query-event.ts';
-import { type RowsOp, readRowsHead } from './rows-event.ts';
+import { type RowsOp, readRowsHead, sqlForeignKeyFlag } from './rows-event.ts';
 import { TableMaps } from './table-maps.ts';
 import { TransactionState } from './transaction-state.ts';
 import { readXaPrepare } from './xid.ts';
@@ -201,13 +201,15 @@ export class BinlogDecoder {
     kind: { op: RowsOp; version: 1 | 2; isPartial: boolean; isCompressed: boolean },
     items: BinlogItem[],
   ): void {
-    const { tableId, rest } = readRowsHead(body, kind.version);
+    const { tableId, flags, rest } = readRowsHead(body, kind.version);
     const mapped = this.#tables.find(tableId);
     this.#transaction.mustBeOpen();
     if (mapped === null) return;
     const unpack = kind.isCompressed ? inflatePart : null;
     const rows: BinlogRows['rows'] = mapped.reader.read(rest, kind.op, kind.isPartial, unpack);
     if (rows.length === 0) return;
-    items.push({ kind: 'rows', op: kind.op, table: mapped.table, rows, bytes, timeSeconds: header.timeSeconds });
+    const { timeSeconds } = header;
+    const tellsCascades = this.#options.flavor === 'mysql' && (flags & sqlForeignKeyFlag) !== 0;
+    items.push({ kind: 'rows', op: kind.op, table: mapped.table, rows, bytes, timeSeconds, tellsCascades });
   }
 }

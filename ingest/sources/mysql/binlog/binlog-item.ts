@@ -40,6 +40,8 @@ export interface BinlogRows {
   bytes: number;
   /** When the statement began, seconds since 1970 UTC. */
   timeSeconds: number;
+  /** True if what foreign keys change with these rows is told as rows, too (MySQL from 9.6 on, unless innodb_native_foreign_keys is ON). */
+  tellsCascades: boolean;
 }
 
 /** A statement that the log holds as text: DDL, and changes of data where binlog_format is not ROW. Never BEGIN, COMMIT, SAVEPOINT; ROLLBACK TO only where tables that cannot go back were changed beside others, so that what of the rows before it holds is not told. */

@@ -11,9 +11,13 @@ export type RowsOp = BinlogRows['op'];
 
 export interface RowsHead {
   tableId: number;
+  flags: number;
   /** The columns and the rows. */
   rest: ByteReader;
 }
+
+/** USE_SQL_FOREIGN_KEY_F of MySQL 9.6 and later: the server itself, not InnoDB, has done what foreign keys ask for. */
+export const sqlForeignKeyFlag = 0x10;
 
 /**
  * What rows events begin with (libs/mysql/binlog/event/rows_event.h, Rows_event), versions 1 and 2:
@@ -24,9 +28,9 @@ export interface RowsHead {
  */
 export function readRowsHead(reader: ByteReader, version: 1 | 2): RowsHead {
   const tableId = reader.u48();
-  reader.skip(2);
+  const flags = reader.u16();
   if (version === 2) reader.skip(reader.u16() - 2);
-  return { tableId, rest: reader };
+  return { tableId, flags, rest: reader };
 }
 
 /** Reads rows of one table, whose values' readers are made once. */

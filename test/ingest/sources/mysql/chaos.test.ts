@@ -1,20 +1,18 @@
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { DailiesError, errorPolicy } from '#catalog/error.ts';
-import { describeWith } from '#test/fixtures/engine.ts';
-import { mariadbVersions, startMariadb, type TestMariadb } from '#test/fixtures/mariadb.ts';
+import { type ServerName, serverNames } from '#test/fixtures/mysql-programs.ts';
+import { describeServers, startServer, type TestServer } from '#test/fixtures/mysql-server.ts';
 import { Mirror } from './mirror.ts';
 import { RandomWork, sortedTexts } from './random-work.ts';
 
-describeWith('mariadb', 'MariaDB under random work', () => {
-  describe.each(mariadbVersions)('%s', chaosOf);
-});
+describeServers('random work', serverNames, chaosOf);
 
-function chaosOf(version: (typeof mariadbVersions)[number]): void {
-  let server: TestMariadb;
+function chaosOf(name: ServerName): void {
+  let server: TestServer;
 
   beforeAll(async () => {
-    server = await startMariadb(version);
+    server = await startServer(name);
   }, 120_000);
   afterAll(() => server?.[Symbol.asyncDispose]());
 
@@ -22,7 +20,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
 
   const open = async (title: string, url = server.url()) => {
     const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-    console.info(`MariaDB ${version}, ${title}: SEED=${seed}`);
+    console.info(`${name}, ${title}: SEED=${seed}`);
     const database = await server.createDatabase();
     const work = new RandomWork(server, database.name, seed);
     await work.create(3_000);
@@ -102,7 +100,7 @@ function chaosOf(version: (typeof mariadbVersions)[number]): void {
 
   test('a server that is killed and restarted, and connections that are cut', async () => {
     await using proxy = await startProxy(server.port);
-    await using setup = await open('faults', `mariadb://root@127.0.0.1:${proxy.port}`);
+    await using setup = await open('faults', server.url().replace(`:${server.port}`, `:${proxy.port}`));
     const { work, mirror } = setup;
     await mirror.start();
     for (let round = 0; round < 4; round++) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Row } from '#catalog/schemas/schema.ts';
-import { describeWith } from '#test/fixtures/engine.ts';
-import { startMariadb, type TestMariadb } from '#test/fixtures/mariadb.ts';
+import { isMysql } from '#test/fixtures/mysql-programs.ts';
+import { describeServers, startServer, type TestServer } from '#test/fixtures/mysql-server.ts';
 import { Mirror, never } from './mirror.ts';
 
 const count = 2_000;
@@ -16,12 +16,12 @@ const keys: [title: string, columns: string, values: string][] = [
   ['VARCHAR', 'k VARCHAR(40) CHARACTER SET utf8mb4', "CONCAT('it''s \\\\ é🎬 ', IF(seq % 2, 'A', 'b'), seq)"],
   ['VARCHAR of latin1', 'k VARCHAR(40) CHARACTER SET latin1', "CONCAT('ÿé ', seq)"],
   ['CHAR without case', 'k CHAR(20) CHARACTER SET ucs2', "CONCAT(IF(seq % 2, 'A', 'a'), seq)"],
-  ['BINARY', 'k BINARY(16)', 'UNHEX(MD5(seq))'],
+  ['BINARY', 'k BINARY(16)', 'UNHEX(LEFT(SHA2(seq, 256), 32))'],
   ['VARBINARY', 'k VARBINARY(16)', "CONCAT(UNHEX('00ff'), seq)"],
   [
     'UUID',
     'k UUID',
-    "CONCAT(LEFT(MD5(seq), 8), '-', SUBSTR(MD5(seq), 9, 4), '-4', SUBSTR(MD5(seq), 14, 3), '-8', SUBSTR(MD5(seq), 18, 3), '-', RIGHT(MD5(seq), 12))",
+    "CONCAT(LEFT(SHA2(seq, 256), 8), '-', SUBSTR(SHA2(seq, 256), 9, 4), '-4', SUBSTR(SHA2(seq, 256), 14, 3), '-8', SUBSTR(SHA2(seq, 256), 18, 3), '-', RIGHT(SHA2(seq, 256), 12))",
   ],
   ['INET6', 'k INET6', "CONCAT('2001:db8::', HEX(seq))"],
   ['DATE', 'k DATE', "DATE '2000-01-01' + INTERVAL seq DAY"],
@@ -33,22 +33,22 @@ const keys: [title: string, columns: string, values: string][] = [
   ['YEAR and text', 'a YEAR, b VARCHAR(9)', "1901 + seq % 200, CONCAT('b', seq)"],
 ];
 
-describeWith('mariadb', 'a key of MariaDB', () => {
-  let server: TestMariadb;
+describeServers('a key', ['MariaDB 11.4', 'MySQL 9'], (name) => {
+  let server: TestServer;
 
   beforeAll(async () => {
-    server = await startMariadb('11.4');
+    server = await startServer(name);
   }, 120_000);
   afterAll(() => server?.[Symbol.asyncDispose]());
 
-  test.each(keys)(
+  test.each(keys.filter(([type]) => !isMysql(name) || !/UUID|INET/.test(type)))(
     'of %s orders the chunks, and finds its rows again',
     async (_, columns, values) => {
       await using database = await server.createDatabase();
       const names = columns.split(/, (?=[a-z] )/).map((column) => column.split(' ')[0]);
       await database.query("SET time_zone = '+00:00'");
       await database.query(`CREATE TABLE t (${columns}, n INT, PRIMARY KEY (${names.join(', ')}))`);
-      await database.query(`INSERT INTO t SELECT ${values}, seq FROM seq_1_to_${count}`);
+      await database.query(`INSERT INTO t SELECT ${values}, seq FROM ${server.numbers(count)}`);
       const mirror = new Mirror(server.url(), [`${database.name}.*`]);
       await mirror.start();
       await mirror.caughtUp();

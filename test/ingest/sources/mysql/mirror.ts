@@ -142,7 +142,7 @@ export class Mirror {
           throw new Error(`${op} of a row that is not there: ${name} ${key}`);
         }
         if (after === null) table.rows.delete(key);
-        else table.rows.set(key, toValues(schema, after));
+        else table.rows.set(key, toValues(schema, after, table.rows.get(key)));
       }
     }
   }
@@ -240,9 +240,11 @@ function keyOf(schema: Schema, row: Row): string {
   return JSON.stringify(schema.key.map((name) => printable({ name: values[name] })));
 }
 
-function toValues(schema: Schema, row: Row): Values {
+/** `old`: what values that are left out are taken from. */
+function toValues(schema: Schema, row: Row, old: Values = {}): Values {
+  const unknown = (name: string) => (name in old ? old[name] : 'UNKNOWN');
   return Object.fromEntries(
-    schema.fields.map(({ name }, index) => [name, row[index] === UNKNOWN ? 'UNKNOWN' : row[index]]),
+    schema.fields.map(({ name }, index) => [name, row[index] === UNKNOWN ? unknown(name) : row[index]]),
   );
 }
 

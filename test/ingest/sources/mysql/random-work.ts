@@ -1,11 +1,11 @@
 import mysql from 'mysql2/promise';
-import type { TestMariadb } from '#test/fixtures/mariadb.ts';
+import type { TestServer } from '#test/fixtures/mysql-server.ts';
 
 type Cell = string | null;
 
 /** People, applications and migrations at work on a database, by a seed. */
 export class RandomWork {
-  readonly server: TestMariadb;
+  readonly server: TestServer;
   readonly database: string;
   readonly done: string[] = [];
   #state: number;
@@ -13,7 +13,7 @@ export class RandomWork {
   #columns = 0;
   #connection: mysql.Connection | null = null;
 
-  constructor(server: TestMariadb, database: string, seed: number) {
+  constructor(server: TestServer, database: string, seed: number) {
     this.server = server;
     this.database = database;
     this.#state = seed >>> 0 || 1;
@@ -44,9 +44,9 @@ export class RandomWork {
     await this.run('CREATE TABLE movie (id INT PRIMARY KEY, title VARCHAR(40), n INT NOT NULL DEFAULT 0)');
     await this.run('CREATE TABLE pair (a INT, b VARCHAR(10), n INT, PRIMARY KEY (b, a))');
     await this.run('CREATE TABLE entry (movie INT, what VARCHAR(20))');
-    await this.run(`INSERT INTO movie SELECT seq, CONCAT('film ', seq), seq FROM seq_1_to_${rows}`);
-    await this.run(`INSERT INTO pair SELECT seq, CONCAT('p', seq % 7), seq FROM seq_1_to_${rows}`);
-    await this.run(`INSERT INTO entry SELECT seq, 'made' FROM seq_1_to_${rows}`);
+    await this.run(`INSERT INTO movie SELECT seq, CONCAT('film ', seq), seq FROM ${this.server.numbers(rows)}`);
+    await this.run(`INSERT INTO pair SELECT seq, CONCAT('p', seq % 7), seq FROM ${this.server.numbers(rows)}`);
+    await this.run(`INSERT INTO entry SELECT seq, 'made' FROM ${this.server.numbers(rows)}`);
     this.#next = rows + 1;
   }
 

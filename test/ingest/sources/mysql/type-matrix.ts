@@ -1,7 +1,10 @@
 import fc from 'fast-check';
+import { isMysql, type ServerName } from '#test/fixtures/mysql-programs.ts';
 
 export interface Column {
   sql: string;
+  /** Where the type is, if not everywhere. */
+  only?: (server: ServerName) => boolean;
   type: string;
   /** The literal, and the value that must come out where that is not only the same both ways; `odd`: as text beside a NULL. */
   values: fc.Arbitrary<{ literal: string; value?: unknown; odd?: string }>;
@@ -59,6 +62,10 @@ const dateText = (days: number) => new Date(days * day).toISOString().slice(0, 1
 const unsigned = (bits: number) => (1n << BigInt(bits)) - 1n;
 const signed = (bits: number): [bigint, bigint] => [-(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n];
 
+const json = fc.json({ stringUnit: 'binary' }).filter((value) => value.isWellFormed());
+const isMariadbFrom = (version: number) => (server: ServerName) =>
+  !isMysql(server) && Number(server.split(' ')[1]?.split('.')[0]) * 100 + Number(server.split('.')[1]) >= version;
+
 /** Every type of MariaDB that is carried, with its values, ordinary and odd. */
 export const typeMatrix: readonly Column[] = [
   { sql: 'TINYINT', type: 'int', values: whole(...signed(8), Number) },
@@ -75,7 +82,9 @@ export const typeMatrix: readonly Column[] = [
   { sql: 'BIGINT(20) UNSIGNED ZEROFILL', type: 'decimal(20, 0)', values: whole(0n, unsigned(64)) },
   { sql: 'DECIMAL(12,2)', type: 'decimal(12, 2)', values: decimal(12, 2) },
   { sql: 'DECIMAL(38,0)', type: 'decimal(38, 0)', values: decimal(38, 0) },
-  { sql: 'DECIMAL(38,38)', type: 'decimal(38, 38)', values: decimal(38, 38) },
+  { sql: 'DECIMAL(30,30)', type: 'decimal(30, 30)', values: decimal(30, 30) },
+  // MySQL's scale ends at 30.
+  { sql: 'DECIMAL(38,38)', only: isMariadbFrom(1005), type: 'decimal(38, 38)', values: decimal(38, 38) },
   { sql: 'DECIMAL(10,5) UNSIGNED ZEROFILL', type: 'decimal(10, 5)', values: among(['0', 0n], ['12.5', 1_250_000n]) },
   {
     sql: 'DECIMAL(65,30)',
@@ -127,8 +136,8 @@ export const typeMatrix: readonly Column[] = [
         '-00:00:01.000000',
         '-01:00:00.000000',
         '24:00:00.000000',
-        '838:59:59.999999',
-        '-838:59:59.999999',
+        '838:59:58.999999',
+        '-838:59:59.000000',
         '-00:00:00.000001',
         '-12:34:56.789000',
         '100:00:00.500000',
@@ -249,11 +258,25 @@ export const typeMatrix: readonly Column[] = [
   },
   {
     sql: 'JSON',
+    only: isMariadbFrom(1005),
     type: 'string',
-    values: fc
-      .json()
-      .filter((v) => v.isWellFormed())
-      .map((value) => ({ literal: quote(value), value: value as unknown })),
+    values: json.map((value) => ({ literal: quote(value), value: value as unknown })),
+  },
+  // MySQL prints it in its own way, the same in the log's binary form as in a SELECT.
+  { sql: 'JSON', only: isMysql, type: 'string', values: json.map((value) => ({ literal: quote(value) })) },
+  {
+    sql: 'JSON',
+    only: isMysql,
+    type: 'string',
+    values: among(
+      ["CAST(TIMESTAMP '2024-02-29 01:02:03.000004' AS JSON)"],
+      ["CAST(TIME '-838:59:58.5' AS JSON)"],
+      ["CAST(DATE '0001-01-01' AS JSON)"],
+      ['JSON_ARRAY(12345678901234567890.123456789, 1.50, -0.1e-300, 18446744073709551615, -9223372036854775808)'],
+      ["JSON_ARRAY(b'101', x'00ff', CAST(2024 AS YEAR), ST_GeomFromText('POINT(1 2)'), TRUE, NULL)"],
+      ["JSON_OBJECT('b', 1, 'aa', 2, 'a', JSON_OBJECT('', REPEAT('x', 70000)), 'é', REPEAT('y', 200))"],
+      ["CAST(CONCAT('[', REPEAT('65536,', 9000), '1]') AS JSON)"],
+    ),
   },
   {
     sql: 'GEOMETRY',
@@ -267,6 +290,7 @@ export const typeMatrix: readonly Column[] = [
   { sql: 'POINT', type: 'binary', values: among(["ST_GeomFromText('POINT(-1.25 1e300)', 3857)"]) },
   {
     sql: 'UUID',
+    only: isMariadbFrom(1011),
     type: 'uuid',
     values: fc
       .uuid({ version: [1, 2, 3, 4, 5] })
@@ -274,6 +298,7 @@ export const typeMatrix: readonly Column[] = [
   },
   {
     sql: 'INET6',
+    only: isMariadbFrom(1005),
     type: 'string',
     values: among(
       ["'::1'", '::1'],
@@ -285,19 +310,36 @@ export const typeMatrix: readonly Column[] = [
   },
   {
     sql: 'INET4',
+    only: isMariadbFrom(1011),
     type: 'string',
     values: among(["'1.2.3.4'", '1.2.3.4'], ["'0.0.0.0'", '0.0.0.0'], ["'255.255.255.0'", '255.255.255.0']),
   },
   {
     sql: 'VARCHAR(200) COMPRESSED CHARACTER SET utf8mb4',
+    only: isMariadbFrom(1005),
     type: 'string',
     values: fc.constantFrom('', 'a', 'abc'.repeat(60)).map((v) => ({ literal: quote(v), value: v as unknown })),
   },
   {
     sql: 'BLOB COMPRESSED',
+    only: isMariadbFrom(1005),
     type: 'binary',
     values: fc
       .constantFrom(0, 1, 300)
       .map((n) => ({ literal: hex(Buffer.alloc(n, 7)), value: new Uint8Array(n).fill(7) as unknown })),
   },
+  {
+    sql: 'VECTOR(3)',
+    only: (server) => isMysql(server) || isMariadbFrom(1107)(server),
+    type: 'binary',
+    // MariaDB takes none whose square is beyond a float.
+    values: fc.array(fc.float({ noNaN: true, min: -1e9, max: 1e9 }), { minLength: 3, maxLength: 3 }).map((list) => {
+      const bytes = new Uint8Array(Float32Array.from(list).buffer);
+      return { literal: hex(bytes), value: bytes as unknown };
+    }),
+  },
 ];
+
+export function typesOf(server: ServerName): Column[] {
+  return typeMatrix.filter(({ only }) => only === undefined || only(server));
+}
