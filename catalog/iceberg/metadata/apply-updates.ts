@@ -4,7 +4,7 @@ import { addPartitionSpec, addSortOrder } from './bind-updates.ts';
 import { checkIcebergSchema, highestFieldId } from './check-schema.ts';
 import type { IcebergSchema } from './iceberg-schema.ts';
 import type { MetadataDraft } from './metadata-draft.ts';
-import { withoutProperties } from './property-changes.ts';
+import { applyPlaceUpdate } from './property-changes.ts';
 import { addSnapshot, removeRef, removeSnapshots, setRef } from './snapshot-updates.ts';
 import type { TableMetadata } from './table-metadata.ts';
 import type { TableUpdate } from './table-updates.ts';
@@ -96,13 +96,9 @@ function apply(draft: MetadataDraft, update: TableUpdate): void {
       removeRef(draft, update['ref-name']);
       return;
     case 'set-location':
-      metadata.location = update.location.replace(/\/+$/, '');
-      return;
     case 'set-properties':
-      metadata.properties = { ...metadata.properties, ...update.updates };
-      return;
     case 'remove-properties':
-      metadata.properties = withoutProperties(metadata.properties, update.removals);
+      applyPlaceUpdate(metadata, update);
       return;
     case 'remove-schemas':
       removeSchemas(metadata, update['schema-ids']);

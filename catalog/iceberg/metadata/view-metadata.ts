@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DailiesError } from '../../error.ts';
 import { checkIcebergSchema } from './check-schema.ts';
 import { parseJson } from './json.ts';
-import { withoutProperties } from './property-changes.ts';
+import { applyPlaceUpdate } from './property-changes.ts';
 import { type IcebergSchema, icebergSchema, readMetadataText } from './table-metadata.ts';
 import { unboundSchema } from './table-updates.ts';
 
@@ -110,13 +110,9 @@ function apply(draft: ViewDraft, update: ViewUpdate): void {
       draft.lastSchemaId = addSchema(metadata, update.schema);
       return;
     case 'set-location':
-      metadata.location = update.location.replace(/\/+$/, '');
-      return;
     case 'set-properties':
-      metadata.properties = { ...metadata.properties, ...update.updates };
-      return;
     case 'remove-properties':
-      metadata.properties = withoutProperties(metadata.properties, update.removals);
+      applyPlaceUpdate(metadata, update);
       return;
     case 'add-view-version':
       addVersion(draft, update['view-version']);

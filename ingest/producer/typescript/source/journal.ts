@@ -10,7 +10,7 @@ export interface Accepted {
   events: number;
 }
 
-/** What a journal holds: who the producer is, what was accepted and not answered yet, and how its first requests were made. */
+/** What a journal holds: who the producer is, what was accepted and not answered yet, and how its last request was made. */
 export interface JournalState {
   id: string;
   /** Sequence of the next request that is made. */
@@ -18,8 +18,8 @@ export interface JournalState {
   /** Counts the sends that were accepted since the journal was made. */
   accepted: number;
   waiting: Accepted[];
-  /** Requests that were made and not answered: each of the next `sends` of `waiting`. */
-  made: { sequence: bigint; sends: number }[];
+  /** The request that was made and not answered: the first `sends` of `waiting`. */
+  made: { sequence: bigint; sends: number } | null;
 }
 
 type Line =
@@ -84,7 +84,7 @@ export class Journal {
 }
 
 function replay(text: string, id: string): JournalState {
-  const state: JournalState = { id, next: 1n, accepted: 0, waiting: [], made: [] };
+  const state: JournalState = { id, next: 1n, accepted: 0, waiting: [], made: null };
   for (const entry of text.split('\n').slice(0, -1)) {
     const line = JSON.parse(entry) as Line;
     if ('id' in line) {
@@ -96,11 +96,11 @@ function replay(text: string, id: string): JournalState {
       state.waiting.push({ table, lines, events });
       state.accepted += 1;
     } else if ('request' in line) {
-      state.made.push({ sequence: BigInt(line.request), sends: line.sends });
+      state.made = { sequence: BigInt(line.request), sends: line.sends };
       state.next = BigInt(line.request) + 1n;
     } else {
       state.waiting.splice(0, line.sends);
-      state.made.shift();
+      state.made = null;
       // One that was refused never counted.
       state.next = BigInt(line.done);
     }
@@ -109,11 +109,11 @@ function replay(text: string, id: string): JournalState {
 }
 
 async function rewrite(path: string, state: JournalState): Promise<{ file: FileHandle; bytes: number }> {
-  const first = state.made[0]?.sequence ?? state.next;
+  const { made } = state;
   const lines: Line[] = [
-    { id: state.id, next: String(first), accepted: state.accepted - state.waiting.length },
+    { id: state.id, next: String(made?.sequence ?? state.next), accepted: state.accepted - state.waiting.length },
     ...state.waiting.map(({ table, lines: body, events }): Line => ({ send: [table, body, events] })),
-    ...state.made.map(({ sequence, sends }): Line => ({ request: String(sequence), sends })),
+    ...(made ? [{ request: String(made.sequence), sends: made.sends }] : []),
   ];
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   const partial = `${path}.partial`;

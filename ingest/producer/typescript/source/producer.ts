@@ -55,7 +55,7 @@ export class Producer implements AsyncDisposable {
   /** Accepted and not answered, in order. */
   #waiting: Waiting[] = [];
   /** Requests of the last run, which must be made of the same events again. */
-  #made: { sequence: bigint; sends: number }[];
+  #made: JournalState['made'];
   #bufferedBytes = 0;
   #accepted: number;
   readonly #end = new AbortController();
@@ -73,7 +73,7 @@ export class Producer implements AsyncDisposable {
     this.#transport = { url, token, source, timeoutMs, giveUpAfterMs, fetch: options.fetch ?? fetch };
     this.#journal = journal;
     this.#id = state.id;
-    this.#next = state.made[0]?.sequence ?? state.next;
+    this.#next = state.made?.sequence ?? state.next;
     this.#made = state.made;
     this.#accepted = state.accepted;
     for (const accepted of state.waiting) this.#enqueue(accepted);
@@ -83,7 +83,7 @@ export class Producer implements AsyncDisposable {
   /** Delivery of what a journal holds from the last run begins at once. Throws where the journal cannot be read or written. */
   static async open(options: ProducerOptions): Promise<Producer> {
     if (options.journal === undefined) {
-      return new Producer(options, null, { id: randomUUID(), next: 1n, accepted: 0, waiting: [], made: [] });
+      return new Producer(options, null, { id: randomUUID(), next: 1n, accepted: 0, waiting: [], made: null });
     }
     if (!options.onRefused) throw new TypeError('A producer with a journal needs onRefused.');
     const { journal, state } = await Journal.open(options.journal);
@@ -173,7 +173,7 @@ export class Producer implements AsyncDisposable {
 
   async #deliverAll(): Promise<void> {
     try {
-      if (this.#made.length === 0) await new Promise((resolve) => setTimeout(resolve, this.#options.lingerMs));
+      if (this.#made === null) await new Promise((resolve) => setTimeout(resolve, this.#options.lingerMs));
       while (this.#waiting.length > 0 && !this.#end.signal.aborted) await this.#deliverNext();
     } catch (thrown) {
       this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -182,7 +182,8 @@ export class Producer implements AsyncDisposable {
 
   async #deliverNext(): Promise<void> {
     const sequence = this.#next;
-    const again = this.#made.shift();
+    const again = this.#made;
+    this.#made = null;
     const batch = this.#waiting.slice(0, again?.sends ?? this.#batchLength());
     if (!again) await this.#journal?.append([{ request: String(sequence), sends: batch.length }]);
     const request = {
@@ -227,7 +228,7 @@ export class Producer implements AsyncDisposable {
 
   /** Where some of a request were refused, others stay: what waits is no longer the end of what the journal holds. */
   async #note(done: number, isReordered: boolean): Promise<void> {
-    const state = { id: this.#id, next: this.#next, accepted: this.#accepted, waiting: this.#waiting, made: [] };
+    const state = { id: this.#id, next: this.#next, accepted: this.#accepted, waiting: this.#waiting, made: null };
     if (isReordered) await this.#journal?.rewrite(state);
     else {
       await this.#journal?.append([{ done: String(this.#next), sends: done }]);
