@@ -39,13 +39,13 @@ function int56(reader: ByteReader): bigint {
 /**
  * MySQL 8.3's GTID with a tag, in the serialization format of libs/mysql/serialization/readme.md:
  *
- *     Int8 version, 1 · size · last field that must be known · (number of the field · its value) …
+ *     version, 1 · size · last field that must be known · (number of the field · its value) …
  *     0 flags · 1 uuid, 16 numbers · 2 signed number · 3 text tag · 4, 5 signed · 6 commit time here · 7 where first made · …
  *
- * All numbers but the version are of variable length: as many bytes as the first has ones at its low end, plus one.
+ * All numbers are of variable length: as many bytes as the first has ones at its low end, plus one.
  */
 export function readTaggedGtid(reader: ByteReader): TransactionHead {
-  if (reader.u8() !== 1) throw malformed('a taggedGtid event is of a newer version');
+  if (varlen(reader) !== 1n) throw malformed('a taggedGtid event is of a newer version');
   varlen(reader);
   if (varlen(reader) > 11n) throw malformed('a taggedGtid event is of a newer version');
   let uuid = '';

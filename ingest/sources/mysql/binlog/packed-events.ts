@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { headerBytes } from './event-header.ts';
@@ -7,21 +6,15 @@ import { malformed } from './protocol-error.ts';
 /** The events of MySQL's compressed transaction, one after another; no more of it is unpacked at once than one event needs. */
 export class PackedEvents {
   readonly #stream: Readable;
+  readonly #chunks: AsyncIterator<Buffer>;
   #waiting: Buffer[] = [];
   #bytes = 0;
-  #isEnded = false;
-  #failure: Error | null = null;
 
   constructor({ isCompressed, bytes }: { isCompressed: boolean; bytes: Buffer }) {
     // A copy: the stream outlives the packet's buffer.
     const whole = Readable.from([Buffer.from(bytes)]);
     this.#stream = isCompressed ? whole.pipe(createZstdDecompress()) : whole;
-    this.#stream.on('end', () => {
-      this.#isEnded = true;
-    });
-    this.#stream.on('error', (error) => {
-      this.#failure = error;
-    });
+    this.#chunks = this.#stream[Symbol.asyncIterator]();
   }
 
   /** Null after the last. Throws `source_protocol` if what is packed is none, or ends in the midst of an event. */
@@ -42,24 +35,22 @@ export class PackedEvents {
 
   async #have(bytes: number): Promise<boolean> {
     while (this.#bytes < bytes) {
-      const chunk: Buffer | null = this.#stream.read();
-      if (chunk !== null) {
-        this.#waiting.push(chunk);
-        this.#bytes += chunk.length;
-        continue;
-      }
-      if (this.#failure !== null)
-        throw malformed(`a compressed transaction cannot be unpacked (${this.#failure.message})`);
-      if (this.#isEnded) return false;
-      await Promise.race([
-        once(this.#stream, 'readable'),
-        once(this.#stream, 'end'),
-        once(this.#stream, 'error'),
-      ]).catch((error: Error) => {
-        this.#failure ??= error;
-      });
+      const { done, value } = await this.#unpacked();
+      if (done === true) return false;
+      this.#waiting.push(value);
+      this.#bytes += value.length;
     }
     return true;
+  }
+
+  async #unpacked(): Promise<IteratorResult<Buffer>> {
+    try {
+      return await this.#chunks.next();
+    } catch (error) {
+      throw malformed(
+        `a compressed transaction cannot be unpacked (${error instanceof Error ? error.message : error})`,
+      );
+    }
   }
 
   #joined(): Buffer {

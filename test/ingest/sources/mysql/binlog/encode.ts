@@ -123,7 +123,7 @@ export function taggedGtid(number: bigint, tag: string, times: { here: bigint; f
     field(8, bytes.varlen(512n)),
     field(9, bytes.varlen(80_403n)),
   ]);
-  return event(42, [bytes.u8(1), bytes.varlen(BigInt(fields.length + 3)), bytes.varlen(9n), fields]);
+  return event(42, [bytes.varlen(1n), bytes.varlen(BigInt(fields.length + 3)), bytes.varlen(9n), fields]);
 }
 
 export function query(sql: string, database = 'shop', variables: Buffer = Buffer.alloc(0)): Buffer {
