@@ -28,7 +28,10 @@ export interface Transaction {
 /** A place in a source's history, in the source's own notation (`0/16B3748` for Postgres); only the source compares two. */
 export type SourcePosition = string;
 
-/** Consecutive changes of one table that share a schema, in source order. */
+/**
+ * Consecutive changes of one table that share a schema, in source order. Without events it announces the schema, where the
+ * source tells of it before there are rows: it alone may say what became of columns (`Field.formerName`).
+ */
 export interface TableChanges {
   /** source.schema.table */
   table: string;
@@ -97,6 +100,11 @@ export interface SnapshotChunk {
   rows: number;
   /** How many rows the source takes the table to have; null where it cannot tell. */
   estimatedRows: number | null;
+}
+
+/** True for changes without events: they say which shape is to come. */
+export function isAnnouncement(item: BatchItem): boolean {
+  return item.kind === 'changes' && item.changes.events.length === 0;
 }
 
 /** The table that an item is of, source.schema.table. */

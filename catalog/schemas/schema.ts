@@ -52,6 +52,11 @@ export interface Field {
   doc?: string;
   /** What rows hold that were stored before the field was: never NULL. Not part of the shape. */
   initialDefault?: Value;
+  /**
+   * Only where a schema is announced, in front of the rows that have it (`TableChanges`): what the column was called until now,
+   * whose values it keeps; null where it is a new one although there was one of its name. Not part of the shape.
+   */
+  formerName?: string | null;
   /** Where a step took it from, unless it is the source table's own column of this name. Not part of the shape. */
   origin?: FieldOrigin;
 }

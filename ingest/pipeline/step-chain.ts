@@ -42,6 +42,14 @@ export class StepChain {
     return (await this.#chain(table, schema, signal)).output;
   }
 
+  /**
+   * The shape in which an announced shape leaves, with what it says of its columns (`Field.formerName`); the rows behind it
+   * have none of that. Throws as `bind`.
+   */
+  async announce(table: string, schema: Schema, signal: AbortSignal): Promise<Schema> {
+    return (await this.#bindSteps(table, schema, signal)).output;
+  }
+
   /** `onRejected` gets what a step could not carry on, with that step's input. */
   async apply(
     changes: TableChanges,
@@ -76,6 +84,12 @@ export class StepChain {
       known.input = schema;
       return known;
     }
+    const chain = { input: schema, fingerprint, ...(await this.#bindSteps(table, schema, signal)) };
+    this.#chains.set(table, chain);
+    return chain;
+  }
+
+  async #bindSteps(table: string, schema: Schema, signal: AbortSignal): Promise<Pick<BoundChain, 'bound' | 'output'>> {
     const bound: BoundStep[] = [];
     let output = schema;
     for (const step of this.#steps) {
@@ -83,9 +97,7 @@ export class StepChain {
       bound.push(next);
       output = next.output;
     }
-    const chain = { input: schema, fingerprint, bound, output };
-    this.#chains.set(table, chain);
-    return chain;
+    return { bound, output };
   }
 }
 

@@ -50,6 +50,8 @@ export function selectFields(schema: Schema, selections: readonly Selection[], t
     const field: Field = { name, type: node.type, required: source.required && !node.isBelow };
     if (source.doc !== undefined && !node.isBelow) field.doc = source.doc;
     if (origin !== undefined) field.origin = origin;
+    // Under a name of the step's own it stays what it is, whatever the source calls it.
+    if (source.formerName !== undefined && node.take === same && input === name) field.formerName = source.formerName;
     return {
       index,
       field,
@@ -142,10 +144,13 @@ function originOf({ path, origin }: Context): FieldOrigin {
 }
 
 function missing(path: readonly string[], depth: number, known: readonly Field[], table: string): DailiesError {
-  const hint = suggestion(
-    path[depth] ?? '',
-    known.map(({ name }) => name),
-  );
+  const renamed = known.find(({ formerName }) => formerName === path[depth]);
+  const hint = renamed
+    ? ` any more (the source calls it "${renamed.name}" now)`
+    : suggestion(
+        path[depth] ?? '',
+        known.map(({ name }) => name),
+      );
   const field = path.join('.');
   return new DailiesError('schema_incompatible', `${table} has no field "${field}"${hint}, which this step consumes.`, {
     details: { table, field },

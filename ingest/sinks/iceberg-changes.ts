@@ -1,9 +1,11 @@
 import { DailiesError } from '#catalog/error.ts';
+import type { Rename } from '#catalog/iceberg/metadata/schema-evolution.ts';
 import type { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { type Field, type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { ChangeEvent, TableChanges, Transaction } from '../event.ts';
 import { ChangeCompleter } from './complete-changes.ts';
 import { type CommittedChanges, LastRows } from './last-rows.ts';
+import { movedColumns, withoutFormerNames } from './moved-columns.ts';
 
 /** Numbers the changes of one sink, each higher than all before it. */
 export interface ChangeCounter {
@@ -79,9 +81,10 @@ export class ChangeLog {
   async #follow(schema: Schema): Promise<ToRow> {
     if (this.#shape?.from === schema) return this.#shape.toRow;
     const held = this.#writer.exists || this.#shape ? this.#writer.schema : null;
-    const target = changesSchema(this.#source, schema, held);
+    const moved = held ? movedColumns(this.#source, held, schema) : null;
+    const target = changesSchema(this.#source, withoutFormerNames(schema), held && withNewNames(held, moved?.renames));
     try {
-      await this.#writer.evolve(target);
+      await this.#writer.evolve(target, moved ? inBoth(moved.renames) : []);
     } catch (thrown) {
       throw thrown instanceof DailiesError && thrown.code === 'schema_incompatible'
         ? cannotFollow(this.#source, thrown)
@@ -173,6 +176,20 @@ export function changesSchema(source: string, events: Schema, held: Schema | nul
     },
   };
   return { key: [], fields: [...columns, ...ownColumns.map((name): Field => ({ name, origin: table, ...own[name] }))] };
+}
+
+/** What was landed under other names until now. */
+function withNewNames({ fields, key }: Schema, renames: readonly Rename[] = []): Schema {
+  const names = new Map(renames.map(({ from, to }) => [from[0], to[0]]));
+  return { fields: fields.map((field) => ({ ...field, name: names.get(field.name) ?? field.name })), key };
+}
+
+/** In the row, and in the row before. */
+function inBoth(renames: readonly Rename[]): Rename[] {
+  return renames.flatMap(({ from, to }) => [
+    { from, to },
+    { from: ['before', ...from], to: ['before', ...to] },
+  ]);
 }
 
 function withDropped(fields: readonly Field[], held: readonly Field[]): Field[] {

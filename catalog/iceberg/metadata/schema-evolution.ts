@@ -33,6 +33,8 @@ export interface EvolutionRules {
   formatVersion?: FormatVersion;
   /** Without a rename, a new name is a new field. */
   renames?: readonly Rename[];
+  /** Top-level fields of the new schema that are new, although the old one has some of their names. */
+  fresh?: readonly string[];
   /** Rows in the old schema stay for a while, and have no values of fields that get a new id: these are optional. */
   keepsRows?: boolean;
   /** Ids of the columns that the current partition spec and sort order are made of. */
@@ -68,6 +70,7 @@ function evolve(current: SchemaState, next: Schema, isReplacing: boolean, rules:
     canRequire: isNew || (isReplacing && rules.keepsRows !== true),
     formatVersion: rules.formatVersion ?? 2,
     renames: rules.renames ?? [],
+    fresh: new Set(rules.fresh),
     partitionSources: rules.partitionSources ?? new Set(),
   };
   const fields = evolveFields(current.schema.fields, next.fields, evolution, [], []);
@@ -98,6 +101,7 @@ interface Evolution {
   canRequire: boolean;
   formatVersion: FormatVersion;
   renames: readonly Rename[];
+  fresh: ReadonlySet<string>;
   partitionSources: ReadonlySet<number>;
 }
 
@@ -114,6 +118,7 @@ function evolveFields(
   const taken = new Set(renamed.map(({ from }) => from.at(-1)));
   return next.map((field) => {
     const path = [...nextPath, field.name];
+    if (nextPath.length === 0 && evolution.fresh.has(field.name)) return newField(field, evolution, path);
     const rename = renamed.find(({ to }) => isPath(to, path));
     const oldName = rename ? rename.from.at(-1) : taken.has(field.name) ? undefined : field.name;
     const old = current.find((candidate) => candidate.name === oldName);

@@ -27,6 +27,13 @@ export interface TableDefinition {
   removedProperties?: readonly string[];
 }
 
+/** What became of columns beyond what their names tell. */
+export interface MovedColumns {
+  renames: readonly Rename[];
+  /** Columns that are new although there were some of their names: what these hold goes. */
+  fresh: readonly string[];
+}
+
 /** What a commit changes of a table beside its files, and the metadata that this leads to. */
 export interface TableChange {
   updates: TableUpdate[];
@@ -79,9 +86,9 @@ export function evolvedState(
   next: Schema,
   current: TableMetadata | null,
   definition: TableDefinition,
-  renames: readonly Rename[],
+  moved: MovedColumns,
 ): SchemaState {
-  const rules = { ...evolutionRules(state, current, definition), renames };
+  const rules = { ...evolutionRules(state, current, definition), ...moved };
   return state.lastColumnId === 0 ? createIcebergSchema(next, rules) : evolveIcebergSchema(state, next, rules);
 }
 

@@ -1,11 +1,18 @@
 import type { Schema } from '../../schemas/schema.ts';
 import { fromIcebergSchema } from '../metadata/schema-conversion.ts';
-import { createIcebergSchema, type Rename, type SchemaState } from '../metadata/schema-evolution.ts';
+import { createIcebergSchema, type SchemaState } from '../metadata/schema-evolution.ts';
 import { schemaOf } from '../metadata/table-metadata.ts';
 import { unfinishedProperty } from '../tables/unfinished.ts';
 import { type FileLayout, layoutOf } from './open-files.ts';
 import type { TableBase } from './snapshot-builder.ts';
-import { evolvedState, replacedState, type TableChange, type TableDefinition, tableChange } from './table-change.ts';
+import {
+  evolvedState,
+  type MovedColumns,
+  replacedState,
+  type TableChange,
+  type TableDefinition,
+  tableChange,
+} from './table-change.ts';
 
 /** What a table's rows and files are like in the commit in hand: its schema, and what the commit changes beside files. */
 export class TableShape {
@@ -60,8 +67,8 @@ export class TableShape {
   }
 
   /** The schema's state after rows, old ones too, follow `next`. Throws `schema_incompatible` naming the column. */
-  evolved(next: Schema, renames: readonly Rename[]): SchemaState {
-    return evolvedState(this.#state, next, this.#metadata, this.#definition, renames);
+  evolved(next: Schema, moved: MovedColumns): SchemaState {
+    return evolvedState(this.#state, next, this.#metadata, this.#definition, moved);
   }
 
   /** The same once all rows are written anew; with `keepsRows` the old ones stay until then. */

@@ -158,13 +158,15 @@ export class TableWriter {
 
   /**
    * Makes the staged rows and those that follow have this shape. A column keeps what it holds under a new name where
-   * `renames` tells so; without, it is a new column. Throws `schema_incompatible` naming the column.
+   * `renames` tells so; without, it is a new column. One of `fresh` is new whatever its name held. Throws `schema_incompatible` naming the column.
    */
-  async evolve(next: Schema, renames: readonly Rename[] = []): Promise<void> {
-    if (renames.length === 0 && schemasEqual(this.schema, next)) return;
-    const state = this.#shape.evolved(next, renames);
+  async evolve(next: Schema, renames: readonly Rename[] = [], fresh: readonly string[] = []): Promise<void> {
+    const isMoved = renames.length > 0 || fresh.length > 0;
+    if (!isMoved && schemasEqual(this.schema, next)) return;
+    const state = this.#shape.evolved(next, { renames, fresh });
     const isSame = sameIcebergSchema(state.schema, this.#shape.state.schema);
-    const isKeyKept = String(this.schema.key) === String(next.key);
+    const isKeyKept =
+      String(this.schema.key) === String(next.key) && !next.key.some((column) => fresh.includes(column));
     if (isSame && isKeyKept) {
       // Only what the table does not store differs, such as a column that the source has since made required.
       this.#shape.rename(next);
@@ -172,7 +174,7 @@ export class TableWriter {
     }
     const previous = this.schema;
     // Staged rows follow by the names of their columns.
-    if (!isKeyKept || renames.length > 0 || this.#index.isUsed) await this.#flush();
+    if (!isKeyKept || isMoved || this.#index.isUsed) await this.#flush();
     await this.snapshots.drain();
     if (!isKeyKept) await this.snapshots.forgetKeys();
     await this.#closeFiles();
