@@ -5,6 +5,34 @@ import type { SnapshotRows, SourcePosition, TableChanges } from './event.ts';
 
 export interface SinkModule<Config extends z.ZodObject = z.ZodObject, Deps = unknown> extends Module<'sink', Config> {
   open(config: z.infer<Config>, deps: Deps): Sink;
+
+  /**
+   * Removes what a pipeline has left in a target that nobody ever saw; what people see stays. `onDrop` is called, and
+   * waited for, with the location before anything goes, and a call that was cut is repeated with it. True if something was
+   * removed.
+   */
+  dropUnseen?(
+    left: LeftBehind,
+    deps: Omit<Deps, keyof SinkContext>,
+    onDrop: (location: string) => Promise<void>,
+  ): Promise<boolean>;
+}
+
+export interface LeftBehind {
+  /** As `Sink.target` tells it. */
+  target: string;
+  pipeline: string;
+  /** Where an earlier call was about to remove files; null for the first one. */
+  location: string | null;
+}
+
+/** What each sink is told of the pipeline that it is opened for, beside the deps that the worker was started with. */
+export interface SinkContext {
+  pipeline: string;
+  /** The pipeline's person to tell, if it has one. */
+  owner: string | null;
+  /** Tables that flow in, source.schema.table. */
+  sourceTables: readonly string[];
 }
 
 /** How far a sink has come in each of its pipeline's sources. */

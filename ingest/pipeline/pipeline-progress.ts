@@ -1,4 +1,5 @@
 import type { ErrorRecord } from '#catalog/error.ts';
+import { noteLeftTargets } from '#catalog/services/pipeline/left-targets.ts';
 import type { State } from '#catalog/state/state.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
@@ -109,6 +110,16 @@ export class PipelineProgress {
     this.#targets.clear();
   }
 
+  /** True for a target that is written. */
+  lands(kind: string, target: string): boolean {
+    return [...this.#targets.values()].some((each) => each.kind === kind && each.target === target);
+  }
+
+  /** Stores at once what is not stored yet, or tells that it could not. */
+  flush(): Promise<void> {
+    return this.#throttled.flush();
+  }
+
   count(counts: { in: number; out: number; rejected: number }): void {
     this.#in += counts.in;
     this.#out += counts.out;
@@ -201,7 +212,10 @@ export class PipelineProgress {
       if (count === 0) return;
       if (!this.#isPruned && this.#chains.size === this.#lanes) {
         const targets = [...this.#targets.values(), ...aside].map(({ kind, target }) => ({ kind, target }));
-        await tx.pipelineSink.deleteMany({ where: { pipelineName: name, NOT: { OR: targets } } });
+        const where = { pipelineName: name, NOT: { OR: targets } };
+        const left = await tx.pipelineSink.findMany({ where, select: { kind: true, target: true } });
+        await noteLeftTargets(tx, name, left);
+        await tx.pipelineSink.deleteMany({ where });
         this.#isPruned = true;
       }
       for (const target of targets) {

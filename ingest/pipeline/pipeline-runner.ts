@@ -110,6 +110,11 @@ export class PipelineRunner {
     return this.#replay.id;
   }
 
+  /** True for a target that it writes. */
+  lands(kind: string, target: string): boolean {
+    return this.#progress.lands(kind, target);
+  }
+
   /** What its sinks have refused since it began. */
   get refused(): ReadonlySet<string> {
     return this.#refused.keys;
@@ -249,6 +254,8 @@ export class PipelineRunner {
       }
       this.#progress.addLane(sinkIndex, steps, targets);
       this.#progress.setStatus(null);
+      // Whatever is made there from now on can be found again.
+      await this.#progress.flush();
       const way = { index: sinkIndex, source };
       const replay = await this.#replay.laneReplay({ ...way, sink, starts }, stop);
       if (stop.aborted) return;

@@ -3,17 +3,8 @@ import type { State } from '#catalog/state/state.ts';
 import type { Intake } from '../intake.ts';
 import type { Log } from '../log.ts';
 import type { ProcessorModule } from '../processor.ts';
-import type { SinkModule } from '../sink.ts';
+import type { SinkContext, SinkModule } from '../sink.ts';
 import type { SourceModule } from '../source.ts';
-
-/** What each sink is told of the pipeline that it is opened for, beside the deps that the worker was started with. */
-export interface SinkContext {
-  pipeline: string;
-  /** The pipeline's person to tell, if it has one. */
-  owner: string | null;
-  /** Tables that flow in, source.schema.table. */
-  sourceTables: readonly string[];
-}
 
 export interface WorkerDeps<SinkDeps extends object = object> {
   state: State;

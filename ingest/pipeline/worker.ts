@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { DailiesError, type ErrorRecord } from '#catalog/error.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
+import { leftTargets } from '#catalog/services/pipeline/left-targets.ts';
 import type { RetainedChanges } from '#catalog/services/pipeline/replay.ts';
 import { isOpenReplay, readReplay } from '#catalog/services/pipeline/replay-record.ts';
 import { stateError } from '#catalog/state/state-error.ts';
 import { asJson, noJson } from '#catalog/state/stored-json.ts';
 import { wait } from '#catalog/wait.ts';
+import { dropLeftTargets } from './drop-left-targets.ts';
 import { groupPrefix } from './group-names.ts';
 import type { ModuleEntry } from './open-module.ts';
 import { PipelineRunner, type PipelineSpec } from './pipeline-runner.ts';
@@ -115,6 +117,8 @@ class Conductor implements Worker {
 
   async #reconcile(): Promise<void> {
     const { state } = this.#deps;
+    // Before the pipelines: what is noted here is gone from there.
+    const left = await leftTargets(state);
     const [sources, pipelines, tables] = await Promise.all([
       state.source.findMany(),
       state.pipeline.findMany(),
@@ -129,9 +133,11 @@ class Conductor implements Worker {
     }
     const sourceOf = new Map(sources.map((source) => [source.name, source]));
     const gone = [...this.#pipelines.keys()].filter((name) => !pipelines.some((pipeline) => pipeline.name === name));
-    await Promise.all([
-      ...gone.map((name) => this.#removePipeline(name)),
-      ...pipelines.map(async (pipeline) => {
+    await Promise.all(gone.map((name) => this.#removePipeline(name)));
+    const running = [...this.#pipelines.values()];
+    await dropLeftTargets(this.#deps, left, (...at) => running.some(({ runner }) => runner.lands(...at)));
+    await Promise.all(
+      pipelines.map(async (pipeline) => {
         const spec = pipeline.spec as unknown as PipelineSpec;
         const input = resolveInput(spec, (name) => ({
           source: sourceOf.get(name) ?? null,
@@ -139,7 +145,7 @@ class Conductor implements Worker {
         }));
         await this.#reconcilePipeline(pipeline, spec, input);
       }),
-    ]);
+    );
   }
 
   async #reconcileSources(rows: { name: string; kind: string; spec: unknown; updatedAt: Date }[]): Promise<void> {

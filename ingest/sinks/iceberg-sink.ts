@@ -47,7 +47,8 @@ interface IcebergSinkConfig {
 }
 
 const positionProperty = 'dailies.position';
-const pipelineProperty = 'dailies.pipeline';
+/** Of a snapshot: the pipeline that made it. */
+export const pipelineProperty = 'dailies.pipeline';
 const epochProperty = 'dailies.epoch';
 /** Only snapshots of tables of changes have these two. */
 const modeProperty = 'dailies.mode';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Turns } from '#catalog/iceberg/maintenance/turns.ts';
 import { maintenanceSettings } from '#catalog/iceberg/metadata/table-properties.ts';
 import type { Sink, SinkModule } from '../sink.ts';
+import { dropUnseen } from './drop-unseen.ts';
 import { parsePartition } from './iceberg-partition.ts';
 import { IcebergSink, type IcebergSinkDeps } from './iceberg-sink.ts';
 import { inTurns } from './in-turns.ts';
@@ -67,4 +68,5 @@ export const icebergSink: SinkModule<typeof config, IcebergSinkDeps> = {
     const turns = new Turns();
     return inTurns(new IcebergSink(options, { ...deps, turns }), turns);
   },
+  dropUnseen,
 };

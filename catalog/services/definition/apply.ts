@@ -2,6 +2,7 @@ import { Prisma } from '#prisma/generated/client.ts';
 import { requireAccess } from '../../access/principal.ts';
 import { recordAudit, type Transaction } from '../../audit/record-audit.ts';
 import type { ModuleList } from '../../module.ts';
+import { noteLeftTargets } from '../pipeline/left-targets.ts';
 import { notifyChanged, type Scope } from '../scope.ts';
 import { decryptSecret, encryptSecret } from '../secret/cipher.ts';
 import type { SecretKey } from '../secret/secret-key.ts';
@@ -204,7 +205,7 @@ async function write(
     }
     case 'pipelines': {
       const spec = wanted.pipelines[name];
-      if (change === 'remove' || spec === undefined) await tx.pipeline.delete({ where: { name } });
+      if (change === 'remove' || spec === undefined) await removePipeline(tx, name);
       else {
         const data = { owner: spec.owner ?? null, spec: spec as object };
         await tx.pipeline.upsert({ where: { name }, create: { name, ...data }, update: data });
@@ -239,6 +240,12 @@ export function reportRow(report: ReportSpec, reads: string[]) {
     deliveries: report.deliveries as object[],
     reads,
   };
+}
+
+/** Its tables stay; the worker drops those that nobody has seen yet. */
+async function removePipeline(tx: Transaction, name: string): Promise<void> {
+  const { sinks } = await tx.pipeline.delete({ where: { name }, include: { sinks: true } });
+  await noteLeftTargets(tx, name, sinks);
 }
 
 /** The worker drops what we made in the source's database; the note outlives the source, and a worker that is down. */

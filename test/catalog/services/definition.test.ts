@@ -6,6 +6,7 @@ import { type ApplyDeps, applyDefinition } from '#catalog/services/definition/ap
 import { changeLines } from '#catalog/services/definition/diff.ts';
 import { readReferences } from '#catalog/services/definition/environment-references.ts';
 import { definitionYaml, exportDefinition } from '#catalog/services/definition/export.ts';
+import { leftTargets } from '#catalog/services/pipeline/left-targets.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
 import { destinations } from '#connectors/modules.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
@@ -140,12 +141,15 @@ describe('applying a definition', () => {
       '~ source production: tables: added public.credit; tables: removed public.talent_*',
     ]);
     expect(await test.state.report.count()).toBe(1);
+    const target = { kind: 'iceberg', target: 'production.movie' };
+    await test.state.pipelineSink.create({ data: { pipelineName: 'movies', ...target } });
     const pruned = await apply(changed, { prune: true });
     expect(changeLines(pruned.changes)).toEqual([
       '- pipeline movies',
       '- report in-production',
       '- person owner@studio.example',
     ]);
+    expect(await leftTargets(test.state)).toEqual([{ pipeline: 'movies', targets: [target] }]);
     const empty = await apply('version: 1\nsources:\npolicies: {}\n', { prune: true });
     expect(changeLines(empty.changes)).toEqual(['- source production']);
     const note = await test.state.setting.findUniqueOrThrow({ where: { key: 'source-removed:production' } });

@@ -2,12 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import { Intake } from '#ingest/intake.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import type { Retention } from '#ingest/log/topic.ts';
 import { startWorker, type Worker } from '#ingest/pipeline/worker.ts';
 import type { ProcessorModule } from '#ingest/processor.ts';
+import { icebergSink } from '#ingest/sinks/iceberg.ts';
 import type { Prisma } from '#prisma/generated/client.ts';
 import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
 import { createTargets, postgresSink } from './postgres-sink.ts';
@@ -31,6 +33,9 @@ export class RuntimeSetup implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly test: TestState;
   readonly targets: TestDatabase;
+  readonly catalog: IcebergCatalog;
+  readonly indexDir: string;
+  readonly warehouse: string;
   readonly #path: string;
   readonly #processors: ProcessorModule<z.ZodObject>[];
   #log: EmbeddedLog | null = null;
@@ -45,6 +50,9 @@ export class RuntimeSetup implements AsyncDisposable {
     this.test = test;
     this.targets = targets;
     this.#path = path;
+    this.warehouse = `${path}-warehouse`;
+    this.indexDir = join(this.warehouse, 'index');
+    this.catalog = new IcebergCatalog(test.state, join(this.warehouse, 'tables'));
     this.#processors = processors;
   }
 
@@ -66,8 +74,19 @@ export class RuntimeSetup implements AsyncDisposable {
       databaseUrl: this.test.url,
       log: this.#log,
       intake: new Intake(),
-      modules: { sources: [scriptedSource(this.history)], processors: this.#processors, sinks: [postgresSink] },
-      sinkDeps: { targetUrl: this.targets.url, faults: this.faults },
+      modules: {
+        sources: [scriptedSource(this.history)],
+        processors: this.#processors,
+        sinks: [postgresSink, icebergSink],
+      },
+      sinkDeps: {
+        targetUrl: this.targets.url,
+        faults: this.faults,
+        catalog: this.catalog,
+        state: this.test.state,
+        indexDir: this.indexDir,
+        now: () => new Date(),
+      },
       resolveSecrets: async (spec) => spec,
       now: () => new Date(),
       warnEveryMs: 50,
@@ -104,10 +123,10 @@ export class RuntimeSetup implements AsyncDisposable {
 
   async setPipeline(
     name: string,
-    spec: { from: string[]; steps?: Prisma.InputJsonObject[]; table: string },
+    spec: { from: string[]; steps?: Prisma.InputJsonObject[]; table: string; kind?: 'postgres-table' | 'iceberg' },
   ): Promise<void> {
-    const { from, steps = [], table } = spec;
-    const data = { spec: { from, steps, to: [{ kind: 'postgres-table', table }] } };
+    const { from, steps = [], table, kind = 'postgres-table' } = spec;
+    const data = { spec: { from, steps, to: [{ kind, table }] } };
     await this.test.state.pipeline.upsert({ where: { name }, create: { name, ...data }, update: data });
     await this.notify();
   }
@@ -140,5 +159,6 @@ export class RuntimeSetup implements AsyncDisposable {
     await this.test.drop();
     await this.targets.drop();
     await rm(this.#path, { recursive: true, force: true });
+    await rm(this.warehouse, { recursive: true, force: true });
   }
 }
