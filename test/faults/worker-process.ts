@@ -7,9 +7,21 @@ import { Intake } from '#ingest/intake.ts';
 import { EmbeddedLog } from '#ingest/log/embedded-log.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
 import { startWorker } from '#ingest/pipeline/worker.ts';
+import { postgres } from '#ingest/sources/postgres/postgres.ts';
+import { PostgresSource } from '#ingest/sources/postgres/postgres-source.ts';
 
 // The product's worker as a process of its own: address of the state database, home folder. Prints what it reports.
 const [, , stateUrl = '', home = ''] = process.argv;
+/** So that a small table is several chunks. */
+const chunkBytes = Number(process.env.TEST_CHUNK_BYTES ?? 0);
+const modules = sources.map((module) =>
+  chunkBytes > 0 && module.id === postgres.id
+    ? ({
+        ...postgres,
+        open: (settings, deps) => new PostgresSource(settings, deps, { chunkBytes }),
+      } satisfies typeof postgres)
+    : module,
+);
 const now = () => new Date();
 const state = openState(stateUrl);
 const environment = readEnvironment({ ...process.env, DAILIES_HOME: home });
@@ -21,7 +33,7 @@ const worker = await startWorker({
   databaseUrl: stateUrl,
   log,
   intake: new Intake(),
-  modules: { sources, processors, sinks },
+  modules: { sources: modules, processors, sinks },
   sinkDeps: { catalog, state, indexDir: join(home, 'index'), now },
   resolveSecrets: async (spec) => spec,
   commitEveryMs: environment.commitEveryMs,

@@ -16,7 +16,7 @@ export class WorkerSetup implements AsyncDisposable {
   readonly source: TestDatabase;
   readonly #home: string;
   readonly #environment: Readonly<Record<string, string>>;
-  readonly #catalog: IcebergCatalog;
+  readonly catalog: IcebergCatalog;
   readonly #duckdb: DuckDBInstance;
   readonly lines: string[] = [];
   #child: ChildProcess | null = null;
@@ -34,7 +34,7 @@ export class WorkerSetup implements AsyncDisposable {
     this.source = source;
     this.#home = home;
     this.#environment = environment;
-    this.#catalog = new IcebergCatalog(test.state, environment.DAILIES_WAREHOUSE ?? join(home, 'warehouse'));
+    this.catalog = new IcebergCatalog(test.state, environment.DAILIES_WAREHOUSE ?? join(home, 'warehouse'));
     this.#duckdb = duckdb;
   }
 
@@ -45,8 +45,10 @@ export class WorkerSetup implements AsyncDisposable {
     return new WorkerSetup(test, source, home, await DuckDBInstance.create(':memory:'), environment);
   }
 
-  start(failpoint?: `${Failpoint}:${number}`): void {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'worker-process.ts'), this.test.url, this.#home], {
+  /** `nodeOptions` come before the program. */
+  start(failpoint?: `${Failpoint}:${number}`, nodeOptions: readonly string[] = []): void {
+    const program = [...nodeOptions, join(import.meta.dirname, 'worker-process.ts')];
+    const child = spawn(process.execPath, [...program, this.test.url, this.#home], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.#environment, ...(failpoint ? { DAILIES_FAILPOINT: failpoint } : {}) },
     });
@@ -71,6 +73,19 @@ export class WorkerSetup implements AsyncDisposable {
     return this.#exited;
   }
 
+  /** Sends a signal that does not end it, and waits until what it has printed since the start says that it was heard. */
+  async signal(signal: NodeJS.Signals, isHeard: (lines: readonly string[]) => boolean): Promise<void> {
+    this.#child?.kill(signal);
+    await vi.waitFor(() => expect(isHeard(this.lines.join('').split('\n'))).toBe(true), {
+      timeout: 60_000,
+      interval: 20,
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<string | null> {
     this.#child?.kill(signal);
     return this.exited();
@@ -83,6 +98,15 @@ export class WorkerSetup implements AsyncDisposable {
     for (const [name, pipeline] of Object.entries(pipelines)) {
       await state.pipeline.create({ data: { name, spec: pipeline as object } });
     }
+    await state.$executeRaw`SELECT pg_notify('dailies_changed', '')`;
+  }
+
+  /** A source of any kind, whose tables land each under its own name in a namespace called as the source. */
+  async defineSource(name: string, spec: { kind: string } & Record<string, unknown>): Promise<void> {
+    const { state } = this.test;
+    await state.source.create({ data: { name, kind: spec.kind, spec: spec as object } });
+    const pipeline = { from: [`${name}.*.*`], steps: [], to: [{ kind: 'iceberg', table: `${name}.{table}` }] };
+    await state.pipeline.create({ data: { name: 'all', spec: pipeline } });
     await state.$executeRaw`SELECT pg_notify('dailies_changed', '')`;
   }
 
@@ -107,7 +131,7 @@ export class WorkerSetup implements AsyncDisposable {
   }
 
   async #warehouseRows(target: string, sql: string): Promise<string[]> {
-    const table = await this.#catalog.load(target);
+    const table = await this.catalog.load(target);
     if (!table) return [];
     const scan = await planScan(table.metadataLocation);
     using _held = await holdLocal(scan.locations);

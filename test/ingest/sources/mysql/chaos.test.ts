@@ -1,8 +1,8 @@
-import net from 'node:net';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { DailiesError, errorPolicy } from '#catalog/error.ts';
 import { type ServerName, serverNames } from '#test/fixtures/mysql-programs.ts';
 import { describeServers, startServer, type TestServer } from '#test/fixtures/mysql-server.ts';
+import { startTcpProxy } from '#test/fixtures/tcp-proxy.ts';
 import { Mirror } from './mirror.ts';
 import { RandomWork, sortedTexts } from './random-work.ts';
 
@@ -99,7 +99,7 @@ function chaosOf(name: ServerName): void {
   }, 240_000);
 
   test('a server that is killed and restarted, and connections that are cut', async () => {
-    await using proxy = await startProxy(server.port);
+    await using proxy = await startTcpProxy(server.port);
     await using setup = await open('faults', server.url().replace(`:${server.port}`, `:${proxy.port}`));
     const { work, mirror } = setup;
     await mirror.start();
@@ -132,34 +132,4 @@ function chaosOf(name: ServerName): void {
     await mirror.start();
     await expectEqual(setup);
   }, 240_000);
-}
-
-/** A way to the server that can be cut. */
-async function startProxy(target: number): Promise<AsyncDisposable & { port: number; cut(): void }> {
-  const sockets = new Set<net.Socket>();
-  const proxy = net.createServer((client) => {
-    const server = net.connect(target, '127.0.0.1');
-    for (const socket of [client, server]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        sockets.delete(socket);
-        client.destroy();
-        server.destroy();
-      });
-    }
-    client.pipe(server).pipe(client);
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    port: (proxy.address() as net.AddressInfo).port,
-    cut,
-    [Symbol.asyncDispose]: async () => {
-      proxy.close();
-      cut();
-    },
-  };
 }
