@@ -2,6 +2,7 @@ import { keyIndexes, type Row, type Schema, schemaFingerprint } from '#catalog/s
 import type { ChangeEvent, SnapshotRows, TableChanges } from '../event.ts';
 import type { ReplayKey } from './replay-key.ts';
 import { olderRows } from './replay-shape.ts';
+import { withoutBefore } from './without-before.ts';
 
 /** What is applied again of one table. */
 export interface ReplayedTable {
@@ -87,14 +88,14 @@ export class LaneReplay {
     }
     if (key) wanted = wanted.flatMap((event) => this.#ofKey(key, table, schema, event));
     const isKeyed = shape.key.length > 0;
-    const again = wanted.map(
-      (event): ChangeEvent => ({
-        op: isKeyed && event.op === 'c' ? 'u' : event.op,
-        before: event.before && reshape(event.before),
-        after: event.after && reshape(event.after),
-        tx: event.tx,
-      }),
-    );
+    const again = wanted.map((event): ChangeEvent => {
+      const before = event.before && reshape(event.before);
+      const after = event.after && reshape(event.after);
+      const isWritten = event.op === 'c' || event.op === 'u' || (event.op === 'r' && !this.takesMarks(table));
+      if (!isKeyed || !isWritten || !after) return { ...event, before, after };
+      // The row may be there, or not, whatever there was when this was told: a step must not go by that.
+      return withoutBefore({ op: 'u', before, after, tx: event.tx });
+    });
     this.events += again.length;
     return { table, schema: shape, events: again, transactions };
   }

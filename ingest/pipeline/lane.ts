@@ -20,6 +20,7 @@ import type { LaneReplay } from './lane-replay.ts';
 import { ofTable } from './refused-tables.ts';
 import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
+import { withoutBefore } from './without-before.ts';
 
 const defaultCommitEveryMs = 200;
 /** A commit does not wait beyond these, times `mostPatience` at most where commits are to be rare. */
@@ -41,6 +42,8 @@ export interface LaneDeps {
   readRows: ProcessorDeps['readRows'];
   /** Where each table begins, source.schema.table. */
   starts: ReadonlyMap<string, StartPlace>;
+  /** Tables whose chunked snapshot is under way in the target. */
+  chunked: ReadonlySet<string>;
   /** What is applied again before; null for nothing. */
   replay: LaneReplay | null;
   /** Everything of `replay` is committed. */
@@ -70,6 +73,7 @@ interface LaneTable {
 export class Lane {
   readonly #deps: LaneDeps;
   readonly #tables: Map<string, LaneTable>;
+  readonly #chunked: Set<string>;
   /** While older records are applied again nothing is committed. */
   #replay: LaneReplay | null;
   /** The last complete batch that is applied. */
@@ -88,8 +92,9 @@ export class Lane {
 
   constructor(deps: LaneDeps) {
     this.#deps = deps;
-    const { starts, replay } = deps;
+    const { starts, replay, chunked } = deps;
     this.#replay = replay;
+    this.#chunked = new Set(chunked);
     this.#tables = new Map(
       [...starts].map(([table, start]) => [table, { ...start, from: replay?.fromOf(table) ?? start.from }]),
     );
@@ -202,6 +207,8 @@ export class Lane {
       case 'snapshot-begin': {
         table.awaitsSnapshot = false;
         const output = await this.#output(name, older ?? item.schema, abort);
+        if (item.isChunked) this.#chunked.add(name);
+        else this.#chunked.delete(name);
         if (item.isChunked) await sink.beginChunks(name, output, item.generation, abort);
         else await sink.beginSnapshot(name, output, abort);
         this.#hasStaged = true;
@@ -210,12 +217,13 @@ export class Lane {
       case 'snapshot-end':
         if (table.awaitsSnapshot) return;
         await sink.endSnapshot(name, abort);
+        this.#chunked.delete(name);
         this.#hasStaged = true;
         if (!older) this.#landing.add(name);
         return;
       case 'changes':
         if (table.awaitsSnapshot) return;
-        if (isAnnouncement(item)) await this.#announce(item.changes, abort);
+        if (isAnnouncement(item)) await this.#announce(item.changes, record.offset, abort);
         else await this.#write(item.changes, index, record, abort);
         return;
       case 'snapshot-rows':
@@ -245,9 +253,9 @@ export class Lane {
   }
 
   /** What is replayed has come to the shape of its end already. */
-  async #announce(changes: TableChanges, abort: AbortSignal): Promise<void> {
+  async #announce(changes: TableChanges, offset: number, abort: AbortSignal): Promise<void> {
     const { sink, steps } = this.#deps;
-    if (this.#replay) return;
+    if (this.#replay?.shapeAt(changes.table, offset)) return;
     await sink.write({ ...changes, schema: await steps.announce(changes.table, changes.schema, abort) }, abort);
     this.#hasStaged = true;
   }
@@ -259,7 +267,7 @@ export class Lane {
   async #write(told: TableChanges, item: number | string, record: LogRecord, abort: AbortSignal): Promise<void> {
     const { sink, steps, deadLetters, source, onCounts } = this.#deps;
     const replay = this.#replay?.shapeAt(told.table, record.offset) ? this.#replay : null;
-    const changes = replay?.changes(record.offset, told) ?? told;
+    const changes = replay?.changes(record.offset, told) ?? this.#whateverThereWas(told);
     if (replay && changes.events.length === 0) return;
     const output = await steps.bind(changes.table, changes.schema, abort);
     let rejectedCount = 0;
@@ -300,6 +308,16 @@ export class Lane {
       return after === null ? [] : [{ ...event, after }];
     });
     return { ...changes, events };
+  }
+
+  /**
+   * While a table's rows come anew, other steps may have made those of before: what a row was at the source does not tell
+   * whether it is there, and a step that leaves it out has to take it away.
+   */
+  #whateverThereWas(changes: TableChanges): TableChanges {
+    const { steps, sink } = this.#deps;
+    if (!this.#chunked.has(changes.table) || steps.isEmpty || sink.keepsChanges) return changes;
+    return { ...changes, events: changes.events.map(withoutBefore) };
   }
 
   #isNews(): boolean {

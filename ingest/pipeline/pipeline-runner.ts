@@ -247,9 +247,11 @@ export class PipelineRunner {
       const deadLetters = new DeadLetters(state, this.name, now);
       await deadLetters.load();
       const targets = new Map<string, { kind: string; target: string; isLanded: boolean }>();
+      const chunked = new Set<string>();
       for (const table of tables) {
-        const isLanded =
-          starts.get(table)?.awaitsSnapshot === false && (await sink.chunkedGeneration(table, stop)) === null;
+        const isChunked = (await sink.chunkedGeneration(table, stop)) !== null;
+        if (isChunked) chunked.add(table);
+        const isLanded = starts.get(table)?.awaitsSnapshot === false && !isChunked;
         targets.set(table, { ...sink.target(table), isLanded });
       }
       this.#progress.addLane(sinkIndex, steps, targets);
@@ -269,6 +271,7 @@ export class PipelineRunner {
         deadLetters,
         readRows: this.#sources.readRows,
         starts,
+        chunked,
         replay,
         onReplayed: () => this.#replay.laneEnded(way, lanes, replay?.events ?? 0),
         commitEveryMs: this.#deps.commitEveryMs,

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { keyIndexes, type Schema } from '#catalog/schemas/schema.ts';
 import { type BatchItem, schemaOf, tableOf } from '../event.ts';
 import type { Log, LogRecord } from '../log.ts';
+import { withoutFormerNames } from '../sinks/moved-columns.ts';
 import { LaneReplay, type ReplayedTable } from './lane-replay.ts';
 import type { ReplayKey } from './replay-key.ts';
 import type { StartPlace } from './start-places.ts';
@@ -89,7 +90,7 @@ async function shapesAt(
     for (const item of record.batch(new Set(wanted)).items) {
       const schema = schemaOf(item);
       // The last item of a table in the record is its newest.
-      if (schema) shapes.set(tableOf(item), schema);
+      if (schema) shapes.set(tableOf(item), withoutFormerNames(schema));
     }
   }
   return shapes;
