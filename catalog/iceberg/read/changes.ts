@@ -11,6 +11,7 @@ import {
   type TableMetadata,
 } from '../metadata/table-metadata.ts';
 import { localPath } from '../storage.ts';
+import { bitIs } from './delete-masks.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
 import { type FileMasks, readMasks, smallFileRows } from './read-masks.ts';
 import { liveRowsSql, placed, rowsSql, scanLocations } from './scan.ts';
@@ -200,13 +201,12 @@ function onlyDeletedBy(
   return [...groups.values()].map((group) => {
     // Which rows are read the bits alone tell.
     const read = group.map(({ file }) => ({ ...file, deletes: [] }));
-    const bits = group.map((one) => bitsLiteral(one.bits));
-    const [first, ...more] = bits;
-    // A constant costs a row less than a join.
-    const source = more.length === 0 ? first : 'turned.bits';
-    const values = bits.map((literal, index) => `(${index}, ${literal})`).join(', ');
-    const join = more.length === 0 ? null : `JOIN (VALUES ${values}) AS turned(i, bits) ON turned.i = data.f`;
-    return { sql: rowsSql(target, read, { ...placed(`get_bit(${source}, data.r::INTEGER) = 1`), join }), read };
+    const [only, ...more] = group;
+    // Constants cost a row less than a join.
+    if (only && more.length === 0) return { sql: rowsSql(target, read, placed(bitIs(1, only.bits, 'data.r'))), read };
+    const values = group.map(({ bits }, index) => `(${index}, ${bitsLiteral(bits)})`).join(', ');
+    const join = `JOIN (VALUES ${values}) AS turned(i, bits) ON turned.i = data.f`;
+    return { sql: rowsSql(target, read, { ...placed('get_bit(turned.bits, data.r::INTEGER) = 1'), join }), read };
   });
 }
 

@@ -8,17 +8,44 @@ import type { FileMasks } from './read-masks.ts';
 
 /*
  * Which rows of a data file are deleted by position, as SQL over its row numbers: a mask, one bit a row, made by DuckDB of
- * the position delete files of small files, a constant for large ones and for deletion vectors.
+ * the position delete files of small files, constants for large ones and for deletion vectors.
  */
 
-/** A condition that holds for deleted rows of one file; null if it has no position deletes. `row` is the row's number there. */
-export function isDeleted(file: LiveFile, masks: FileMasks, row: string): string | null {
-  if (file.deletes.length === 0) return null;
-  const mask = masks.get(file.data.file.location);
-  if (mask) return `get_bit(${bitsLiteral(mask.bits)}, ${row}::INTEGER) = 1`;
-  const last = Math.max(0, file.data.file.recordCount - 1);
-  const source = `read_parquet(${pathList(deleteLocations([file]).map(localPath))})`;
-  return `coalesce(get_bit((SELECT bitstring_agg(pos, 0, ${last}) FROM ${source} WHERE pos <= ${last}${aboutFile(file)}), ${row}::INTEGER), 0) = 1`;
+/**
+ * A condition that holds for rows that are left of files with constant masks: `row` is the row's number in its file, `file` the
+ * file's index, where those after the last have no deletes.
+ */
+export function isLive(files: readonly LiveFile[], masks: FileMasks, file: string, row: string): string {
+  const live = files.map(({ data }) => {
+    const bits = masks.get(data.file.location)?.bits;
+    return bits ? bitIs(0, bits, row) : 'true';
+  });
+  return byHalves([...live, 'true'], (index) => `${file} < ${index}`);
+}
+
+/** DuckDB copies a constant for each 2,048 rows: parts of 64 KiB cost it less than finding the part, a whole mask more than all else. */
+const constantRows = 1 << 19;
+
+/** A condition that holds for rows whose bit, lowest first, is 0 or 1. */
+export function bitIs(value: 0 | 1, bits: Uint8Array, row: string): string {
+  const parts: string[] = [];
+  for (let from = 0; from < bits.length; from += constantRows / 8) {
+    const part = bits.subarray(from, from + constantRows / 8);
+    const place = from === 0 ? row : `(${row} - ${from * 8})`;
+    if (part.some((byte) => byte !== 0)) parts.push(`get_bit(${bitsLiteral(part)}, ${place}::INTEGER) = ${value}`);
+    else parts.push(value === 0 ? 'true' : 'false');
+  }
+  return byHalves(parts, (index) => `${row} < ${index * constantRows}`);
+}
+
+/** The condition of the case that a row is in, found by halving them: `isBefore` tells that it is one before the index. */
+function byHalves(cases: readonly string[], isBefore: (index: number) => string, first = 0): string {
+  const half = Math.ceil(cases.length / 2);
+  const sides = [cases.slice(0, half), cases.slice(half)] as const;
+  if (sides[1].length === 0) return cases[0] ?? 'true';
+  const before = byHalves(sides[0], isBefore, first);
+  const after = byHalves(sides[1], isBefore, first + half);
+  return before === after ? before : `CASE WHEN ${isBefore(first + half)} THEN ${before} ELSE ${after} END`;
 }
 
 /** What narrows position deletes to those of one file; nothing where they are its own. */

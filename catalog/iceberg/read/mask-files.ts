@@ -12,9 +12,9 @@ import { type FileMasks, smallFileRows } from './read-masks.ts';
  *
  *   data POSITIONAL JOIN bits WHERE bit IS DISTINCT FROM true
  *
- * costs some 4 ns a row, a mask in the SQL 25: DuckDB copies such a constant for every 2,048 rows, and looks for bits one call at
- * a time. But both files are read side by side from their first row to their last: no condition on the data can skip any,
- * and one thread alone does it. So it is for statements that aggregate whole tables, and large files are read in several parts.
+ * costs some 3 ns a row, a mask in the SQL 20, since DuckDB looks for bits one call at a time. But both files are read side by
+ * side from their first row to their last: no condition on the data can skip any, and one thread alone does it. So it is for
+ * statements that aggregate whole tables, and large files are read in several parts.
  */
 
 /** Where masks may be written, by whom they are needed. */

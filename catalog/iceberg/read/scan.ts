@@ -12,7 +12,7 @@ import {
   type TableMetadata,
 } from '../metadata/table-metadata.ts';
 import { localPath } from '../storage.ts';
-import { isDeleted, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
+import { isLive, isUnmasked, masksJoin, parquetLocation } from './delete-masks.ts';
 import { equalityJoins, keyColumns } from './equality-deletes.ts';
 import { readScannedFiles, type ScannedFile } from './live-files.ts';
 import { type MaskedPart, type MaskFolder, noMaskFiles, writeMasks } from './mask-files.ts';
@@ -106,23 +106,27 @@ function countLive(files: readonly ScannedFile[], masks: FileMasks): bigint | nu
 
 /** A SELECT of these files' live rows, columns in the target's order. */
 export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): string {
-  const clean: ScannedFile[] = [];
-  const joined: ScannedFile[] = [];
   const branches: string[] = [];
   // Files with equality deletes carry their number of the file for the join, and so are read together.
   for (const group of Map.groupBy(files, (file) => file.equalityDeletes.length > 0).values()) {
+    const clean: ScannedFile[] = [];
+    const masked: ScannedFile[] = [];
+    const joined: ScannedFile[] = [];
     for (const file of group) {
       const parts = target.maskFiles?.parts.get(file.data.file.location);
       if (file.deletes.length === 0) clean.push(file);
       else if (parts) branches.push(...parts.map((part) => rowsSql(target, [file], part)));
       else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
-      else branches.push(rowsSql(target, [file], placed(`NOT (${isDeleted(file, target.masks, 'data.r')})`)));
+      else masked.push(file);
     }
     if (joined.length > 0) {
       const join = masksJoin(joined, target.masks, 'data.f');
-      branches.unshift(rowsSql(target, joined.splice(0), { ...placed(isUnmasked('data.r')), join }));
+      branches.push(rowsSql(target, joined, { ...placed(isUnmasked('data.r')), join }));
     }
-    if (clean.length > 0) branches.unshift(rowsSql(target, clean.splice(0)));
+    // DuckDB shares one scan of many files better among its threads than many scans.
+    const live = isLive(masked, target.masks, 'data.f', 'data.r');
+    if (masked.length > 0) branches.push(rowsSql(target, [...masked, ...clean], placed(live)));
+    else if (clean.length > 0) branches.push(rowsSql(target, clean));
   }
   return branches.length === 0 ? emptyRowsSql(target, 0n) : branches.join(' UNION ALL ');
 }
