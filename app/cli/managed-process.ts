@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { readEnvironment } from '#catalog/environment.ts';
 import { DailiesError } from '#catalog/error.ts';
+import { allocatorSettings } from './allocator.ts';
 
 /** What a process of ours tells its supervisor. */
 export type ChildMessage = { kind: 'ready'; detail?: string } | { kind: 'failed'; message: string };
@@ -38,7 +39,7 @@ export function startProcess(
     const startedAt = Date.now();
     let refusal: string | undefined;
     child = fork(module, [...args], {
-      env: { NODE_COMPILE_CACHE: compiled, ...env },
+      env: { ...allocatorSettings, NODE_COMPILE_CACHE: compiled, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     child.on('message', (message: ChildMessage) => {

@@ -27,6 +27,12 @@ const defaultCommitEveryMs = 200;
 const commitEvents = 50_000;
 const commitBytes = 32 << 20;
 const mostPatience = 5;
+/**
+ * Where nothing but files of a snapshot waits, nobody waits for its commit: the target's files become large at once. As much
+ * is read again after a crash.
+ */
+const filesEveryMs = 5_000;
+const filesBytes = 128 << 20;
 const groupEveryMs = 5_000;
 
 export interface LaneDeps {
@@ -82,6 +88,8 @@ export class Lane {
   #isOpen = false;
   #stagedEvents = 0;
   #stagedBytes = 0;
+  /** Of what is staged only files of snapshots are no reason to commit soon. */
+  #isOnlyFiles = true;
   /** Something is staged that only a commit makes visible. */
   #hasStaged = false;
   #isCommitting = false;
@@ -211,14 +219,14 @@ export class Lane {
         else this.#chunked.delete(name);
         if (item.isChunked) await sink.beginChunks(name, output, item.generation, abort);
         else await sink.beginSnapshot(name, output, abort);
-        this.#hasStaged = true;
+        this.#stage();
         return;
       }
       case 'snapshot-end':
         if (table.awaitsSnapshot) return;
         await sink.endSnapshot(name, abort);
         this.#chunked.delete(name);
-        this.#hasStaged = true;
+        this.#stage();
         if (!older) this.#landing.add(name);
         return;
       case 'changes':
@@ -257,7 +265,7 @@ export class Lane {
     const { sink, steps } = this.#deps;
     if (this.#replay?.shapeAt(changes.table, offset)) return;
     await sink.write({ ...changes, schema: await steps.announce(changes.table, changes.schema, abort) }, abort);
-    this.#hasStaged = true;
+    this.#stage();
   }
 
   #output(table: string, schema: Schema, abort: AbortSignal): Promise<Schema> {
@@ -280,7 +288,7 @@ export class Lane {
     deadLetters.passed(out);
     if (out.events.length > 0) {
       await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
-      this.#hasStaged = true;
+      this.#stage();
       this.#stagedEvents += out.events.length;
     }
     onCounts({ in: changes.events.length, out: out.events.length, rejected: rejectedCount });
@@ -320,6 +328,12 @@ export class Lane {
     return { ...changes, events: changes.events.map(withoutBefore) };
   }
 
+  /** Something is staged that somebody waits for. */
+  #stage(): void {
+    this.#hasStaged = true;
+    this.#isOnlyFiles = false;
+  }
+
   #isNews(): boolean {
     return this.#hasStaged || this.#deps.deadLetters.hasNews;
   }
@@ -329,7 +343,11 @@ export class Lane {
   }
 
   #commitInMs(): number {
-    const { commitEveryMs = defaultCommitEveryMs, nowMs } = this.#deps;
+    const { commitEveryMs = defaultCommitEveryMs, nowMs, deadLetters } = this.#deps;
+    if (this.#isOnlyFiles && !deadLetters.hasNews) {
+      if (this.#stagedBytes >= filesBytes) return 0;
+      return this.#committedMs + Math.max(filesEveryMs, commitEveryMs) - nowMs();
+    }
     const patience = Math.min(mostPatience, Math.max(1, commitEveryMs / 1000));
     if (this.#stagedEvents >= commitEvents * patience || this.#stagedBytes >= commitBytes * patience) return 0;
     return this.#committedMs + commitEveryMs - nowMs();
@@ -347,6 +365,7 @@ export class Lane {
     await deadLetters.resolve();
     this.#isCommitting = false;
     this.#hasStaged = false;
+    this.#isOnlyFiles = true;
     this.#stagedEvents = 0;
     this.#stagedBytes = 0;
     this.#committedMs = nowMs();

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
+import { allocatorSettings } from '#app/cli/allocator.ts';
 import { system } from '#catalog/access/principal.ts';
 import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { applyDefinition } from '#catalog/services/definition/apply.ts';
@@ -84,6 +85,7 @@ export async function startBenchProduct(): Promise<BenchProduct> {
       // As under `up`, whose later starts find the code compiled.
       const compiled = path.join(os.tmpdir(), 'dailies-bench-compiled');
       const env: NodeJS.ProcessEnv = {
+        ...allocatorSettings,
         ...process.env,
         NODE_COMPILE_CACHE: compiled,
         DAILIES_HOME: home,

@@ -5,12 +5,13 @@ import { type BenchProduct, percentile } from './bench-product.ts';
 
 /**
  * Source commit → visible to SQL: 1,000 changes a second, and ten times a second a marked change whose commit is timed
- * and that a query over the table is asked for until it shows.
+ * and that a query over the table is asked for until it shows. For so many seconds, or while `isAwaited` says so.
  */
 export async function benchFreshness(
   product: BenchProduct,
   seconds: number,
   rows: number,
+  isAwaited: () => boolean = () => false,
 ): Promise<Record<string, string | number>> {
   const load = new pg.Client({ connectionString: product.sourceUrl });
   await load.connect();
@@ -20,7 +21,7 @@ export async function benchFreshness(
   let isOver = false;
   const writing = (async () => {
     const startedAt = performance.now();
-    for (let tick = 0; tick < seconds * 10; tick++) {
+    for (let tick = 0; tick < seconds * 10 || isAwaited(); tick++) {
       await load.query(
         'UPDATE film SET votes = votes + 1 WHERE id IN (SELECT 2 + ($1 + i * 31) % $2 FROM generate_series(1, 100) i)',
         [tick * 100, rows - 2],

@@ -12,7 +12,7 @@ import { needsExactFile } from './parquet-schema.ts';
 import { RowAppender } from './row-appender.ts';
 
 /** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
-interface FileSchema {
+export interface FileSchema {
   schema: Schema;
   iceberg: IcebergSchema;
 }
@@ -91,16 +91,26 @@ class DuckdbFileWriter implements RowFile {
   }
 }
 
-/** Writes the rows of a SELECT, in its order, as one Parquet data file with field ids, and flushes it to disk. */
+/** DuckDB's own size of a row group. */
+const groupRows = 122_880;
+/** It holds two row groups or three at a time, of whole vectors of rows. */
+const groupBytes = 16 << 20;
+const vectorRows = 2_048;
+
+/**
+ * Writes the rows of a SELECT, in its order, as one Parquet data file with field ids, and flushes it to disk. `rowBytes` is
+ * about what a row takes: row groups of wide rows have fewer of them, for DuckDB holds them in memory.
+ */
 export async function copyToFile(
   connection: DuckDBConnection,
   select: string,
   { schema, iceberg }: FileSchema,
   location: string,
+  rowBytes = 0,
 ): Promise<DataFile> {
   if (needsExactFile(schema.fields)) return await copyRows(connection, select, { schema, iceberg }, location);
   const target = newFile(location);
-  const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
+  const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, ROW_GROUP_SIZE ${rowsOfGroup(rowBytes)}, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
   let row: readonly DuckDBValue[] | undefined;
   try {
     row = (await connection.runAndReadAll(copy)).getRows()[0];
@@ -119,6 +129,11 @@ export async function copyToFile(
     sizeBytes: Number(sizeBytes),
     ...columnStatistics(statistics ?? null, schema, iceberg, Number(count)),
   };
+}
+
+function rowsOfGroup(rowBytes: number): number {
+  const vectors = Math.floor(groupBytes / Math.max(rowBytes, 1) / vectorRows);
+  return Math.min(groupRows, Math.max(1, vectors) * vectorRows);
 }
 
 async function copyRows(

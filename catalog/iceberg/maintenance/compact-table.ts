@@ -1,4 +1,4 @@
-import { connectDuckdb } from '../files/duckdb-engine.ts';
+import { connectDuckdbBeside } from '../files/duckdb-engine.ts';
 import { removeFiles } from '../storage.ts';
 import { type Rewrite, type RewritePlan, rewriteFiles } from '../write/rewrite-files.ts';
 import type { MaintainedTable } from './maintained-tables.ts';
@@ -103,7 +103,7 @@ async function compact(table: MaintainedTable, signal: AbortSignal): Promise<Com
 
 async function rewriteBeside(plan: RewritePlan, signal: AbortSignal): Promise<Rewrite> {
   signal.throwIfAborted();
-  const connection = await connectDuckdb();
+  const connection = await connectDuckdbBeside();
   const interrupt = () => connection.interrupt();
   signal.addEventListener('abort', interrupt, { once: true });
   try {

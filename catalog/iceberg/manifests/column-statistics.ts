@@ -102,7 +102,20 @@ function widen(column: Column, value: Value): void {
   if (column.highest === null || compareValues(type, value, column.highest) > 0) column.highest = value;
 }
 
-function boundOf(type: FieldType, value: Value, side: 'lower' | 'upper'): Uint8Array | null {
+/** Bounds that include a value, too; null for no value yet. */
+export function widened(
+  type: FieldType,
+  { lowest, highest }: { lowest: Value; highest: Value },
+  value: Value,
+): { lowest: Value; highest: Value } {
+  return {
+    lowest: lowest === null || compareValues(type, value, lowest) < 0 ? value : lowest,
+    highest: highest === null || compareValues(type, value, highest) > 0 ? value : highest,
+  };
+}
+
+/** A bound in binary form, cut where it is long; null where there is none. */
+export function boundOf(type: FieldType, value: Value, side: 'lower' | 'upper'): Uint8Array | null {
   if (value === null) return null;
   if (type.kind === 'string') return encodeBound(type, value as string, side);
   // A zero's sign is not told apart by who compares numbers: the outer one.

@@ -5,7 +5,7 @@ import { connectDuckdb } from '../files/duckdb-engine.ts';
 import { keyEncoder } from '../files/key-encoding.ts';
 import type { DataFile } from '../manifests/manifest.ts';
 import { JoinedFiles } from './joined-files.ts';
-import { keyColumns, scanKeys } from './table-index.ts';
+import { keyColumns, scanKeys } from './key-scan.ts';
 import { TouchedKeys } from './touched-keys.ts';
 import { type WorkingFile, WorkingFiles } from './working-files.ts';
 import type { WriterParts } from './writer-parts.ts';
@@ -200,9 +200,10 @@ export class ChunkedSnapshot {
     try {
       const table = { ...this.#parts.indexTable(), files: new WorkingFiles(connection, []) };
       await scanKeys(table, false, working, async (keys) => {
-        for (const { key, place } of keys) {
+        for (const { key: bytes, position } of keys) {
+          const key = bytes.toString('latin1');
           await this.#remove(key);
-          index.note(key, place, null);
+          index.note(key, { location: file.location, position }, null);
         }
         await index.spill();
       });

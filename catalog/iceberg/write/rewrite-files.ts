@@ -5,9 +5,10 @@ import { identifier } from '../files/duckdb-values.ts';
 import { PositionMap } from '../files/position-map.ts';
 import type { PositionSet } from '../files/position-set.ts';
 import { dataFileSource } from '../files/read-data-file.ts';
+import { pathList } from '../files/read-parquet.ts';
 import type { DataFile, ManifestEntry } from '../manifests/manifest.ts';
 import { lineageColumns, withLineage } from '../metadata/row-lineage.ts';
-import { holdLocal, removeFiles } from '../storage.ts';
+import { holdLocal, localPath, removeFiles } from '../storage.ts';
 import type { FileLayout } from './open-files.ts';
 
 let nextMask = 0;
@@ -57,7 +58,8 @@ export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePl
       const mask = deleted ? `${masks} WHERE file = ${index}` : null;
       branches.push(await select(entry, target, layout, keepsLineage, mask));
     }
-    const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location);
+    const rowBytes = await widthOf(connection, sources);
+    const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location, rowBytes);
     const moves = movesOf(sources);
     const rows = moves.reduce((sum, { map }) => sum + map.kept, 0);
     if (rows !== file.recordCount) {
@@ -71,6 +73,16 @@ export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePl
   } finally {
     await connection.run(`DROP TABLE ${masks}`);
   }
+}
+
+/** About what a row takes in memory, in bytes. */
+async function widthOf(connection: DuckDBConnection, sources: readonly RewriteSource[]): Promise<number> {
+  const paths = sources.map(({ entry }) => localPath(entry.file.location));
+  const reader = await connection.runAndReadAll(
+    `SELECT sum(total_uncompressed_size) FROM parquet_metadata(${pathList(paths)})`,
+  );
+  const bytes = Number(reader.getRows()[0]?.[0] ?? 0);
+  return bytes / sources.reduce((sum, { entry }) => sum + entry.file.recordCount, 1);
 }
 
 function movesOf(sources: readonly RewriteSource[]): Rewrite['moves'] {

@@ -1,28 +1,20 @@
 import { setImmediate } from 'node:timers/promises';
 import { failpoint } from '../../failpoint.ts';
-import { isNested, type Row, type Schema } from '../../schemas/schema.ts';
-import { keyEncoder, rowHasher } from '../files/key-encoding.ts';
 import type { PositionMap } from '../files/position-map.ts';
-import type { PositionSet } from '../files/position-set.ts';
-import type { ReadSchema } from '../files/read-data-file.ts';
-import type { DataFile } from '../manifests/manifest.ts';
-import { printJson } from '../metadata/json.ts';
-import { ancestors, currentSnapshot, type TableMetadata } from '../metadata/table-metadata.ts';
-import { readLiveFiles } from '../read/live-files.ts';
+import { currentSnapshot } from '../metadata/table-metadata.ts';
 import { IndexOverlay } from './index-overlay.ts';
-import type { FileMove, IndexChange, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
-import type { WorkingFile, WorkingFiles } from './working-files.ts';
+import { bringUp, committedFiles, type IndexedTable, isCurrent, rebuild, shapeOf } from './index-rebuild.ts';
+import type { FileMove, IndexStand, KeyIndex, RowPlace } from './key-index.ts';
+import { scanKeys } from './key-scan.ts';
 
-/** The table that the index is of, as the commit in hand sees it. */
-export interface IndexedTable extends ReadSchema {
-  files: WorkingFiles;
-  /** As of the last commit; null for a table that does not exist yet. */
-  metadata: TableMetadata | null;
+/** A table as of a commit, for whoever reads it beside the writer. */
+export interface FollowedTable {
+  table: IndexedTable;
+  close(): void;
 }
 
 /** Changes beyond this many go into the index before their commit, which a crash then makes worthless. */
 const maxOverlay = 200_000;
-const writeRows = 20_000;
 /** Entries rewritten at once, in some milliseconds. */
 const followRows = 2_000;
 
@@ -34,6 +26,9 @@ const followRows = 2_000;
  *   same snapshot and shape | nothing staged around it  | used as it is
  *   older snapshot, kept    | its files are still there | changed files are replayed
  *   anything else           |                           | rebuilt from the key columns of all live files
+ *
+ * A commit that only adds files, as those of a snapshot do, has no use for it: the index is then brought up to it beside the
+ * commits that follow, so that the first change finds it ready.
  *
  * Files that the commit has staged without the index are noted when it is first used.
  */
@@ -53,6 +48,10 @@ export class TableIndex {
   /** Files that the commit in hand puts in place of others. */
   #moves: readonly FileMove[] = [];
   #settling: Promise<void> = Promise.resolve();
+  /** Commits that had no use for the index are being brought into it. */
+  #isFollowing = false;
+  #next: FollowedTable | null = null;
+  readonly #ending = new AbortController();
 
   constructor(store: KeyIndex) {
     this.store = store;
@@ -72,22 +71,16 @@ export class TableIndex {
     this.#isKeyless = table.schema.key.length === 0;
     this.#overlay = new IndexOverlay();
     const isTouched = table.files.touched().length > 0 || table.files.removed.size > 0;
-    const current = snapshotIdOf(table) ?? 0n;
-    const isCurrent = (stand: IndexStand | null) => stand?.snapshotId === current && stand.shape === this.#shape;
     const isEmpty = committedFiles(table).length === 0;
     if (table.files.all().length === 0 || (isEmpty && !isTouched)) {
       this.#ignoresStored = true;
     } else if (isTouched) {
       await this.settled();
-      await this.#rebuild(table.files.all(), table);
-    } else if (!isCurrent(this.#pending?.stand ?? this.store.stand)) {
+      await rebuild(this.store, table, table.files.all());
+      this.#isUnfinished = true;
+    } else if (!isCurrent(this.#pending?.stand ?? this.store.stand, table)) {
       await this.settled();
-      const { stand } = this.store;
-      const isReplayed = stand?.shape === this.#shape && (await this.#replay(table, stand, current));
-      if (!isReplayed) {
-        await this.#rebuild(committedFiles(table), table);
-        await this.#stand(current);
-      }
+      await bringUp(this.store, table);
     }
     this.#isUsed = true;
     if (isTouched) return;
@@ -99,7 +92,7 @@ export class TableIndex {
     const file = table.files.get(location);
     if (!file) return;
     await scanKeys(table, this.#isKeyless, file, async (keys) => {
-      for (const { key, place } of keys) this.note(key, place, null);
+      for (const { key, position } of keys) this.note(key.toString('latin1'), { location, position }, null);
       await this.spill();
     });
   }
@@ -166,11 +159,18 @@ export class TableIndex {
 
   /**
    * Takes over the changes of a commit that is done, once those of the one before are stored; storing goes on after this
-   * has resolved. An index that the commit had no use for stays behind.
+   * has resolved. An index that the commit had no use for stays behind, or with `follow` comes after it: the table as of
+   * the commit, with files and a connection of their own, which `follow.close` gives back.
    */
-  async settle(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
+  async settle(snapshotId: bigint, goneFiles: readonly string[], follow: FollowedTable | null = null): Promise<void> {
+    if (!this.#isUsed && this.#isFollowing) {
+      this.#next?.close();
+      this.#next = follow;
+      this.forget();
+      return;
+    }
     await this.settled();
-    const work = this.#isUsed ? this.#store(snapshotId, goneFiles) : Promise.resolve();
+    const work = this.#isUsed ? this.#store(snapshotId, goneFiles) : this.#follow(follow);
     this.forget();
     this.#settling = work.then(
       () => {
@@ -179,9 +179,32 @@ export class TableIndex {
       },
       (thrown: unknown) => {
         // Who needs the index next is told.
-        this.#failure = { thrown };
+        if (!this.#ending.signal.aborted) this.#failure = { thrown };
       },
     );
+  }
+
+  /** Brings the index up to a table, and then to what the table has come to meanwhile. */
+  async #follow(first: FollowedTable | null): Promise<void> {
+    this.#isFollowing = true;
+    try {
+      for (let followed = first; followed; followed = this.#takeNext()) {
+        try {
+          await bringUp(this.store, followed.table, this.#ending.signal);
+        } finally {
+          followed.close();
+        }
+      }
+    } finally {
+      this.#isFollowing = false;
+      this.#takeNext()?.close();
+    }
+  }
+
+  #takeNext(): FollowedTable | null {
+    const next = this.#next;
+    this.#next = null;
+    return next;
   }
 
   /** Resolves when the changes of the last commit are stored. Throws where they could not be. */
@@ -191,7 +214,7 @@ export class TableIndex {
   }
 
   async #store(snapshotId: bigint, goneFiles: readonly string[]): Promise<void> {
-    const stand = { snapshotId, shape: this.#shape };
+    const stand = { snapshotId, shape: this.#shape, ahead: [] };
     const [overlay, moves] = [this.#overlay, this.#moves];
     if (this.#ignoresStored) await this.#beginUnfinished();
     // Moved rows are found in the store alone.
@@ -206,8 +229,7 @@ export class TableIndex {
     this.#shape = shapeOf(table);
     this.#isKeyless = table.schema.key.length === 0;
     const { stand } = this.store;
-    const current = table.metadata ? currentSnapshot(table.metadata)?.['snapshot-id'] : null;
-    if (stand?.shape !== this.#shape || stand.snapshotId !== current) return;
+    if (table.metadata === null || !currentSnapshot(table.metadata) || !isCurrent(stand, table)) return;
     this.#isUsed = true;
     this.#moves = moves.map(({ from, map }) => ({ from, to, map }));
   }
@@ -226,7 +248,7 @@ export class TableIndex {
       await scanKeys(table, isKeyless, file, async (keys) => {
         for (let start = 0; start < keys.length; start += followRows) {
           signal.throwIfAborted();
-          this.store.follow(keys.slice(start, start + followRows), isKeyless);
+          this.store.follow(location, keys.slice(start, start + followRows), isKeyless);
           await setImmediate();
         }
       });
@@ -235,6 +257,7 @@ export class TableIndex {
   }
 
   async close(): Promise<void> {
+    this.#ending.abort();
     await this.#settling;
     await this.store.close();
   }
@@ -245,145 +268,4 @@ export class TableIndex {
     this.#ignoresStored = false;
     this.#isUnfinished = true;
   }
-
-  async #rebuild(files: readonly WorkingFile[], table: IndexedTable): Promise<void> {
-    await this.store.clear(this.#shape);
-    this.#isUnfinished = true;
-    for (const file of files) await this.#storeKeys(table, file);
-  }
-
-  async #storeKeys(table: IndexedTable, file: WorkingFile): Promise<void> {
-    let batch: IndexChange[] = [];
-    // One batch is stored while the next one is scanned. Its failure is kept until it is waited for.
-    let storing = Promise.allSettled([Promise.resolve()]);
-    const stored = async () => {
-      const [outcome] = await storing;
-      if (outcome.status === 'rejected') throw outcome.reason;
-    };
-    await scanKeys(table, this.#isKeyless, file, async (keys) => {
-      for (const { key, place } of keys) batch.push([this.#isKeyless ? this.store.rowEntry(key, place) : key, place]);
-      if (batch.length < writeRows) return;
-      await stored();
-      storing = Promise.allSettled([this.store.write(batch)]);
-      batch = [];
-    });
-    await stored();
-    await this.store.write(batch);
-  }
-
-  /** Brings stored entries from an older snapshot to the current one; false if that cannot be done. */
-  async #replay(table: IndexedTable, stand: IndexStand, current: bigint): Promise<boolean> {
-    // Only forward: what a rollback has taken back is no longer told by the files that are there.
-    const line = table.metadata ? [...ancestors(table.metadata)] : [];
-    const old = line.find((snapshot) => snapshot['snapshot-id'] === stand.snapshotId);
-    if (!old) return false;
-    const before = new Map((await readLiveFiles(old)).files.map((file) => [file.data.file.location, file]));
-    for (const location of before.keys()) if (!table.files.has(location)) return false;
-    await this.#beginUnfinished();
-    const changed = committedFiles(table).filter(
-      (file) => deletesOf(file) !== deletesOf(before.get(file.file.location)),
-    );
-    for (const file of changed) {
-      const known = before.get(file.file.location);
-      if (known) await this.#removeDeleted(table, file);
-    }
-    for (const file of committedFiles(table)) {
-      if (!before.has(file.file.location)) await this.#storeKeys(table, file);
-    }
-    await this.#stand(current);
-    return true;
-  }
-
-  async #stand(snapshotId: bigint): Promise<void> {
-    await this.store.apply(new Map(), { snapshotId, shape: this.#shape }, []);
-    this.#isUnfinished = false;
-  }
-
-  // Removes the entries of deleted rows unless they have moved on; files added later are stored afterwards.
-  async #removeDeleted(table: IndexedTable, file: WorkingFile): Promise<void> {
-    const deleted = await table.files.positionsOf(file);
-    await scanKeys(
-      table,
-      this.#isKeyless,
-      file,
-      async (keys) => {
-        const removals: IndexChange[] = [];
-        for (const { key, place } of keys) {
-          if (this.#isKeyless) {
-            removals.push([this.store.rowEntry(key, place), null]);
-            continue;
-          }
-          const stored = this.store.find(key);
-          if (stored?.location === place.location && stored.position === place.position) removals.push([key, null]);
-        }
-        await this.store.write(removals);
-      },
-      deleted,
-    );
-  }
-}
-
-function committedFiles({ files }: IndexedTable): WorkingFile[] {
-  return files.all().filter(({ entry }) => entry !== null);
-}
-
-function snapshotIdOf({ metadata }: IndexedTable): bigint | undefined {
-  return metadata ? currentSnapshot(metadata)?.['snapshot-id'] : undefined;
-}
-
-function deletesOf(file: { deletes: readonly { file: DataFile }[] } | undefined): string {
-  return (file?.deletes ?? []).map((entry) => entry.file.location).join();
-}
-
-/** Only the key's columns, in key order. */
-export function keyColumns({ schema, iceberg }: ReadSchema): ReadSchema {
-  const indexes = schema.key.map((name) => schema.fields.findIndex((field) => field.name === name));
-  const fields = indexes.flatMap((index) => schema.fields[index] ?? []);
-  return {
-    schema: { fields, key: schema.key } satisfies Schema,
-    iceberg: indexes.flatMap((index) => iceberg[index] ?? []),
-  };
-}
-
-/** What entries are made of: widening a column does not change it, another key does, and any change inside a nested one. */
-function shapeOf({ schema, iceberg }: ReadSchema): string {
-  const isKeyless = schema.key.length === 0;
-  const columns = schema.fields
-    .map((field, index) => ({ twin: iceberg[index], field, order: schema.key.indexOf(field.name) }))
-    .filter(({ order }) => isKeyless || order >= 0)
-    .sort((a, b) => a.order - b.order)
-    .map(
-      ({ twin, field }) => `${twin?.id}:${isNested(field.type) ? printJson(twin?.type) : encodingOf(field.type.kind)}`,
-    );
-  return `${isKeyless ? 'row' : 'key'} ${columns.join(' ')}`;
-}
-
-function encodingOf(kind: string): string {
-  if (kind === 'int' || kind === 'long') return 'integer';
-  return kind === 'float' || kind === 'double' ? 'floating' : kind;
-}
-
-/** Hands over the keys (of a table without one: the hashes) of a file's live rows, with their places, in file order. */
-export async function scanKeys(
-  table: IndexedTable,
-  isKeyless: boolean,
-  file: WorkingFile,
-  visit: (keys: { key: string; place: RowPlace }[]) => void | Promise<void>,
-  only?: PositionSet,
-): Promise<void> {
-  const columns = isKeyless ? { schema: table.schema, iceberg: table.iceberg } : keyColumns(table);
-  const ids = columns.iceberg.map((field) => field.id);
-  const encode: (row: Row) => Buffer = isKeyless ? rowHasher(columns.schema, ids) : keyEncoder(columns.schema);
-  await table.files.scan(
-    file,
-    columns,
-    (rows) =>
-      visit(
-        rows.map(({ row, position }) => ({
-          key: encode(row).toString('latin1'),
-          place: { location: file.file.location, position },
-        })),
-      ),
-    only,
-  );
 }

@@ -22,7 +22,7 @@ import { buildSnapshot, type Operation, operationOf, type TableBase } from './sn
 import { stageTarget } from './stage-target.ts';
 import { type StagedRows, type StageTarget, stagedRowsFor } from './staged-rows.ts';
 import type { TableDefinition } from './table-change.ts';
-import { TableIndex } from './table-index.ts';
+import { type FollowedTable, TableIndex } from './table-index.ts';
 import { TableRewrites } from './table-rewrites.ts';
 import { TableShape } from './table-shape.ts';
 import { TableSnapshots } from './table-snapshots.ts';
@@ -249,7 +249,18 @@ export class TableWriter {
     this.#isChanged = false;
     this.#isReplaced = false;
     if (!this.snapshots.isReplacing) this.#new.locations.clear();
-    await this.#index.settle(built.snapshot['snapshot-id'], goneFiles);
+    const isFollowed = this.schema.key.length > 0 && !this.#index.isUsed && built.added.length > 0;
+    await this.#index.settle(built.snapshot['snapshot-id'], goneFiles, isFollowed ? await this.#asCommitted() : null);
+  }
+
+  /** The table as of its last commit, for whoever reads it beside this writer. */
+  async #asCommitted(): Promise<FollowedTable> {
+    const connection = await connectDuckdb();
+    const live = this.#files
+      .all()
+      .flatMap(({ entry, deletes }) => (entry ? [{ data: entry, deletes: [...deletes] }] : []));
+    const table = { ...this.#indexTable(), files: new WorkingFiles(connection, live) };
+    return { table, close: () => connection.closeSync() };
   }
 
   /**

@@ -157,11 +157,15 @@ export class WorkingFiles {
     return rows;
   }
 
-  /** Hands over the live rows of a file, only the columns asked for, in file order, in pieces. */
-  async scan(
+  /**
+   * Hands over what `make` makes of the live rows of a file, only the columns asked for, in file order, in pieces. A row holds
+   * only until `make` has returned.
+   */
+  async scan<Made>(
     file: WorkingFile,
     columns: ReadSchema,
-    visit: (rows: { row: Row; position: number }[]) => void | Promise<void>,
+    make: (row: Row, position: number) => Made,
+    visit: (made: Made[]) => void | Promise<void>,
     only?: PositionSet,
   ): Promise<void> {
     const deleted = file.deletes.length > 0 || file.isTouched ? await this.positionsOf(file) : null;
@@ -169,17 +173,18 @@ export class WorkingFiles {
     using _held = await holdLocal([file.file.location]);
     const source = await dataFileSource(file.file.location, columns);
     const result = await this.#connection.stream(`SELECT * EXCLUDE (file_row_number), file_row_number FROM ${source}`);
+    const row: Value[] = [];
     for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
       const values = chunk.getColumns();
       const positions = values[columns.schema.fields.length] ?? [];
-      const rows: { row: Row; position: number }[] = [];
+      const made: Made[] = [];
       for (let at = 0; at < chunk.rowCount; at++) {
         const position = Number(positions[at]);
         if (only ? !only.has(position) : deleted?.has(position)) continue;
-        const row: Value[] = convert.map((read, index) => read(values[index]?.[at] ?? null));
-        rows.push({ row, position });
+        for (const [index, read] of convert.entries()) row[index] = read(values[index]?.[at] ?? null);
+        made.push(make(row, position));
       }
-      await visit(rows);
+      await visit(made);
     }
   }
 }

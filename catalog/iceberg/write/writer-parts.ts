@@ -3,9 +3,10 @@ import type { Row, Schema } from '../../schemas/schema.ts';
 import type { DataFile } from '../manifests/manifest.ts';
 import type { SchemaState } from '../metadata/schema-evolution.ts';
 import type { TableMetadata } from '../metadata/table-metadata.ts';
+import type { IndexedTable } from './index-rebuild.ts';
 import type { FileLayout, OpenFiles } from './open-files.ts';
 import type { StageTarget } from './staged-rows.ts';
-import type { IndexedTable, TableIndex } from './table-index.ts';
+import type { TableIndex } from './table-index.ts';
 import type { TableShape } from './table-shape.ts';
 import type { WorkingFiles } from './working-files.ts';
 

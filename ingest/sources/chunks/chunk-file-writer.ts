@@ -54,7 +54,7 @@ export async function writeChunkFile(
 ): Promise<ChunkFile> {
   const path = scratchPath('.parquet');
   try {
-    await connection.run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION snappy)`);
+    await connection.run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd)`);
     const { size } = await stat(path);
     return { path, schema, rows, bytes: size };
   } catch (thrown) {

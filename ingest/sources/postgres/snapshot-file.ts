@@ -107,7 +107,7 @@ export class SnapshotFiles {
     ];
     const source = `read_csv(${literal(csv)}, ${options.join(', ')})`;
     try {
-      const copy = `COPY (SELECT ${select.join(', ')} FROM ${source}) TO ${literal(parquet)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`;
+      const copy = `COPY (SELECT ${select.join(', ')} FROM ${source}) TO ${literal(parquet)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)`;
       const [, rows, , , statistics] = (await this.#connection.runAndReadAll(copy)).getRows()[0] ?? [];
       return Number(rows) === chunk.rows ? factsOf(statistics ?? null) : null;
     } catch (thrown) {
