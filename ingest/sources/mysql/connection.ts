@@ -31,7 +31,7 @@ export async function connect(address: ServerAddress, signal: AbortSignal): Prom
     connection.on('error', () => {});
     signal.throwIfAborted();
     for (const sql of pinned) await connection.query(sql);
-    await connection.query(unlimitedTime(await versionOf(connection)));
+    await connection.query(ofFamily(await versionOf(connection)));
     return connection;
   } catch (thrown) {
     if (connection !== null) cut(connection);
@@ -89,9 +89,11 @@ function open(address: ServerAddress, tls: ServerAddress['tls']): Promise<Connec
   });
 }
 
-/** Statements of ours may take long; the two families limit them by variables of different names. */
-function unlimitedTime(version: ServerVersion): string {
-  return version.flavor === 'mariadb' ? 'SET SESSION max_statement_time = 0' : 'SET SESSION max_execution_time = 0';
+/** Statements of ours may take long; the two families limit them by variables of different names. Rows are read as they are now. */
+function ofFamily(version: ServerVersion): string {
+  return version.flavor === 'mariadb'
+    ? 'SET SESSION max_statement_time = 0, system_versioning_asof = DEFAULT'
+    : 'SET SESSION max_execution_time = 0';
 }
 
 /** Runs one statement and gives its rows. `values` fill its `?`, quoted by the driver. */

@@ -26,11 +26,12 @@ export interface SourceTable {
   tableName: string;
   /** True for engines that roll back and read from a snapshot. */
   isTransactional: boolean;
-  isVersioned: boolean;
+  /** Set for a system-versioned table (MariaDB): `transaction` where its period is of transactions' ids. */
+  versionedBy: 'time' | 'transaction' | null;
   comment: string | null;
-  /** All columns in order, generated and invisible ones too. */
+  /** All columns in order, generated and invisible ones too, without those of a system-versioned table's period. */
   columns: TableColumn[];
-  /** Columns of the primary key, in its order. */
+  /** Columns of the primary key, in its order, without the end of the period. */
   key: string[];
   /** The server's guess. */
   rows: number;
@@ -109,7 +110,8 @@ async function readTables(connection: Connection, chosen: readonly TextRow[]): P
   const columns = await rowsOf(
     connection,
     `SELECT table_schema AS d, table_name AS t, column_name, data_type, column_type, character_set_name, is_nullable,
-       numeric_precision, numeric_scale, datetime_precision, character_octet_length, column_default, extra, column_comment
+       numeric_precision, numeric_scale, datetime_precision, character_octet_length, column_default, extra, column_comment,
+       generation_expression
        FROM information_schema.columns WHERE ${where} ORDER BY ordinal_position`,
     values,
   );
@@ -127,16 +129,21 @@ async function readTables(connection: Connection, chosen: readonly TextRow[]): P
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function toTable(row: TextRow, columns: readonly TextRow[], keys: readonly TextRow[]): SourceTable {
+function toTable(row: TextRow, allColumns: readonly TextRow[], keys: readonly TextRow[]): SourceTable {
+  const isVersioned = row.k === 'SYSTEM VERSIONED';
+  const isOfPeriod = (column: TextRow) => isVersioned && /^ROW (START|END)$/.test(column.generation_expression ?? '');
+  const [period] = allColumns.filter(isOfPeriod);
+  const columns = allColumns.filter((column) => !isOfPeriod(column)).map(toColumn);
+  const versionedBy = period?.data_type === 'bigint' ? 'transaction' : 'time';
   return {
     name: `${row.d}.${row.t}`,
     database: row.d ?? '',
     tableName: row.t ?? '',
     isTransactional: row.transactions === 'YES',
-    isVersioned: row.k === 'SYSTEM VERSIONED',
+    versionedBy: isVersioned ? versionedBy : null,
     comment: row.table_comment || null,
-    columns: columns.map(toColumn),
-    key: keys.map((key) => key.column_name ?? ''),
+    columns,
+    key: keys.map((key) => key.column_name ?? '').filter((name) => columns.some((column) => column.name === name)),
     rows: Number(row.table_rows ?? 0),
   };
 }

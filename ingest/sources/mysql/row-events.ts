@@ -40,20 +40,21 @@ export class RowEvents {
   }
 
   /** False where the log does not hold enough of rows without a key: the table is to be read again. */
-  add(batch: ChangeBatch, { op, rows }: BinlogRows, shape: TableShape): boolean {
+  add(batch: ChangeBatch, { rows }: BinlogRows, shape: TableShape): boolean {
     let isTold = true;
     for (const { before, after } of rows) {
-      const old = before === null ? null : shape.fromLog(before);
-      const row = after === null ? null : shape.fromLog(after);
+      // A row that becomes history is a row that is no more.
+      const old = before !== null && shape.isCurrent(before) ? shape.fromLog(before) : null;
+      const row = after !== null && shape.isCurrent(after) ? shape.fromLog(after) : null;
       if (old !== null && row !== null) {
         shape.widen(old);
         fillUnchanged(shape, row, old);
       }
       // Such rows are found by all that they hold.
       if (shape.key.length === 0 && (old?.includes(UNKNOWN) || row?.includes(UNKNOWN))) isTold = false;
-      else if (op === 'insert') this.#addInsert(batch, shape, row as OpenRow);
-      else if (op === 'delete') batch.add(shape, 'd', old, null);
-      else this.#addUpdate(batch, shape, old as OpenRow, row as OpenRow);
+      else if (old !== null && row !== null) this.#addUpdate(batch, shape, old, row);
+      else if (old !== null) batch.add(shape, 'd', old, null);
+      else if (row !== null) this.#addInsert(batch, shape, row);
     }
     return isTold;
   }

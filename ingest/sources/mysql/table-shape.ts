@@ -18,6 +18,19 @@ export interface ShapeColumn extends ColumnCodec {
 
 type Cell = Value | typeof UNKNOWN;
 
+/** Where the log has the columns of a system-versioned table. */
+export interface Period {
+  /** The end of a row's time. */
+  end: number;
+  /** Of each of the table's own columns. */
+  places: readonly number[];
+}
+
+/** A row that is there still ends with the last moment of a TIMESTAMP: in 2106 from MariaDB 11.5 on, in 2038 before. */
+function isUnended(end: BinlogValue | typeof UNKNOWN | undefined): boolean {
+  return end === UNKNOWN || end === 4_294_967_295_999_999n || end === 2_147_483_647_999_999n;
+}
+
 /**
  * One shape of one table, and the making of its rows, the same from the log and from a SELECT. The schema gains a
  * `<column>__text` at the first value that a column's type cannot carry; rows made before keep the schema they were made with.
@@ -32,6 +45,7 @@ export class TableShape {
   readonly keyIndexes: readonly number[];
   schema: Schema;
 
+  readonly #period: Period | null;
   readonly #memory: TableMemory;
   /** Index of the column that each field after the table's own columns holds the text of. */
   #textOf: number[] = [];
@@ -45,7 +59,9 @@ export class TableShape {
     columns: readonly ShapeColumn[],
     key: readonly string[],
     memory: TableMemory,
+    period: Period | null = null,
   ) {
+    this.#period = period;
     this.table = table;
     this.fullName = `${source}.${table}`;
     this.columns = columns;
@@ -60,12 +76,18 @@ export class TableShape {
     if (this.#memory.textColumns(this.table).length > this.#textOf.length) this.schema = this.#makeSchema();
   }
 
+  /** False for a row of a system-versioned table's history. */
+  isCurrent(image: BinlogRow): boolean {
+    return this.#period === null || isUnended(image[this.#period.end]);
+  }
+
   /** A row image of the log; the schema of the row is `schema` once it is made. */
   fromLog(image: BinlogRow): Cell[] {
     const { columns } = this;
+    const places = this.#period?.places;
     const row: Cell[] = new Array(columns.length);
     for (let index = 0; index < columns.length; index++) {
-      const value = image[index] as BinlogValue | typeof UNKNOWN;
+      const value = image[places === undefined ? index : (places[index] as number)] as BinlogValue | typeof UNKNOWN;
       if (value === null) row[index] = this.#null(index);
       else if (value === UNKNOWN) row[index] = UNKNOWN;
       else {
@@ -176,18 +198,41 @@ export function catalogShape(table: SourceTable, context: ShapeContext): TableSh
 
 /**
  * The shape that the log tells: names, types, key and NULL as they were then; comments, which columns are generated, and which bytes are
- * MariaDB's UUIDs and addresses, from the catalog as it is now, where it still has the column.
+ * MariaDB's UUIDs and addresses, from the catalog as it is now, where it still has the column. Without a system-versioned
+ * table's period.
  */
 export function logShape(logged: BinlogTable, now: SourceTable | undefined, context: ShapeContext): TableShape {
   const known = new Map(now?.columns.map((column) => [column.name, column]));
-  const columns = logged.columns.map((column): ShapeColumn => {
+  const period = periodOf(logged, now);
+  const own = period === null ? logged.columns : period.places.map((place) => logged.columns[place] as BinlogColumn);
+  const columns = own.map((column): ShapeColumn => {
     const current = known.get(column.name);
     const { name, isNullable } = column;
     const { comment = null, isGenerated = false } = current ?? {};
     return { name, isNullable, isGenerated, comment, ...codecOf(loggedType(column, current?.type)) };
   });
-  const key = logged.key.map((index) => (logged.columns[index] as BinlogColumn).name);
-  return new TableShape(context.source, `${logged.database}.${logged.name}`, columns, key, context.memory);
+  const key = logged.key.filter((index) => index !== period?.end).map((index) => nameOf(logged, index));
+  return new TableShape(context.source, `${logged.database}.${logged.name}`, columns, key, context.memory, period);
+}
+
+function nameOf(table: BinlogTable, index: number): string {
+  return (table.columns[index] as BinlogColumn).name;
+}
+
+/**
+ * The log has the start and the end of each row's time as the two last columns where the table was declared without them, else
+ * under the names they were given; the end is the last part of the key. Null for a table that was not versioned then.
+ */
+function periodOf(logged: BinlogTable, now: SourceTable | undefined): Period | null {
+  const own = new Set(now?.columns.map(({ name }) => name));
+  const isOfTime = ({ name, type }: BinlogColumn) => !own.has(name) && type.kind === 'timestamp' && type.scale === 6;
+  const times = logged.columns.flatMap((column, index) => (isOfTime(column) ? [index] : []));
+  const isVersioned = now?.versionedBy === 'time' || nameOf(logged, logged.columns.length - 1) === 'row_end';
+  const inKey = times.filter((index) => logged.key.at(-1) === index && !now?.key.includes(nameOf(logged, index)));
+  const [end] = inKey.length > 0 ? inKey : times.slice(-1);
+  if (end === undefined || times.length < 2 || (inKey.length === 0 && !isVersioned)) return null;
+  const start = times.filter((index) => index < end).at(-1) ?? times.find((index) => index !== end);
+  return { end, places: logged.columns.map((_, index) => index).filter((index) => index !== end && index !== start) };
 }
 
 const hiddenBytes: Readonly<Record<string, number>> = { uuid: 16, inet6: 16, inet4: 4 };
@@ -199,8 +244,8 @@ function loggedType({ type }: BinlogColumn, now: ColumnType | null | undefined):
 
 /** Why a table cannot be followed at all, or null. */
 export function refusalOf(table: SourceTable): string | null {
-  if (table.isVersioned) {
-    return `${table.name} is system-versioned: the server logs its history as rows of the same table, which would double them; follow a table without SYSTEM VERSIONING.`;
+  if (table.versionedBy === 'transaction') {
+    return `${table.name} is system-versioned by transactions, whose changes the server logs as statements alone; let its period be of TIMESTAMP(6) columns.`;
   }
   if (table.key.length === 0 && !table.isTransactional) {
     return `${table.name} has neither a primary key nor an engine that rolls back, so it cannot be read as of one moment; run: ALTER TABLE ${quoteTable(table.database, table.tableName)} ADD PRIMARY KEY (…); or ENGINE = InnoDB;`;
@@ -225,6 +270,7 @@ export function notesOf(table: SourceTable, textColumns: readonly string[], isCa
       'A foreign key changes its rows by itself, of which the server tells nothing: it is read again after changes of the table above.',
     );
   }
+  if (table.versionedBy !== null) notes.push('System-versioned: rows as they are now, without their period.');
   if (table.key.length === 0) notes.push('Without a primary key: rows are matched whole.');
   for (const column of textColumns) {
     notes.push(

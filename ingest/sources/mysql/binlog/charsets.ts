@@ -1,4 +1,5 @@
 import iconv from 'iconv-lite';
+import { type CodePatches, codePatches } from './code-patches.ts';
 import { singleByteCharsets } from './single-byte-charsets.ts';
 
 /** Bytes of one charset as text; null where they are none, so that nobody takes a mended text for the true one. */
@@ -10,10 +11,8 @@ export type Decode = (bytes: Buffer, start: number, end: number) => string | nul
  * | utf8mb4, utf8mb3, utf8, ascii                 | Node                                                      |
  * | ucs2, utf16, utf16le, utf32                   | Node                                                      |
  * | all of one byte (latin1, which is cp1252, …)  | tables of our own                                         |
- * | gbk, gb2312, euckr, sjis, cp932, ujis, eucjpms | iconv-lite, mended where the server understands a code otherwise |
- *
- * Not big5 and gb18030: no table at hand agrees with the servers' own. Characters that users define (cp932 F941 to F9FC,
- * ujis and eucjpms from F5A1 and 8FF3A1 on) are left as bytes.
+ * | gbk, gb2312, euckr, sjis                      | iconv-lite, with some characters for others               |
+ * | big5, cp932, ujis, eucjpms, gb18030           | iconv-lite, with `code-patches.ts`                        |
  */
 const decoders = new Map<string, Decode | null>();
 
@@ -46,16 +45,18 @@ function makeDecoder(charset: string): Decode | null {
       return utf32;
     case 'gbk':
     case 'euckr':
-    case 'cp932':
       return byIconv(charset, {});
     case 'gb2312':
       return byIconv(charset, { '·': '・', '—': '―' });
     case 'sjis':
       return byIconv('sjis', asJis);
+    case 'big5':
+    case 'cp932':
+    case 'gb18030':
+      return byCodes(byIconv(charset, {}), codePatches[charset]);
     case 'ujis':
-      return eucJp(byIconv('eucjp', asJis));
     case 'eucjpms':
-      return eucJp(byIconv('eucjp', { '¦': '￤' }));
+      return byCodes(byIconv('eucjp', {}), codePatches[charset]);
     default:
       return null;
   }
@@ -66,20 +67,29 @@ const replacement = '\ufffd';
 /** Characters as JIS has them, where others take those of Microsoft's tables. */
 const asJis = { '＼': '\\', '～': '〜', '∥': '‖', '－': '−', '￠': '¢', '￡': '£', '￢': '¬' };
 
-/**
- * EUC-JP without what iconv-lite understands otherwise: rows from F5 on, rows from 8FF3 on, and the tilde of JIS X 0212, which
- * it does not tell from the wave dash.
- */
-function eucJp(decode: Decode): Decode {
+/** `decode` for all codes but those that are patched. */
+function byCodes(decode: Decode, { length, patch }: CodePatches): Decode {
   return (bytes, start, end) => {
+    let text = '';
+    let decoded = start;
+    const decodeTo = (until: number) => {
+      const more = decoded === until ? '' : decode(bytes, decoded, until);
+      text += more ?? '';
+      return more !== null;
+    };
     for (let at = start; at < end; ) {
-      const lead = bytes[at] ?? 0;
-      const second = bytes[at + 1] ?? 0;
-      if (lead >= 0xf5) return null;
-      if (lead === 0x8f && (second >= 0xf3 || (second === 0xa2 && bytes[at + 2] === 0xb7))) return null;
-      at += lead < 0x80 ? 1 : lead === 0x8f ? 3 : 2;
+      const bytesOfCode = length(bytes[at] ?? 0, at + 1 < end ? (bytes[at + 1] ?? 0) : 0);
+      if (at + bytesOfCode > end) return null;
+      const patched = bytesOfCode === 1 ? undefined : patch(bytes.readUIntBE(at, bytesOfCode));
+      if (patched === null) return null;
+      if (patched !== undefined) {
+        if (!decodeTo(at)) return null;
+        text += patched;
+        decoded = at + bytesOfCode;
+      }
+      at += bytesOfCode;
     }
-    return decode(bytes, start, end);
+    return decodeTo(end) ? text : null;
   };
 }
 

@@ -225,6 +225,11 @@ export const typeMatrix: readonly Column[] = [
   { sql: 'VARCHAR(20) CHARACTER SET utf32', type: 'string', values: ofLetters('aé€中') },
   { sql: 'VARCHAR(20) CHARACTER SET sjis', type: 'string', values: ofLetters('a日本ソ表ｱ') },
   { sql: 'VARCHAR(20) CHARACTER SET gbk', type: 'string', values: ofLetters('a中文') },
+  { sql: 'VARCHAR(20) CHARACTER SET big5', type: 'string', values: ofLetters('a中文あ⑽¥') },
+  { sql: 'VARCHAR(20) CHARACTER SET cp932', type: 'string', values: ofLetters('a日本ソ～①\ue69d') },
+  { sql: 'VARCHAR(20) CHARACTER SET ujis', type: 'string', values: ofLetters('a日本〜ｱ\ue000') },
+  { sql: 'VARCHAR(20) CHARACTER SET eucjpms', type: 'string', values: ofLetters('a日本～①髙\ue3ac') },
+  { sql: 'VARCHAR(20) CHARACTER SET gb18030', only: isMysql, type: 'string', values: ofLetters('a中文🎬é') },
   { sql: 'VARCHAR(20) CHARACTER SET gb2312', type: 'string', values: ofLetters('a中文') },
   { sql: 'VARCHAR(20) CHARACTER SET euckr', type: 'string', values: ofLetters('a한국') },
   {
