@@ -106,7 +106,7 @@ export class WorkerSetup implements AsyncDisposable {
     const { state } = this.test;
     await state.source.create({ data: { name, kind: spec.kind, spec: spec as object } });
     const pipeline = { from: [`${name}.*.*`], steps: [], to: [{ kind: 'iceberg', table: `${name}.{table}` }] };
-    await state.pipeline.create({ data: { name: 'all', spec: pipeline } });
+    await state.pipeline.create({ data: { name, spec: pipeline } });
     await state.$executeRaw`SELECT pg_notify('dailies_changed', '')`;
   }
 

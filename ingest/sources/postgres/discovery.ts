@@ -45,7 +45,8 @@ export interface SourceTable {
 
 /**
  * Tables of the patterns (`schema.table`, `*` for any characters), sorted by name. Throws `table_unknown` for a pattern
- * without `*` that is not there. `isExact`: each pattern is a name, whatever it holds.
+ * without `*` that is not there. `isExact`: each pattern is a name, whatever it holds, and those that are not there are left
+ * out.
  */
 export async function findTables(
   client: pg.Client,
@@ -73,7 +74,7 @@ export async function findTables(
     }
     const row = all.find((candidate) => candidate.name === pattern);
     if (row && isTable(row)) chosen.add(Number(row.oid));
-    else
+    else if (!isExact)
       throw unknownTable(
         pattern,
         row?.relkind ?? null,

@@ -167,6 +167,23 @@ test('a table altered between the snapshot and the reading of its rows waits for
   await source.close();
 });
 
+test('a table that is dropped or renamed between the look for tables and the start is left out, and the others are followed', async () => {
+  await using database = await createDatabase();
+  await database.query(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
+    CREATE TABLE c (id int); INSERT INTO a VALUES (1)`);
+  const source = openSource(database.url, sourceName());
+  const request = await requestFor(source, null);
+  await database.query('DROP TABLE b; ALTER TABLE c RENAME TO d');
+  const follower = new Follower(source, request);
+  await follower.until(() => follower.ended.length === 1);
+  await database.query('INSERT INTO a VALUES (2); INSERT INTO d VALUES (3)');
+  await follower.caughtUp();
+  expect(follower.rowsOf('a')).toEqual([{ id: 1 }, { id: 2 }]);
+  expect(follower.eventsOf('d')).toEqual([]);
+  await follower.stop();
+  await source.close();
+});
+
 test('a lost, moved or re-made slot is told, and a start from nothing mends it', async () => {
   await using database = await createDatabase();
   await database.query('CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a VALUES (1, 1)');
