@@ -10,6 +10,7 @@ import {
 } from '@duckdb/node-api';
 import { duckdbTypeName, literal } from '../iceberg/files/duckdb-values.ts';
 import type { ResultColumn } from './child-protocol.ts';
+import { bytesOf } from './chunk-bytes.ts';
 import { StatementError } from './query-problem.ts';
 import { fieldTypeOf } from './result-types.ts';
 import { partName } from './spool-parts.ts';
@@ -17,6 +18,8 @@ import { partName } from './spool-parts.ts';
 /** Rows of the first part: a screenful is there before the rest. Parts grow tenfold up to the largest. */
 const firstPartRows = 500;
 const largestPartRows = 50_000;
+/** A part of wide rows is closed earlier: it is written from memory, which holds it about three times. */
+const largestPartBytes = 32 << 20;
 /** Rows in hand are written once they have waited this long for more. */
 const waitMs = 250;
 
@@ -35,6 +38,7 @@ export class SpoolWriter {
   /** Rows in hand, and how many they are. */
   readonly #waiting: DuckDBDataChunk[] = [];
   #pending = 0;
+  #pendingBytes = 0;
   /** The part that is being written. */
   #writing: Promise<void> = Promise.resolve();
   #begun = 0;
@@ -67,7 +71,7 @@ export class SpoolWriter {
   ): Promise<SpoolWriter> {
     const instance = await DuckDBInstance.create(':memory:', {
       threads: '1',
-      memory_limit: '256MB',
+      memory_limit: '512MB',
       temp_directory: '',
       errors_as_json: 'true',
     });
@@ -90,10 +94,11 @@ export class SpoolWriter {
       if (chunk === null || chunk.rowCount === 0) break;
       this.#waiting.push(chunk);
       this.#pending += chunk.rowCount;
+      this.#pendingBytes += bytesOf(chunk);
       next = result.fetchChunk();
       // Failing while a part is begun must not count as unhandled: it is awaited above.
       next.catch(() => undefined);
-      if (this.#pending >= this.#target) await this.#beginPart();
+      if (this.#pending >= this.#target || this.#pendingBytes >= largestPartBytes) await this.#beginPart();
     }
     // An empty result has one part too: its readers then need no special case.
     if (this.#pending > 0 || this.#begun === 0) await this.#beginPart();
@@ -106,10 +111,15 @@ export class SpoolWriter {
     // Never committed: that would copy them once more.
     await this.#connection.run('BEGIN');
     this.#appender ??= await this.#connection.createAppender('rows_in_hand');
-    for (const chunk of this.#waiting.splice(0)) this.#appender.appendDataChunk(chunk);
+    for (const chunk of this.#waiting.splice(0)) {
+      this.#appender.appendDataChunk(chunk);
+      // The collector of garbage knows nothing of the memory that its rows take.
+      chunk.reset();
+    }
     this.#appender.flushSync();
     const rows = this.#pending;
     this.#pending = 0;
+    this.#pendingBytes = 0;
     this.#writing = this.#writePart(partName(this.#begun++, this.#rows, rows), rows);
     this.#rows += rows;
     this.#target = Math.min(this.#target * 10, largestPartRows);

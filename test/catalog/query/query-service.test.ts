@@ -302,6 +302,18 @@ describe('a large result', () => {
     expect(await queries.service.wait(id, ana)).toMatchObject({ state: 'cancelled' });
   });
 
+  test('has rows of any width: a part ends at so many bytes, too', async () => {
+    // 10 KB each, a gigabyte in all, and much less once compressed.
+    const sql = `SELECT i, repeat(md5(i::VARCHAR), 320) AS plot, [md5(i::VARCHAR)] AS tags FROM range(100000) t(i)`;
+    const { id } = await queries.service.submit({ sql, origin: 'api' }, ana);
+    const patiently = { timeout: 120_000 };
+    await expect.poll(async () => (await queries.service.get(id, ana)).state, patiently).not.toMatch(/queued|running/);
+    expect(await queries.service.get(id, ana)).toMatchObject({ state: 'succeeded', rowCount: 100_000 });
+    const [last] = await queries.service.rows(id, ana, 99_999, 1);
+    expect(last?.[0]).toBe('99999');
+    expect(String(last?.[1])).toHaveLength(10_240);
+  }, 150_000);
+
   test('is stopped at its size', async () => {
     await using small = await openQueries({}, { resultBytes: 2 ** 20 });
     expect(await small.run('SELECT i, hash(i) FROM range(1000000) t(i)')).toMatchObject({
