@@ -53,6 +53,9 @@ export interface Source {
   /** What this store still lacks before its changes can be read, each with the statement that mends it; empty if ready. */
   check(signal: AbortSignal): Promise<Requirement[]>;
 
+  /** What this store could have beyond what is needed. */
+  offers?(signal: AbortSignal): Promise<Offer[]>;
+
   /**
    * Everything that happened since `from`, in source order, without gap or overlap, until aborted (then it ends without
    * an error): first the snapshots of the tables marked so (each snapshot-begin … snapshot-end, then their changes since),
@@ -111,6 +114,8 @@ export interface ChangesRequest {
   from: SourcePosition | null;
   /** By schema.table. */
   tables: ReadonlyMap<string, RequestedTable>;
+  /** Called where the store itself tells that tables have come, gone or got other names: `discover` may answer others now. */
+  onTables?: () => void;
 }
 
 export interface RequestedTable {
@@ -137,6 +142,14 @@ export interface SourceWarning {
   code: string;
   /** What threatens, how much of what is left, and what to do, in plain words; names and figures, no values. */
   message: string;
+}
+
+/** What makes a source better and is not needed. */
+export interface Offer {
+  /** What it brings, in one sentence. */
+  benefit: string;
+  /** The exact statement that brings it; null where it is there. */
+  statement: string | null;
 }
 
 export interface Requirement {

@@ -214,11 +214,13 @@ export class SourceRunner {
       this.#source = source;
       await this.#writeRunning();
       this.#onTables();
+      const rediscover = latestOnly(() => this.#rediscover(source, discovered.map(identity), signal));
+      const onTables = () => rediscover(null);
       timers.push(
         setInterval(() => void this.#trim(), trimEveryMs),
-        setInterval(() => void this.#rediscover(source, discovered.map(identity), signal), discoverEveryMs),
+        setInterval(onTables, discoverEveryMs),
       );
-      await this.#pump(source, source.changes({ from, tables }, signal));
+      await this.#pump(source, source.changes({ from, tables, onTables }, signal));
       if (!signal.aborted) {
         throw new DailiesError('source_protocol', `The source ${this.name} ended its stream of changes unasked.`);
       }

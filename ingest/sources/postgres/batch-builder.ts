@@ -1,7 +1,12 @@
-import type { Row } from '#catalog/schemas/schema.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, ChangeEvent, Op, TableChanges, Transaction } from '../../event.ts';
 import { formatLsn } from './lsn.ts';
 import type { Relation } from './relation.ts';
+
+const maxBytes = 1 << 20;
+const maxEvents = 2_000;
+const cutBytes = 4 << 20;
+const cutEvents = 8_000;
 
 /**
  * Gathers events into batches of whole transactions, each table's consecutive events of one schema together. A transaction
@@ -40,6 +45,16 @@ export class BatchBuilder {
     return this.#isCut;
   }
 
+  /** To be handed out with the transaction at hand. */
+  get isFull(): boolean {
+    return this.bytes >= maxBytes || this.events >= maxEvents;
+  }
+
+  /** To be handed out even within a transaction. */
+  get isOverlong(): boolean {
+    return this.bytes >= cutBytes || this.events >= cutEvents;
+  }
+
   begin(id: string, commitLsn: bigint, timeMicros: bigint): void {
     this.#isCut = false;
     this.#pending = { id, position: formatLsn(commitLsn), timeMicros };
@@ -65,12 +80,17 @@ export class BatchBuilder {
     this.#completed = position;
   }
 
+  /** The table (source.schema.table) has this shape from here on. */
+  announce(table: string, schema: Schema): void {
+    this.#enterTransaction();
+    this.#items.push({ table, schema, events: [], transactions: this.#transactions });
+    this.#open.delete(table);
+    // Something to hand out.
+    this.events++;
+  }
+
   add(relation: Relation, op: Op, before: Row | null, after: Row | null): void {
-    if (this.#transaction === null) {
-      this.#transaction = this.#pending as Transaction;
-      this.#pending = null;
-      this.#transactions.push(this.#transaction);
-    }
+    this.#enterTransaction();
     const event: ChangeEvent = { op, before, after, tx: this.#transactions.length - 1 };
     const open = this.#open.get(relation.fullName);
     if (open !== undefined && open.schema === relation.schema) open.events.push(event);
@@ -102,6 +122,13 @@ export class BatchBuilder {
       this.#transaction = null;
     } else if (this.#pending === null) this.#isCut = false;
     return batch;
+  }
+
+  #enterTransaction(): void {
+    if (this.#transaction !== null) return;
+    this.#transaction = this.#pending as Transaction;
+    this.#pending = null;
+    this.#transactions.push(this.#transaction);
   }
 
   #openItem(relation: Relation, event: ChangeEvent): void {

@@ -2,11 +2,13 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch } from '../../event.ts';
 import type { ChangesRequest } from '../../source.ts';
-import { checkServer, checkTables } from './check.ts';
+import { checkServer, checkTables, notReady } from './check.ts';
 import { hasChunks } from './chunked-tables.ts';
-import { connect, databaseError, rowsOf, wire } from './connection.ts';
+import { connect, databaseError, rowsOf } from './connection.ts';
+import { readDdlTrigger } from './ddl-trigger.ts';
 import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
+import type { Kept } from './kept.ts';
 import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
@@ -14,15 +16,17 @@ import { publishTables, saveMemory } from './publication.ts';
 import type { Relation } from './relation.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
+import { SchemaFollower } from './schema-follower.ts';
 import { heartbeat, serverHead } from './server-head.ts';
+import { followHistory } from './server-history.ts';
 import { SessionChunks } from './session-chunks.ts';
+import { cutWhenSilent } from './silence.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
 import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const identityEveryMs = 5_000;
-const pingsPerSilence = 8;
 
 /** The snapshot of a temporary slot, waiting for the stream to come to its position. */
 interface SnapshotRound {
@@ -52,12 +56,16 @@ export class ChangeSession {
   readonly #altered = new Map<number, SourceTable>();
   readonly #url: string;
   readonly #names: ServerNames;
+  readonly #kept: Kept;
   readonly #request: ChangesRequest;
+  readonly #patterns: readonly string[];
   readonly #signal: AbortSignal;
   readonly #clients = new Set<pg.Client>();
   readonly #context: ShapeContext;
   #stream: ReplicationStream | null = null;
   #chunks: SessionChunks | null = null;
+  /** Null where no event triggers tell of changes to schemas. */
+  #schemas: SchemaFollower | null = null;
   #control: pg.Client | null = null;
   #watch: NodeJS.Timeout | null = null;
   #ping: NodeJS.Timeout | null = null;
@@ -71,7 +79,10 @@ export class ChangeSession {
     url: string;
     names: ServerNames;
     request: ChangesRequest;
+    /** Of the tables that the source follows, also of those that come later. */
+    patterns: readonly string[];
     source: string;
+    kept: Kept;
     signal: AbortSignal;
     /** A server that has not answered for so long is given up, whatever its connections say. */
     silentMs: number;
@@ -82,7 +93,9 @@ export class ChangeSession {
     this.#chunkBytes = options.chunkBytes;
     this.#url = options.url;
     this.#names = options.names;
+    this.#kept = options.kept;
     this.#request = options.request;
+    this.#patterns = options.patterns;
     const memory = new RowMemory(null);
     this.#context = { source: options.source, names: options.names, memory, types: new Map(), streamsGenerated: false };
     this.#signal = options.signal;
@@ -117,6 +130,7 @@ export class ChangeSession {
       this.#snapshotAt.delete(table);
       this.#context.memory.settle(this.#nameOf(table));
     }
+    this.#context.memory.shapes.settle(upTo);
     if (this.#control) await saveMemory(this.#control, this.#names, this.#context.memory);
   }
 
@@ -125,13 +139,24 @@ export class ChangeSession {
     this.#control = control;
     const tables = await this.#prepare(control);
     // From here on nothing on it waits for anybody's lock.
-    this.#listenForLife(control);
+    this.#ping = cutWhenSilent(control, this.#clients, this.#silentMs);
     const identities = new IdentityWatch(tables, this.#names, (table) => this.#context.memory.imprint(table));
     const { from } = this.#request;
+    const schemas = await SchemaFollower.open(tables, {
+      control,
+      context: this.#context,
+      request: this.#request,
+      patterns: this.#patterns,
+      onOutdated: (table) => this.#readAgain(control, table),
+      onTold: () => void this.#watchIdentities(control, identities),
+    });
+    this.#schemas = schemas;
+    await saveMemory(control, this.#names, this.#context.memory);
     let owed = tables;
     let position: bigint;
     let timeMicros = 0n;
     const replication = await this.#connect('replication');
+    await followHistory(replication, this.#kept, from);
     if (from === null) {
       await dropSlot(control, this.#names.slot);
       timeMicros = (await serverHead(control)).timeMicros;
@@ -157,7 +182,8 @@ export class ChangeSession {
       from: position,
       fromMicros: timeMicros,
       barrier: this.#round,
-      resolve: (message) => this.#resolve(control, message),
+      resolve: (message, commitLsn) => this.#resolve(control, message, commitLsn),
+      ...(schemas ? { takeDdl: (content, place) => schemas.take(content, place) } : {}),
       head: () => serverHead(control),
       heartbeat: () => heartbeat(control),
     });
@@ -217,28 +243,9 @@ export class ChangeSession {
       // One that goes on is void where changes were missed since.
       return this.#request.from === null || (asked?.snapshot === true && asked.cursor === null);
     };
-    this.#context.memory = await publishTables(control, this.#names, tables, isAsked);
+    const told = { trigger: (await readDdlTrigger(control)).id, isAnew: this.#request.from === null };
+    this.#context.memory = await publishTables(control, this.#names, tables, isAsked, told, this.#kept);
     return tables;
-  }
-
-  /**
-   * A host that froze or fell off the network ends no connection: without an answer in time all are cut, so that whoever
-   * waits for one hears of it.
-   */
-  #listenForLife(control: pg.Client): void {
-    let askedMs: number | null = null;
-    const answered = () => {
-      askedMs = null;
-    };
-    this.#ping = setInterval(() => {
-      if (askedMs === null) {
-        askedMs = performance.now();
-        // A failure is told by the next statement that needs the connection.
-        control.query('SELECT').then(answered, answered);
-      } else if (performance.now() - askedMs > this.#silentMs) {
-        for (const client of this.#clients) wire(client).stream.destroy();
-      }
-    }, this.#silentMs / pingsPerSilence);
   }
 
   /** Moves a table at once to the publication where it belongs, then has the source begin anew, which reads it again. */
@@ -246,13 +253,20 @@ export class ChangeSession {
     if (this.#isWatching) return;
     this.#isWatching = true;
     try {
+      if ((await readDdlTrigger(control)).id !== this.#context.memory.shapes.trigger) {
+        throw new DailiesError(
+          'source_protocol',
+          'The event triggers that tell of changes to schemas were made, changed or dropped; the stream begins again with it.',
+        );
+      }
       if (await identities.isReplaced(control)) {
         throw new DailiesError('source_protocol', 'A table was replaced by another of its name, which is read whole.');
       }
       const tables = await identities.changed(control);
       if (tables === null) return;
       const client = await this.#connect('query');
-      const memory = await publishTables(client, this.#names, tables, () => false);
+      const told = { trigger: this.#context.memory.shapes.trigger, isAnew: false };
+      const memory = await publishTables(client, this.#names, tables, () => false, told, this.#kept);
       await this.#end(client);
       for (const [table, debt] of memory.owed) this.#context.memory.owe(table, debt);
       throw new DailiesError(
@@ -330,11 +344,14 @@ export class ChangeSession {
     return batch;
   }
 
-  async #resolve(control: pg.Client, message: RelationMessage): Promise<Relation | null> {
+  async #resolve(control: pg.Client, message: RelationMessage, commitLsn: bigint): Promise<Relation | null> {
     if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
+    const isTold = this.#schemas?.isAsTold(message, commitLsn) ?? false;
     // Asked each time: columns of the same names and types may be others by now.
-    const [table] = await readTables(control, [message.oid], this.#names);
-    if (table) await this.#noteAltered(control, table);
+    const table =
+      (isTold ? this.#schemas?.toldTable(message.oid) : undefined) ??
+      (await readTables(control, [message.oid], this.#names))[0];
+    if (table && !isTold) await this.#noteAltered(control, table);
     return announcedRelation(control, message, table, this.#context);
   }
 
@@ -345,7 +362,12 @@ export class ChangeSession {
     if (imprint === null || this.#stream === null || this.#round?.tables.has(table.name)) return;
     const isOutdated = isReadingOutdated(imprint, table);
     memory.setImprint(table.name, imprintOf(table));
-    if (!isOutdated) return;
+    if (isOutdated) await this.#readAgain(control, table);
+  }
+
+  async #readAgain(control: pg.Client, table: SourceTable): Promise<void> {
+    const { memory } = this.#context;
+    if (this.#stream === null || this.#round?.tables.has(table.name)) return;
     memory.owe(table.name);
     await saveMemory(control, this.#names, memory);
     if (hasChunks(table)) {
@@ -371,12 +393,6 @@ export class ChangeSession {
     await client.end();
     this.#clients.delete(client);
   }
-}
-
-function notReady(lack: { problem: string; statement: string; table?: string }): DailiesError {
-  return new DailiesError('source_not_ready', `${lack.problem} Run: ${lack.statement}`, {
-    details: { statement: lack.statement, ...(lack.table === undefined ? {} : { table: lack.table }) },
-  });
 }
 
 async function isAtLeast(client: pg.Client, major: number): Promise<boolean> {

@@ -1,9 +1,11 @@
 import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
 import type { Requirement } from '../../source.ts';
 import { rowsOf } from './connection.ts';
 import type { SourceTable } from './discovery.ts';
 import type { ServerNames } from './names.ts';
 import { logicalStatement, type Provider, readProvider, replicationStatement, settingStatement } from './provider.ts';
+import { emitMessage, isStandby } from './server-head.ts';
 import { slotThreats } from './slot-watch.ts';
 import { quoteIdentifier, quoteTable } from './sql.ts';
 import { identityProblem, identityStatement } from './table-shape.ts';
@@ -15,6 +17,13 @@ export interface CheckedRequirement extends Requirement {
   table?: string;
 }
 
+/** Nothing can be read while that is missing. */
+export function notReady({ problem, statement, table }: CheckedRequirement): DailiesError {
+  return new DailiesError('source_not_ready', `${problem} Run: ${statement}`, {
+    details: { statement, ...(table === undefined ? {} : { table }) },
+  });
+}
+
 /** What the server, then each table, still lacks before `names` can be made and read. */
 export async function checkServer(client: pg.Client, names: ServerNames): Promise<CheckedRequirement[]> {
   const [row] = await rowsOf(client, serverQuery, [names.slot, names.publication]);
@@ -22,8 +31,21 @@ export async function checkServer(client: pg.Client, names: ServerNames): Promis
   const user = row?.user_name ?? '';
   const lacks: CheckedRequirement[] = [];
   const lack = (problem: string, statement: string) => lacks.push({ problem, statement, isBlocking: true });
-  if (row?.is_standby === 't') {
-    lack('This server is a standby, which cannot make a publication.', "Use the primary server's address.");
+  const onStandby = row?.is_standby === 't';
+  if (onStandby && Number(row?.version) < 160_000) {
+    lack(
+      'This server is a standby, whose stream of changes can be read from Postgres 16 on only.',
+      "Use the primary server's address.",
+    );
+    return lacks;
+  }
+  if (onStandby && row?.has_feedback !== 't') {
+    lacks.push({
+      problem:
+        'This server is a standby with hot_standby_feedback = off: it may have to remove rows of its catalogs that the slot still needs, gives the slot up then, and all tables have to be read again.',
+      statement: settingStatement(provider, { name: 'hot_standby_feedback', value: 'on', needsRestart: false }),
+      isBlocking: false,
+    });
   }
   if (row?.wal_level !== 'logical') {
     lack(
@@ -34,17 +56,24 @@ export async function checkServer(client: pg.Client, names: ServerNames): Promis
   if (row?.may_replicate !== 't') {
     lack(`User "${user}" may not read the stream of changes.`, replicationStatement(provider, quoteIdentifier(user)));
   }
-  if (row?.has_publication !== 't' && row?.may_create !== 't') {
+  if (!onStandby && row?.has_publication !== 't' && row?.may_create !== 't') {
     lack(
       `User "${user}" may not make a publication in database "${row?.database}".`,
       `GRANT CREATE ON DATABASE ${quoteIdentifier(row?.database ?? '')} TO ${quoteIdentifier(user)};`,
     );
   }
-  if (row?.has_publication === 't' && row.owns_publication !== 't') {
+  if (!onStandby && row?.has_publication === 't' && row.owns_publication !== 't') {
     lack(
       `The publication ${names.publication} belongs to another user than "${user}".`,
       `ALTER PUBLICATION ${quoteIdentifier(names.publication)} OWNER TO ${quoteIdentifier(user)};`,
     );
+  }
+  if (row?.may_emit !== 't') {
+    lacks.push({
+      problem: `User "${user}" may not write messages of its own into the log, so that a transaction that stays open can hold back what is told of other tables.`,
+      statement: `GRANT EXECUTE ON FUNCTION ${row?.emit_function} TO ${quoteIdentifier(user)};`,
+      isBlocking: false,
+    });
   }
   // One more than the lasting slot: a snapshot of tables that join later needs it for a while.
   const needed = row?.has_slot === 't' ? 1 : 2;
@@ -67,8 +96,8 @@ async function checkSlot(client: pg.Client, names: ServerNames, provider: Provid
   const threats = await slotThreats(client, names, provider);
   const lacks = threats
     // Told whether the slot is idle or not.
-    .filter(({ code }) => code !== 'slot_idle')
-    .map(({ problem, statement }) => ({ problem, statement, isBlocking: false }));
+    .filter(({ code }) => code === 'slot_behind' || code === 'slot_lost')
+    .map(({ problem, statement }) => ({ problem, statement: statement ?? '', isBlocking: false }));
   const [row] = await rowsOf(client, idleQuery);
   if (row) {
     lacks.push({
@@ -85,7 +114,10 @@ SELECT current_setting(name) AS text FROM pg_settings WHERE name = 'idle_replica
 
 const serverQuery = `
 SELECT current_user AS user_name, current_database() AS database, pg_is_in_recovery() AS is_standby,
-  current_setting('wal_level') AS wal_level,
+  current_setting('wal_level') AS wal_level, current_setting('server_version_num') AS version,
+  current_setting('hot_standby_feedback') = 'on' AS has_feedback,
+  (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc WHERE ${emitMessage}) AS may_emit,
+  (SELECT min(oid::regprocedure::text) FROM pg_proc WHERE ${emitMessage}) AS emit_function,
   (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
     OR EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(oid, 'MEMBER')) AS may_replicate,
   has_database_privilege(current_database(), 'CREATE') AS may_create,
@@ -97,6 +129,8 @@ SELECT current_user AS user_name, current_database() AS database, pg_is_in_recov
 
 export async function checkTables(client: pg.Client, tables: readonly SourceTable[]): Promise<CheckedRequirement[]> {
   if (tables.length === 0) return [];
+  // Whoever publishes them does so on the primary.
+  const isPublisher = !(await isStandby(client));
   const rows = await rowsOf(
     client,
     `SELECT c.oid, current_user AS user_name, pg_get_userbyid(c.relowner) AS owner, n.nspname,
@@ -124,7 +158,7 @@ export async function checkTables(client: pg.Client, tables: readonly SourceTabl
     if (row?.may_read === 'f') {
       lack(`User "${user}" may not read ${table.name}.`, `GRANT SELECT ON ${name} TO ${quoteIdentifier(user)};`);
     }
-    if (row?.owns === 'f') {
+    if (isPublisher && row?.owns === 'f') {
       lack(
         `User "${user}" may not publish ${table.name}, for only its owner "${row.owner}" may.`,
         `GRANT ${quoteIdentifier(row.owner ?? '')} TO ${quoteIdentifier(user)};`,

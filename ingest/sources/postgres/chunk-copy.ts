@@ -12,7 +12,7 @@ import { readTables, type SourceTable } from './discovery.ts';
 import { formatLsn } from './lsn.ts';
 import { currentSnapshot, type RecentTransactions } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
-import { serverHead } from './server-head.ts';
+import { settledHead } from './server-head.ts';
 import { goneTable, lockTable } from './snapshot.ts';
 import { type ShapeContext, tableRelation } from './table-shape.ts';
 
@@ -68,8 +68,7 @@ export class ChunkCopy implements ChunkReader {
       if (this.#client !== null) await rowsOf(client, 'ROLLBACK');
       if (read === 'outdated') return read;
       this.#client ??= await this.#options.connect();
-      const { position } = await serverHead(this.#client);
-      return { ...read, place: formatLsn(position) };
+      return { ...read, place: formatLsn(await settledHead(this.#client)) };
     } catch (thrown) {
       this.#cut();
       throw signal.aborted ? thrown : tableError(thrown, known.name);

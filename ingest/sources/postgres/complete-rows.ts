@@ -1,11 +1,10 @@
 import type pg from 'pg';
-import { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { Batch } from '../../event.ts';
 import { rowsOf, sqlState } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
 import { readRowsByKey } from './read-rows.ts';
-import type { Incomplete } from './replication-stream.ts';
+import type { Incomplete } from './stream-item.ts';
 import { type ShapeContext, tableRelation } from './table-shape.ts';
 
 type OpenRow = (Value | typeof UNKNOWN)[];
@@ -75,12 +74,7 @@ export class RowCompleter {
 
   /** Null where it was dropped or renamed since: whoever watches the names sees to that. */
   async #find(client: pg.Client, name: string): Promise<SourceTable | null> {
-    try {
-      return (await findTables(client, [name], this.#context.names, true))[0] ?? null;
-    } catch (thrown) {
-      if (thrown instanceof DailiesError && thrown.code === 'table_unknown') return null;
-      throw thrown;
-    }
+    return (await findTables(client, [name], this.#context.names, true))[0] ?? null;
   }
 }
 

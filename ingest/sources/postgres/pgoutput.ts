@@ -210,7 +210,8 @@ function readCommit(bytes: Buffer, at: number, end: number): Commit {
   };
 }
 
-function readLogicalMessage(bytes: Buffer, at: number, end: number): LogicalMessage {
+/** `at`: behind the kind of message, and the transaction's id if it has one. */
+export function readLogicalMessage(bytes: Buffer, at: number, end: number): LogicalMessage {
   const prefixEnd = stringEnd(bytes, at + 9, end);
   mustEnd(prefixEnd + 4 + bytes.readUInt32BE(prefixEnd), end);
   return {

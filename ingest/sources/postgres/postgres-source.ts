@@ -17,6 +17,7 @@ import { checkServer, checkTables } from './check.ts';
 import type { TypeRow } from './column-type.ts';
 import { connect, databaseError, rowsOf, wire } from './connection.ts';
 import { findTables } from './discovery.ts';
+import { Kept } from './kept.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import { type ServerNames, serverNames } from './names.ts';
 import { readProvider } from './provider.ts';
@@ -25,6 +26,7 @@ import { readRowsByKey } from './read-rows.ts';
 import { serverHead } from './server-head.ts';
 import { dropSlot } from './slot.ts';
 import { orphanedSlots, slotThreats } from './slot-watch.ts';
+import { checkStandby } from './standby.ts';
 import { notesOf, refusalOf, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const patientMs = 600_000;
@@ -39,6 +41,7 @@ export class PostgresSource implements Source {
   readonly #config: PostgresConfig;
   readonly #name: string;
   readonly #names: ServerNames;
+  readonly #kept: Kept;
   /** Of all sources that are defined, where that is known. */
   readonly #known: readonly ServerNames[] | null;
   readonly #types = new Map<number, TypeRow>();
@@ -54,7 +57,8 @@ export class PostgresSource implements Source {
     this.#config = config;
     this.#name = deps.name;
     this.#names = serverNames(deps.name);
-    this.#known = deps.known ? [...deps.known, deps.name].map(serverNames) : null;
+    this.#kept = new Kept(deps.memory);
+    this.#known = deps.known ? deps.known.map(serverNames) : null;
     const driver = {
       connect: (signal: AbortSignal) => connect(config.url, 'query', signal),
       cut: (client: pg.Client) => void wire(client).stream.destroy(),
@@ -82,9 +86,13 @@ export class PostgresSource implements Source {
   async check(signal: AbortSignal): Promise<Requirement[]> {
     return this.#questions.ask(signal, async (client) => {
       const server = await checkServer(client, this.#names);
-      const tables = await checkTables(client, await findTables(client, this.#config.tables, this.#names));
-      const orphans = this.#known ? await orphanedSlots(client, this.#known) : [];
-      return [...server, ...tables, ...orphans].map(({ problem, statement }) => ({ problem, statement }));
+      const found = await findTables(client, this.#config.tables, this.#names);
+      const tables = await checkTables(client, found);
+      // Of a source that is not defined yet nobody knows the name.
+      const isDefined = this.#known?.some(({ slot }) => slot === this.#names.slot) ?? true;
+      const standby = await checkStandby(client, isDefined ? this.#names : null, found);
+      const orphans = this.#known ? await orphanedSlots(client, [...this.#known, this.#names]) : [];
+      return [...server, ...tables, ...standby, ...orphans].map(({ problem, statement }) => ({ problem, statement }));
     });
   }
 
@@ -96,7 +104,9 @@ export class PostgresSource implements Source {
       url: this.#config.url,
       names: this.#names,
       request,
+      patterns: this.#config.tables,
       source: this.#name,
+      kept: this.#kept,
       silentMs: this.#silentMs,
       chunkBytes: this.#chunkBytes,
       signal: AbortSignal.any([signal, this.#closing.signal]),
@@ -140,7 +150,7 @@ export class PostgresSource implements Source {
       const threats = await slotThreats(client, this.#names, await readProvider(client));
       return threats.map(({ code, problem, statement }) => ({
         code,
-        message: `${problem} To make room: ${statement}`,
+        message: statement === null ? problem : `${problem} To make room: ${statement}`,
       }));
     });
   }
@@ -162,7 +172,7 @@ export class PostgresSource implements Source {
     return {
       source: this.#name,
       names: this.#names,
-      memory: await readMemory(client, this.#names),
+      memory: await readMemory(client, this.#names, this.#kept),
       types: this.#types,
       streamsGenerated: Number(row?.server_version_num) >= 180_000,
     };

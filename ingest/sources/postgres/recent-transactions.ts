@@ -3,6 +3,9 @@ import type { Batch } from '../../event.ts';
 import { rowsOf } from './connection.ts';
 
 const epochXids = 1n << 32n;
+const replayed = 'replayed';
+const snapshotQuery = `
+SELECT CASE WHEN pg_is_in_recovery() THEN '${replayed}' ELSE pg_current_snapshot()::text END AS snapshot`;
 
 /**
  * The transactions that the stream has handed out and that nobody has seen as committed yet. The server's log tells of a
@@ -33,10 +36,14 @@ export class RecentTransactions {
   }
 
   /**
-   * True if a snapshot (`xmin:xmax:xid,…`, as pg_current_snapshot() prints it) sees all of them. Those that it sees are
-   * forgotten, so it must be taken after what was noted.
+   * True if a snapshot (`xmin:xmax:xid,…`, as pg_current_snapshot() prints it, or `replayed`) sees all of them. Those that it
+   * sees are forgotten, so it must be taken after what was noted.
    */
   areSeenBy(snapshot: string): boolean {
+    if (snapshot === replayed) {
+      this.#ids.clear();
+      return true;
+    }
     const [, xmax = '0', list = ''] = snapshot.split(':');
     const end = BigInt(xmax);
     const open = new Set(list === '' ? [] : list.split(',').map((xid) => Number(BigInt(xid) % epochXids)));
@@ -50,7 +57,11 @@ function isBefore(id: number, end: bigint): boolean {
   return BigInt.asIntN(32, BigInt(id) - end) < 0n;
 }
 
+/**
+ * `replayed` on a standby: its stream tells of a commit only after it was replayed, and all that was is visible there (which
+ * transactions are not, pg_current_snapshot() does not list there).
+ */
 export async function currentSnapshot(client: pg.Client): Promise<string> {
-  const [row] = await rowsOf(client, 'SELECT pg_current_snapshot() AS snapshot');
+  const [row] = await rowsOf(client, snapshotQuery);
   return row?.snapshot ?? '';
 }

@@ -160,6 +160,12 @@ export class Relation {
     );
   }
 
+  /** Name of the field with the text of a column's odd values; null where it has needed none. */
+  textFieldOf(column: number): string | null {
+    const at = this.#textOf.indexOf(column);
+    return at < 0 ? null : (this.schema.fields[this.columns.length + at]?.name ?? null);
+  }
+
   /** Gives a row that was decoded just before a text column was needed the fields it lacks. */
   widen(row: Cell[]): void {
     for (let field = row.length; field < this.schema.fields.length; field++) {

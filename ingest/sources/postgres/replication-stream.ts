@@ -1,8 +1,9 @@
 import type { Row, UNKNOWN, Value } from '#catalog/schemas/schema.ts';
-import type { Batch, Op } from '../../event.ts';
+import type { Op } from '../../event.ts';
 import { BatchBuilder } from './batch-builder.ts';
 import { databaseError } from './connection.ts';
 import { CopyBoth, unreadable } from './copy-both.ts';
+import { ddlPrefix } from './ddl-trigger.ts';
 import { malformed } from './decode-value.ts';
 import { ItemQueue } from './item-queue.ts';
 import { KnownRelations } from './known-relations.ts';
@@ -17,23 +18,12 @@ import {
 import type { Relation } from './relation.ts';
 import { isCommitFrom, prepareConnection, startStatement, statusUpdate } from './replication-wire.ts';
 import { SpoolReplay } from './spool-replay.ts';
+import type { Incomplete, StreamItem } from './stream-item.ts';
 import type { StreamOptions } from './stream-options.ts';
 import { StreamQuiet } from './stream-quiet.ts';
 import { StreamedTransactions } from './streamed-transactions.ts';
 import type { TransactionSpool } from './transaction-spool.ts';
 
-export type Incomplete = { relation: Relation; row: (Value | typeof UNKNOWN)[] };
-
-export type StreamItem =
-  /** `incomplete`: rows under a new key whose unchanged TOAST values are still to be read. */
-  | { kind: 'batch'; batch: Batch; incomplete: Incomplete[] }
-  /** Everything before the barrier was handed out; nothing follows until `passBarrier`. */
-  | { kind: 'barrier' };
-
-const maxBytes = 1 << 20;
-const maxEvents = 2_000;
-const cutBytes = 4 << 20;
-const cutEvents = 8_000;
 const highBytes = 8 << 20;
 const lingerMs = 15;
 const tickMs = 500;
@@ -104,7 +94,7 @@ export class ReplicationStream implements PgoutputHandler {
       },
       this.#options.maxMessageBytes ?? maxMessageBytes,
     );
-    const hasMessages = this.#options.logicalMessage !== undefined;
+    const hasMessages = this.#options.logicalMessage !== undefined || this.#options.takeDdl !== undefined;
     this.#copy.start(startStatement({ ...this.#options, major, hasMessages }));
     this.#tick = setInterval(() => this.#onTick(), tickMs);
   }
@@ -192,8 +182,6 @@ export class ReplicationStream implements PgoutputHandler {
     this.#replay?.stop();
   }
 
-  // ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
-
   #data(bytes: Buffer, start: number, end: number): boolean {
     if (this.#isClosed || this.#failure !== null) return true;
     if (bytes[start] === 107 && end === start + 18) {
@@ -248,34 +236,42 @@ export class ReplicationStream implements PgoutputHandler {
     this.#lastEnd = endLsn;
     const isCut = this.#builder.isCut;
     this.#builder.commit(endLsn);
-    if (isCut || this.#builder.bytes >= maxBytes || this.#builder.events >= maxEvents) this.#flush();
+    if (isCut || this.#builder.isFull) this.#flush();
     else if (this.#builder.events > 0) this.#linger ??= setTimeout(() => this.#flushWhole(), lingerMs);
   }
 
   relation(message: RelationMessage): void {
+    if (this.#begun === null) throw malformed();
+    const { resolve } = this.#options;
+    this.#rest(resolve(message, this.#begun.commitLsn), (relation) => this.#relations.add(message.oid, relation));
+  }
+
+  /** Reads nothing more until the work is done. */
+  #rest<Result>(work: Promise<Result>, take: (result: Result) => void): void {
     this.#isResolving = true;
     this.#updateFlow();
-    this.#options.resolve(message).then(
-      (relation) => {
-        this.#relations.add(message.oid, relation);
-        this.#isResolving = false;
-        this.#updateFlow();
-      },
-      (error) => this.fail(error),
-    );
+    const end = (result: Result) => {
+      take(result);
+      this.#isResolving = false;
+      this.#updateFlow();
+    };
+    work.then(end).catch((error) => this.fail(error));
   }
 
   relationOf(oid: number): Relation | null {
     if (this.#begun === null) throw malformed();
     const relation = this.#relations.of(oid);
     if (relation === null || this.#isSkipping) return null;
-    if (this.#leftOut.has(relation.table) || this.#barrier?.tables.has(relation.table)) return null;
-    return relation;
+    return this.#isLeftOut(relation.table) ? null : relation;
+  }
+
+  #isLeftOut(table: string): boolean {
+    return this.#leftOut.has(table) || this.#barrier?.tables.has(table) === true;
   }
 
   event(relation: Relation, op: Op, before: Row | null, after: Row | null): void {
     this.#builder.add(relation, op, before, after);
-    if (this.#builder.bytes >= cutBytes || this.#builder.events >= cutEvents) this.#flush();
+    if (this.#builder.isOverlong) this.#flush();
   }
 
   movedWithout(relation: Relation, row: (Value | typeof UNKNOWN)[]): void {
@@ -283,8 +279,15 @@ export class ReplicationStream implements PgoutputHandler {
   }
 
   logicalMessage(message: LogicalMessage): void {
-    if (message.isTransactional ? !this.#isSkipping : message.lsn >= this.#options.from) {
-      this.#options.logicalMessage?.(message);
+    const { takeDdl, logicalMessage, from } = this.#options;
+    if (takeDdl && message.isTransactional && message.prefix === ddlPrefix && this.#begun !== null) {
+      const place = { commitLsn: this.#begun.commitLsn, isPast: this.#isSkipping };
+      this.#rest(takeDdl(message.content, place), (announced) => {
+        for (const each of announced)
+          if (!this.#isLeftOut(each.table)) this.#builder.announce(each.fullName, each.schema);
+      });
+    } else if (message.isTransactional ? !this.#isSkipping : message.lsn >= from) {
+      logicalMessage?.(message);
     }
   }
 
@@ -349,8 +352,6 @@ export class ReplicationStream implements PgoutputHandler {
     const relation = this.relationOf(oid);
     if (relation) throw relation.tooLong(column, bytes);
   }
-
-  // ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   #flushWhole(): void {
     this.#linger = null;

@@ -8,8 +8,9 @@ import { ChunkedTables } from './chunked-tables.ts';
 import { RowCompleter } from './complete-rows.ts';
 import type { SourceTable } from './discovery.ts';
 import { currentSnapshot, RecentTransactions } from './recent-transactions.ts';
-import type { Incomplete, ReplicationStream } from './replication-stream.ts';
+import type { ReplicationStream } from './replication-stream.ts';
 import { heartbeat, serverHead } from './server-head.ts';
+import type { Incomplete } from './stream-item.ts';
 import type { ShapeContext } from './table-shape.ts';
 
 export interface SessionChunksOptions {

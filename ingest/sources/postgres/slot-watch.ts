@@ -5,10 +5,10 @@ import { type Provider, settingStatement } from './provider.ts';
 
 /** What the server is about to do to our slot, or has done; `code` as `SourceWarning` has it. */
 export interface SlotThreat {
-  code: 'slot_behind' | 'slot_idle' | 'slot_lost';
+  code: 'slot_behind' | 'slot_idle' | 'slot_lost' | 'slot_waits';
   problem: string;
-  /** The exact statement or setting that makes room. */
-  statement: string;
+  /** The exact statement or setting that makes room; null where none does. */
+  statement: string | null;
 }
 
 /** So much WAL is told where the server keeps it without a limit: how much disk it has it does not say. */
@@ -22,6 +22,7 @@ export async function slotThreats(client: pg.Client, names: ServerNames, provide
   const [row] = await rowsOf(client, slotQuery, [names.slot]);
   if (!row) return [];
   const { slot } = names;
+  if (row.is_being_made === 't') return [await waitingThreat(client, slot, row.is_standby === 't')];
   if (row.wal_status === 'lost') {
     return [
       {
@@ -67,6 +68,26 @@ export async function orphanedSlots(
     problem: `The slot ${slot} belongs to no source of this Dailies and nobody reads it; the server keeps ${megabytes(Number(kept))} of its log (WAL) for it, and more every day. If no other Dailies has a source for it, drop it.`,
     statement: `SELECT pg_drop_replication_slot('${slot}');`,
   }));
+}
+
+/** A slot begins once the transactions that were open when it was asked for have ended. */
+async function waitingThreat(client: pg.Client, slot: string, onStandby: boolean): Promise<SlotThreat> {
+  if (onStandby) return { code: 'slot_waits', problem: standbyWaits(slot), statement: null };
+  const [open] = await rowsOf(client, oldestTransactionQuery);
+  const which = open ? ` The oldest of them is open since ${open.since} (${nameOf(open)}): end it.` : '';
+  return {
+    code: 'slot_waits',
+    problem: `The slot ${slot} is being made, which waits until the transactions that were open before have ended.${which}`,
+    statement: null,
+  };
+}
+
+export function standbyWaits(slot: string): string {
+  return `The slot ${slot} is being made on a standby, where it begins once the primary server has noted its running transactions, which it does when something is written there. To have it at once, run on the primary: SELECT pg_log_standby_snapshot();`;
+}
+
+function nameOf({ gid, pid }: Record<string, string | null>): string {
+  return gid === null ? `process ${pid}` : `prepared as '${gid}'`;
 }
 
 function outlook(isLate: boolean, limit: number, left: number): string {
@@ -122,7 +143,7 @@ const head = 'CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE p
 
 // Columns and settings that a version does not know are NULL. The limit is in megabytes, the time-out in seconds.
 const slotQuery = `
-SELECT s.wal_status, s.safe_wal_size, s.active, pg_wal_lsn_diff(${head}, s.restart_lsn) AS kept_bytes,
+SELECT s.wal_status, s.safe_wal_size, s.active, s.confirmed_flush_lsn IS NULL AS is_being_made, pg_is_in_recovery() AS is_standby, pg_wal_lsn_diff(${head}, s.restart_lsn) AS kept_bytes,
   pg_wal_lsn_diff(${head}, s.confirmed_flush_lsn) AS behind_bytes, to_jsonb(s) ->> 'invalidation_reason' AS invalidation_reason,
   extract(epoch FROM clock_timestamp() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)::bigint AS idle_seconds,
   (SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS limit_mb,

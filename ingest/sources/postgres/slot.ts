@@ -1,9 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
-import { rowsOf } from './connection.ts';
+import { within } from '#catalog/wait.ts';
+import { rowsOf, wire } from './connection.ts';
 import { parseLsn } from './lsn.ts';
-import { reasonOf } from './slot-watch.ts';
+import { isStandby } from './server-head.ts';
+import { reasonOf, standbyWaits } from './slot-watch.ts';
 import { quoteIdentifier } from './sql.ts';
 
 export interface ExportedSnapshot {
@@ -13,27 +15,42 @@ export interface ExportedSnapshot {
   name: string;
 }
 
+const standbyWaitMs = 60_000;
+
 /** Makes the lasting slot on a replication connection. Waits for transactions that write at this moment. */
 export async function createSlot(
   replication: pg.Client,
   slot: string,
-  isFailoverKept: boolean,
+  isFailoverKnown: boolean,
 ): Promise<ExportedSnapshot> {
+  // A standby's own slots are never handed on.
+  const isFailoverKept = isFailoverKnown && !(await isStandby(replication));
   // The form without parentheses is the only one before Postgres 15, and stays accepted after.
   const options = isFailoverKept ? `(SNAPSHOT 'export', FAILOVER true)` : 'EXPORT_SNAPSHOT';
-  return created(replication, `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} LOGICAL pgoutput ${options}`);
+  return created(replication, slot, `LOGICAL pgoutput ${options}`);
 }
 
 /** A slot that goes with its connection, for the snapshot of tables that join later. */
 export async function createTemporarySlot(replication: pg.Client, slot: string): Promise<ExportedSnapshot> {
-  return created(
-    replication,
-    `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
-  );
+  return created(replication, slot, 'TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT');
 }
 
-async function created(replication: pg.Client, statement: string): Promise<ExportedSnapshot> {
-  const [row] = await rowsOf(replication, statement);
+/**
+ * On a standby a slot begins where the primary next notes its running transactions: every 15 s where something is written
+ * there, else when somebody asks for it. Where that takes over a minute it is given up, and tried again later.
+ */
+async function created(replication: pg.Client, slot: string, options: string): Promise<ExportedSnapshot> {
+  const onStandby = await isStandby(replication);
+  const making = rowsOf(replication, `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} ${options}`);
+  const made = onStandby ? await within(making, standbyWaitMs) : await making;
+  if (made === 'late') {
+    // The server drops what it was making.
+    wire(replication).stream.destroy();
+    throw new DailiesError('source_protocol', `${standbyWaits(slot)} It is tried again by itself.`, {
+      details: { slot },
+    });
+  }
+  const [row] = made;
   if (!row?.consistent_point || !row.snapshot_name) {
     throw new DailiesError('source_protocol', 'The server made a replication slot without saying where it begins.');
   }

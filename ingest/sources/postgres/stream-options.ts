@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { LogicalMessage, RelationMessage } from './pgoutput.ts';
 import type { Relation } from './relation.ts';
+import type { Announced } from './schema-follower.ts';
 
 export interface StreamOptions {
   /** A replication connection that runs nothing else. */
@@ -14,7 +15,12 @@ export interface StreamOptions {
   /** Events of `tables` in transactions that committed before `position` are left out, and the stream stops there once. */
   barrier: { position: bigint; tables: ReadonlySet<string> } | null;
   /** The shape of a table that the stream announces; null for one that is not wanted. */
-  resolve(message: RelationMessage): Promise<Relation | null>;
+  resolve(message: RelationMessage, commitLsn: bigint): Promise<Relation | null>;
+  /**
+   * Where given, it is told what our event triggers write, within a transaction that commits there, and answers which shapes
+   * are to be announced in its place. `isPast`: of a transaction that is left out.
+   */
+  takeDdl?: (content: Buffer, place: { commitLsn: bigint; isPast: boolean }) => Promise<Announced[]>;
   /** Where the server's history ends, and the server's time just before that was asked. */
   head(): Promise<{ position: bigint; timeMicros: bigint }>;
   /** Writes something into the server's history that the stream will pass. */

@@ -1,12 +1,15 @@
 import { DailiesError } from '#catalog/error.ts';
+import { ddlTransaction } from './ddl-message.ts';
 import { malformed } from './decode-value.ts';
 import { type Oversized, standInBytes, toStandIn } from './oversized-change.ts';
+import { readLogicalMessage } from './pgoutput.ts';
 import { TransactionSpool } from './transaction-spool.ts';
 
 const RELATION = 82;
 const ORIGIN = 79;
+const MESSAGE = 77;
 /** What may stand in a transaction under way: I U D T R Y M O. */
-const streamed: ReadonlySet<number | undefined> = new Set([73, 85, 68, 84, RELATION, 89, 77, ORIGIN]);
+const streamed: ReadonlySet<number | undefined> = new Set([73, 85, 68, 84, RELATION, 89, MESSAGE, ORIGIN]);
 
 /** More than this in memory, over all transactions, goes to their files. */
 const maxMemoryBytes = 8 << 20;
@@ -48,9 +51,19 @@ export class StreamedTransactions {
   append(bytes: Buffer, at: number, end: number, arrive: () => number): void {
     const code = bytes[at];
     if (this.#current === null || !streamed.has(code) || end < at + 5) throw malformed();
-    // The subtransaction's own id; an origin has none.
-    const xid = code === ORIGIN ? this.#xid : bytes.readUInt32BE(at + 1);
-    this.#current.append(xid, bytes, at, end, code === RELATION ? arrive() : null);
+    this.#current.append(this.#subtransaction(bytes, at, end), bytes, at, end, code === RELATION ? arrive() : null);
+  }
+
+  /** Its own id; an origin has none, and a message the whole transaction's. */
+  #subtransaction(bytes: Buffer, at: number, end: number): number {
+    switch (bytes[at]) {
+      case ORIGIN:
+        return this.#xid;
+      case MESSAGE:
+        return ddlTransaction(readLogicalMessage(bytes, at + 5, end)) ?? bytes.readUInt32BE(at + 1);
+      default:
+        return bytes.readUInt32BE(at + 1);
+    }
   }
 
   /** A change of the transaction at hand that is too long to be held. */

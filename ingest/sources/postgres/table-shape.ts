@@ -5,6 +5,7 @@ import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { Relation } from './relation.ts';
 import type { RowMemory } from './row-memory.ts';
+import type { PastColumn } from './shape-history.ts';
 import { quoteTable } from './sql.ts';
 
 export interface ShapeContext {
@@ -46,6 +47,18 @@ export async function announcedRelation(
   const isSame = marked.length === current.length && marked.every((name) => current.includes(name));
   const key = marksKey && !isSame ? marked : current;
   return relationOf(client, `${message.schemaName}.${message.tableName}`, columns, key, context);
+}
+
+/** The shape that a table had, as far as its history keeps it: names and types. */
+export async function pastRelation(
+  client: pg.Client,
+  name: string,
+  columns: readonly PastColumn[],
+  context: ShapeContext,
+): Promise<Relation> {
+  const carried = columns.filter(({ isCarried }) => isCarried);
+  const plain = carried.map((column) => ({ ...column, isNotNull: false, comment: null }));
+  return relationOf(client, name, plain, [], context);
 }
 
 async function relationOf(
