@@ -43,13 +43,12 @@ export async function findTopics(deps: DiscoveryDeps, signal: AbortSignal): Prom
   return refuseDoubles(deps.source, found);
 }
 
-/** Those of the patterns, in the order of their names. A pattern without `*` that matches none is `table_unknown`. */
+/** Tables of the patterns, in the order of their names. A pattern without `*` that matches none is `table_unknown`. */
 export function chosenTables(
   found: readonly FoundTopic[],
   patterns: readonly string[],
 ): Extract<FoundTopic, { kind: 'table' }>[] {
-  const tables = found.filter((topic) => topic.kind === 'table');
-  const names = tables.map(({ table }) => table.name);
+  const names = found.flatMap((topic) => nameOf(topic) ?? []);
   for (const pattern of patterns) {
     if (isPattern(pattern) || names.includes(pattern)) continue;
     const near = nearestName(pattern, names);
@@ -58,9 +57,35 @@ export function chosenTables(
       details: { table: pattern },
     });
   }
-  return tables
-    .filter(({ table }) => patterns.some((pattern) => matches(pattern, table.name)))
+  return found
+    .filter((topic) => topic.kind === 'table')
+    .filter((topic) => isChosen(topic, patterns))
     .sort((a, b) => (a.table.name < b.table.name ? -1 : 1));
+}
+
+/** The same with those that cannot be read, each with the reason. */
+export function discoveredTables(found: readonly FoundTopic[], patterns: readonly string[]): DiscoveredTable[] {
+  const refused = found.flatMap((topic): DiscoveredTable[] => {
+    if (topic.kind !== 'unreadable' || !isChosen(topic, patterns)) return [];
+    const name = nameOf(topic) ?? topic.topic;
+    return [{ name, schema: { fields: [], key: [] }, refusal: topic.error.message, notes: [] }];
+  });
+  const tables = chosenTables(found, patterns).map(({ table }) => table);
+  const readable = new Set(tables.map(({ name }) => name));
+  return [...tables, ...refused.filter(({ name }) => !readable.has(name))];
+}
+
+/** What cannot be read is called as a topic of its name would be. */
+function nameOf(topic: FoundTopic): string | null {
+  if (topic.kind === 'table') return topic.table.name;
+  if (topic.kind === 'silent') return null;
+  const parts = topic.topic.split('.');
+  return parts.length > 2 ? parts.slice(1).join('.') : topic.topic;
+}
+
+function isChosen(topic: FoundTopic, patterns: readonly string[]): boolean {
+  const name = nameOf(topic);
+  return name !== null && patterns.some((pattern) => matches(pattern, name));
 }
 
 function matches(pattern: string, name: string): boolean {
@@ -114,7 +139,7 @@ async function firstChange(
     if (record.value === null) continue;
     await decoder.prepare([record.key, record.value], signal);
     const place = { topic: partition.topic, partition: partition.partition, offset: record.offset };
-    const message = decoder.decode(record.value, { ...place, part: 'value' });
+    const message = decoder.decode(record.value, { ...place, part: 'value' }, true);
     const opened = openEnvelope(message);
     // A truncation tells no row.
     if (opened.kind === 'change' && opened.envelope.op === 't') continue;
@@ -181,11 +206,16 @@ async function sample(
     const last = await reader.readLast(partition.topic, partition.partition, peekBytes, signal);
     for (const record of [...first, ...last]) {
       if (record.value === null) continue;
-      await decoder.prepare([record.key, record.value], signal);
-      const place = { topic: partition.topic, partition: partition.partition, offset: record.offset };
-      const opened = openEnvelope(decoder.decode(record.value, { ...place, part: 'value' }));
-      const key = record.key && decoder.decode(record.key, { ...place, part: 'key' });
-      if (opened.kind === 'change') table.change(opened.envelope, key, place, true);
+      try {
+        await decoder.prepare([record.key, record.value], signal);
+        const place = { topic: partition.topic, partition: partition.partition, offset: record.offset };
+        const opened = openEnvelope(decoder.decode(record.value, { ...place, part: 'value' }, true));
+        const key = record.key && decoder.decode(record.key, { ...place, part: 'key' });
+        if (opened.kind === 'change') table.change(opened.envelope, key, place, true);
+      } catch (thrown) {
+        // It is told when the table is followed up to it.
+        if (!(thrown instanceof DailiesError) || !ofOneTopic.has(thrown.code)) throw thrown;
+      }
     }
   }
 }

@@ -4,7 +4,7 @@ import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
 import type { ChangesRequest, DiscoveredTable, Requirement, Source, SourceDeps } from '../../source.ts';
 import { checkTopics } from './check.ts';
-import { chosenTables, findTopics } from './discovery.ts';
+import { chosenTables, discoveredTables, findTopics } from './discovery.ts';
 import { KafkaMemory } from './kafka-memory.ts';
 import { MessageDecoder } from './message-decoder.ts';
 import { distanceBetween, formatOffsets, type Offsets, parseOffsets, setOffset } from './positions.ts';
@@ -46,7 +46,7 @@ export class KafkaSource implements Source {
 
   async discover(signal: AbortSignal): Promise<DiscoveredTable[]> {
     const found = await findTopics(this.#discovery(await this.#memory()), signal);
-    return chosenTables(found, this.#config.tables).map(({ table }) => table);
+    return discoveredTables(found, this.#config.tables);
   }
 
   async check(signal: AbortSignal): Promise<Requirement[]> {

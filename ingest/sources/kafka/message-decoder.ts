@@ -38,6 +38,12 @@ export class MessageDecoder {
     this.#registry = registry;
   }
 
+  /** True for bytes that name a schema which was not fetched yet. */
+  lacks(bytes: Uint8Array | null): boolean {
+    const id = bytes && schemaId(bytes);
+    return id !== null && !this.#readers.has(id);
+  }
+
   /** Fetches the schemas that these bytes name; to be called before they are decoded. */
   async prepare(parts: Iterable<Uint8Array | null>, signal: AbortSignal): Promise<void> {
     for (const bytes of parts) {
@@ -50,8 +56,11 @@ export class MessageDecoder {
     }
   }
 
-  /** Throws `value_unsupported`, naming topic, partition and offset but nothing of the value. */
-  decode(bytes: Uint8Array, place: MessagePlace): Message {
+  /**
+   * Whole numbers are exact; of others it is not told whether they were written as 1 or as 1.0, unless `isLiteral`, which
+   * takes several times as long. Throws `value_unsupported`, naming topic, partition and offset but nothing of the value.
+   */
+  decode(bytes: Uint8Array, place: MessagePlace, isLiteral = false): Message {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const id = schemaId(buffer);
     if (id !== null) return this.#avro(buffer, id, place);
@@ -61,9 +70,9 @@ export class MessageDecoder {
     if (known && startsWith(buffer, known.bytes) && buffer.at(-1) === closing)
       return {
         type: known.type,
-        value: parseJson(buffer.toString('utf8', known.bytes.length, buffer.length - 1), place),
+        value: parseJson(buffer.toString('utf8', known.bytes.length, buffer.length - 1), place, isLiteral),
       };
-    const json = parseJson(buffer.toString(), place);
+    const json = parseJson(buffer.toString(), place, isLiteral);
     if (!isObject(json) || Object.keys(json).length !== 2 || !('schema' in json) || !('payload' in json))
       return { type: null, value: json };
     // What has no schema of its own.
@@ -105,12 +114,29 @@ function schemaId(bytes: Uint8Array): number | null {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readUInt32BE(1);
 }
 
-function parseJson(text: string, place: MessagePlace): unknown {
+function parseJson(text: string, place: MessagePlace, isLiteral: boolean): unknown {
   try {
-    return parseExactJson(text);
+    if (isLiteral) return parseExactJson(text);
+    const json: unknown = JSON.parse(text);
+    return losesDigits(json) ? parseExactJson(text) : json;
   } catch {
     throw badMessage(place, 'is neither JSON nor Avro with a schema of a registry');
   }
+}
+
+/** True where a number may have more digits than a double: in a row, or in what is no envelope. What else an envelope holds is not looked at. */
+function losesDigits(json: unknown): boolean {
+  if (!isObject(json)) return isLong(json);
+  const body = isObject(json.payload) ? json.payload : json;
+  if ('op' in body && 'source' in body) return isLong(body.before) || isLong(body.after);
+  return isLong(body);
+}
+
+function isLong(json: unknown): boolean {
+  if (typeof json === 'number') return json > Number.MAX_SAFE_INTEGER || json < -Number.MAX_SAFE_INTEGER;
+  if (typeof json !== 'object' || json === null) return false;
+  for (const name in json) if (isLong((json as Record<string, unknown>)[name])) return true;
+  return false;
 }
 
 const closing = '}'.charCodeAt(0);

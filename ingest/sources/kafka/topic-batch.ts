@@ -1,8 +1,8 @@
 import { DailiesError } from '#catalog/error.ts';
 import { UNKNOWN } from '#catalog/schemas/schema.ts';
 import type { BatchItem, SourcePosition, TableChanges, Transaction } from '../../event.ts';
-import { openEnvelope } from './envelope.ts';
-import { badMessage, type MessageDecoder } from './message-decoder.ts';
+import { type Opened, openEnvelope } from './envelope.ts';
+import { badMessage, type MessageDecoder, type MessagePlace } from './message-decoder.ts';
 import type { TopicRecord } from './topic-reader.ts';
 import type { DecodedChange, TopicTable } from './topic-table.ts';
 
@@ -27,13 +27,15 @@ export class ChangeReader {
   }
 
   /** To be called before `read`: fetches schemas that the records name. */
-  async prepare(records: readonly TopicRecord[], signal: AbortSignal): Promise<void> {
-    await this.#ofTable(async () => {
-      await this.#decoder.prepare(
-        records.flatMap(({ key, value }) => [key, value]),
-        signal,
-      );
-    });
+  async prepare(records: readonly TopicRecord[], topic: string, partition: number, signal: AbortSignal): Promise<void> {
+    for (const { key, value, offset } of records) {
+      if (!this.#decoder.lacks(key) && !this.#decoder.lacks(value)) continue;
+      try {
+        await this.#decoder.prepare([key, value], signal);
+      } catch (thrown) {
+        throw this.#named(thrown, { topic, partition, offset });
+      }
+    }
   }
 
   /** Null for a record that changes nothing. `last`: the change before it in this partition. Throws `value_unsupported` with table and place. */
@@ -49,7 +51,7 @@ export class ChangeReader {
         const change = this.#table.tombstone(key, place);
         return change && { ...change, transaction: null, timeMicros: toMicros(record.timestampMs) };
       }
-      const opened = openEnvelope(this.#decoder.decode(record.value, { ...place, part: 'value' }));
+      const opened = this.#open(record.value, { ...place, part: 'value' });
       if (opened.kind === 'message') return null;
       if (opened.kind === 'other') throw badMessage({ ...place, part: 'value' }, opened.what);
       const key = record.key && this.#decoder.decode(record.key, { ...place, part: 'key' });
@@ -63,8 +65,17 @@ export class ChangeReader {
         timeMicros: envelope.timeMicros ?? toMicros(record.timestampMs),
       };
     } catch (thrown) {
-      throw this.#named(thrown);
+      throw this.#named(thrown, place);
     }
+  }
+
+  /** Where nobody tells types, how a number is written tells one: of fields that are known nothing is asked. */
+  #open(value: Uint8Array, place: MessagePlace): Opened {
+    const opened = openEnvelope(this.#decoder.decode(value, place));
+    if (opened.kind !== 'change' || opened.envelope.rowType !== null) return opened;
+    const { before, after } = opened.envelope;
+    if (this.#table.knowsAll(after) && this.#table.knowsAll(before)) return opened;
+    return openEnvelope(this.#decoder.decode(value, place, true));
   }
 
   /** Under a new key, values that were not told are those of the row before; it is known only where it stands right there. */
@@ -85,22 +96,14 @@ export class ChangeReader {
     );
   }
 
-  async #ofTable(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (thrown) {
-      throw this.#named(thrown);
-    }
-  }
-
-  #named(thrown: unknown): unknown {
+  #named(thrown: unknown, place: { topic: string; partition: number; offset: number }): unknown {
     if (!(thrown instanceof DailiesError) || thrown.details.table !== undefined) return thrown;
     const { code, message, details, cause } = thrown;
     // Not to reach a registry is nobody's fault but its own.
     if (code !== 'value_unsupported' && code !== 'source_not_ready') return thrown;
     return new DailiesError(code, message, {
       cause,
-      details: { table: `${this.#source}.${this.#table.name}`, ...details },
+      details: { table: `${this.#source}.${this.#table.name}`, ...place, ...details },
     });
   }
 }

@@ -1,7 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
 import { keyEncoder } from '#catalog/iceberg/files/key-encoding.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
-import type { ChangeReader } from './topic-batch.ts';
+import type { ChangeReader, ReadChange } from './topic-batch.ts';
 import type { PartitionExtent, TopicReader } from './topic-reader.ts';
 
 const batchBytes = 4 << 20;
@@ -27,15 +27,17 @@ export async function lastRows(
   for (const { partition, first, next } of topic.extents) {
     // A row that is followed without being asked for: under its new key it may be.
     let removed: Held | null = null;
+    let lastChange: ReadChange | null = null;
     for (let offset = first; offset < next; ) {
       signal.throwIfAborted();
       const records = await topic.reader.read({ topic: topic.name, partition, offset }, batchBytes, signal);
       const last = records.at(-1);
       if (!last) break;
-      await topic.changes.prepare(records, signal);
+      await topic.changes.prepare(records, topic.name, partition, signal);
       for (const record of records) {
-        const change = topic.changes.read(topic.name, partition, record, null);
+        const change: ReadChange | null = topic.changes.read(topic.name, partition, record, lastChange);
         if (!change) continue;
+        lastChange = change;
         const { op, before, after } = change.event;
         const carried: Held | null = op === 'c' ? removed : null;
         removed = null;

@@ -152,10 +152,12 @@ export class TopicSession {
     const records = this.#withoutHalfKeyChange(topic, partition, read);
     const [last] = records.slice(-1);
     if (!last) return null;
-    await reader.prepare(records, signal);
+    const isSkipped = (record: TopicRecord) =>
+      this.#deps.skip.some((skipped) => offsetOf(skipped, topic, partition) === record.offset);
+    const wanted = this.#deps.skip.length > 0 ? records.filter((record) => !isSkipped(record)) : records;
+    await reader.prepare(wanted, topic, partition, signal);
     const changes: ReadChange[] = [];
-    for (const record of records) {
-      if (this.#deps.skip.some((skipped) => offsetOf(skipped, topic, partition) === record.offset)) continue;
+    for (const record of wanted) {
       const change = reader.read(topic, partition, record, changes.at(-1) ?? null);
       if (change) changes.push(change);
     }

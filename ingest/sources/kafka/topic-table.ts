@@ -39,7 +39,7 @@ export class TopicTable {
   readonly #unavailable: UnavailableValue;
   readonly #columns = new Map<ConnectStruct, ShapeColumn[]>();
   readonly #shapes = new Map<ShapeColumn[], Map<string, RowShape>>();
-  #inferred: { fields: readonly Field[]; columns: ShapeColumn[] };
+  #inferred: { fields: readonly Field[]; columns: ShapeColumn[]; names: ReadonlySet<string> };
   /** Of the last change, for a tombstone. */
   #last: RowShape | null = null;
 
@@ -49,7 +49,7 @@ export class TopicTable {
     this.#memory = deps.memory;
     this.#unavailable = deps.unavailable;
     const fields = deps.memory.inferred(name);
-    this.#inferred = { fields, columns: inferredColumns(fields) };
+    this.#inferred = inferredOf(fields);
   }
 
   /** Null before anything of the table was read. */
@@ -100,6 +100,17 @@ export class TopicTable {
     const keyRow = this.#keyRow(key, place);
     if (Object.keys(keyRow).join('\0') !== shape.schema.key.join('\0')) return null;
     return { schema: shape.schema, event: { op: 'd', before: this.#onlyKey(shape, keyRow, place), after: null } };
+  }
+
+  /** True if these inferred fields are all known, and plain. */
+  knowsAll(row: Readonly<Record<string, unknown>> | null): boolean {
+    if (row === null) return true;
+    for (const name in row) {
+      const raw = row[name];
+      if (raw === null) continue;
+      if (typeof raw === 'object' || !this.#inferred.names.has(name)) return false;
+    }
+    return true;
   }
 
   #shape(rowType: ConnectStruct | null, key: readonly string[]): RowShape {
@@ -187,6 +198,7 @@ export class TopicTable {
     place: RecordPlace,
     isSample: boolean,
   ): void {
+    if (!isSample && rows.every((row) => this.knowsAll(row))) return;
     const fields = [...this.#inferred.fields];
     let isChanged = false;
     for (const [name, raw] of rows.flatMap((row) => (row === null ? [] : Object.entries(row)))) {
@@ -201,7 +213,7 @@ export class TopicTable {
       else fields.push({ name, type, required: key.includes(name) });
     }
     if (!isChanged) return;
-    this.#inferred = { fields, columns: inferredColumns(fields) };
+    this.#inferred = inferredOf(fields);
     this.#memory.setInferred(this.name, fields);
   }
 
@@ -222,4 +234,8 @@ export class TopicTable {
       },
     );
   }
+}
+
+function inferredOf(fields: readonly Field[]) {
+  return { fields, columns: inferredColumns(fields), names: new Set(fields.map(({ name }) => name)) };
 }

@@ -41,9 +41,10 @@ export function known({ fields }: Pick<Seen, 'fields'>, row: Row | null): Record
   return Object.fromEntries(fields.flatMap((name, index) => (row[index] === UNKNOWN ? [] : [[name, row[index]]])));
 }
 
-export function topicFolder(): string & Disposable {
+/** An empty folder, removed at the end of its block. */
+export function topicFolder(): Disposable & { path: string } {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dailies-topics-'));
-  return Object.assign(folder, { [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }) });
+  return { path: folder, [Symbol.dispose]: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
 
 export interface PlainRecord {
