@@ -10,6 +10,7 @@ import type { Retention } from '#ingest/log/topic.ts';
 import { startWorker, type Worker } from '#ingest/pipeline/worker.ts';
 import type { ProcessorModule } from '#ingest/processor.ts';
 import { icebergSink } from '#ingest/sinks/iceberg.ts';
+import { postgres } from '#ingest/sources/postgres/postgres.ts';
 import type { Prisma } from '#prisma/generated/client.ts';
 import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
 import { createTargets, postgresSink } from './postgres-sink.ts';
@@ -75,7 +76,7 @@ export class RuntimeSetup implements AsyncDisposable {
       log: this.#log,
       intake: new Intake(),
       modules: {
-        sources: [scriptedSource(this.history)],
+        sources: [scriptedSource(this.history), postgres],
         processors: this.#processors,
         sinks: [postgresSink, icebergSink],
       },
@@ -118,6 +119,11 @@ export class RuntimeSetup implements AsyncDisposable {
 
   async addSource(spec: Prisma.InputJsonObject = {}): Promise<void> {
     await this.test.state.source.create({ data: { name: 's', kind: 'scripted', spec: { kind: 'scripted', ...spec } } });
+    await this.notify();
+  }
+
+  async addPostgres(name: string, spec: { url: string; tables: string[] }): Promise<void> {
+    await this.test.state.source.create({ data: { name, kind: 'postgres', spec: { kind: 'postgres', ...spec } } });
     await this.notify();
   }
 
