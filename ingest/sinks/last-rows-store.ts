@@ -1,11 +1,23 @@
+import { mkdirSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { beginOpening, endOpening } from '#catalog/iceberg/write/index-folder.ts';
+import {
+  beginOpening,
+  beginUnsynced,
+  currentBoot,
+  endOpening,
+  endUnsynced,
+  requireRoom,
+} from '#catalog/iceberg/write/index-folder.ts';
 import { rowReshaper } from '#catalog/iceberg/write/row-reshaper.ts';
+import { estimateBytes } from '#catalog/iceberg/write/staged-rows.ts';
 import { type Row, type Schema, schemaFingerprint, UNKNOWN } from '#catalog/schemas/schema.ts';
 
 /** What happened last to each key (its bytes as latin1 text): the row that it has since, null if it was deleted. */
 export type LastChanges = ReadonlyMap<string, { row: Row | null; number: bigint }>;
+
+/** Of LMDB. */
+const pageBytes = 4096;
 
 /** Up to which change the rows stand, and of which key columns they are. */
 interface Stand {
@@ -14,13 +26,15 @@ interface Stand {
 }
 
 /**
- * The rows of `LastRows` in LMDB. Losing it costs time alone.
+ * The rows of `LastRows` in LMDB. Losing it costs time alone, so that commits are not flushed to disk: they outlive the
+ * process, and after a crash of the machine the folder is thrown away and made anew from the table.
  *
  *   rows: key → change_number (8 bytes, big-endian), serialized [schema id, values]; null in place of values: deleted
  *   meta: stand → upTo as text, key        schemas: id → serialized schema of the rows that name it
  */
 export class LastRowsStore {
   readonly #directory: string;
+  readonly #isUnsynced: boolean;
   readonly #root: RootDatabase<unknown, string>;
   readonly #rows: Database<Buffer, Buffer>;
   readonly #meta: Database<{ upTo: string; key: string }, string>;
@@ -28,10 +42,15 @@ export class LastRowsStore {
   readonly #known = new Map<number, Schema>();
   readonly #ids = new Map<string, number>();
 
-  constructor(directory: string) {
+  /** Throws `disk_full`. `boot` tells one run of the operating system from all others; without it each commit is flushed. */
+  constructor(directory: string, boot = currentBoot()) {
+    mkdirSync(directory, { recursive: true });
+    requireRoom(directory, 0);
     beginOpening(directory);
     this.#directory = directory;
-    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 4 });
+    this.#isUnsynced = beginUnsynced(directory, boot);
+    const written = this.#isUnsynced ? { useWritemap: true, noSync: true, overlappingSync: false } : {};
+    this.#root = open({ path: directory, encoding: 'msgpack', maxDbs: 4, ...written });
     this.#rows = this.#root.openDB({ name: 'rows', keyEncoding: 'binary', encoding: 'binary' });
     this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
     this.#schemas = this.#root.openDB({ name: 'schemas', encoding: 'binary' });
@@ -56,6 +75,7 @@ export class LastRowsStore {
 
   /** Takes in what came after all that is here, with the stand that it leads to, in one transaction. */
   async put(changes: LastChanges, schema: Schema, stand: Stand): Promise<void> {
+    this.#requireRoom(changes);
     await this.#root.transaction(() => {
       const id = this.#idOf(schema);
       for (const [key, change] of changes) {
@@ -69,6 +89,7 @@ export class LastRowsStore {
 
   /** Takes in changes in any order: of each key the highest number stays. Nothing stands before `setStand`. */
   async putNewest(changes: LastChanges, schema: Schema): Promise<void> {
+    this.#requireRoom(changes);
     await this.#root.transaction(() => {
       const id = this.#idOf(schema);
       this.#meta.removeSync('stand');
@@ -94,6 +115,14 @@ export class LastRowsStore {
   async close(): Promise<void> {
     await this.#root.close();
     endOpening(this.#directory);
+    if (this.#isUnsynced) endUnsynced(this.#directory);
+  }
+
+  /** A page for each row, and those that its values take. */
+  #requireRoom(changes: LastChanges): void {
+    let bytes = 0;
+    for (const { row } of changes.values()) bytes += row ? estimateBytes(row) : 0;
+    requireRoom(this.#directory, changes.size + Math.ceil(bytes / pageBytes));
   }
 
   #putStand({ upTo, key }: Stand): void {
