@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { passingMemory } from '#ingest/pipeline/source-memory.ts';
 import type { Source, SourceWarning } from '#ingest/source.ts';
+import { connect } from '#ingest/sources/postgres/connection.ts';
 import { postgres } from '#ingest/sources/postgres/postgres.ts';
+import { heartbeat } from '#ingest/sources/postgres/server-head.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { type MajorDatabase, type MajorServer, majors, startMajor } from '#test/fixtures/postgres-majors.ts';
 import { Follower, follow, openSource, requestFor, sourceName } from './follower.ts';
@@ -179,6 +181,50 @@ describeWith('postgres-majors', 'slots of each version', (folder) => {
         { id: 2, title: 'more' },
       ]);
       await again.stop();
+      await source.close();
+    });
+
+    test('a user who may not write messages follows all the same, and check says what that costs', async () => {
+      const database = await films(server);
+      const user = sourceName();
+      await database.query(`
+        CREATE ROLE ${user} LOGIN REPLICATION PASSWORD 'pw';
+        ALTER TABLE film OWNER TO ${user};
+        DO $$ DECLARE f regprocedure; BEGIN
+          FOR f IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP
+            EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || f || ' FROM PUBLIC'; END LOOP; END $$;
+        DO $$ BEGIN EXECUTE 'GRANT CREATE ON DATABASE ' || current_database() || ' TO ${user}'; END $$;`);
+      const url = new URL(database.url);
+      url.username = user;
+      url.password = 'pw';
+      const source = openSource(url.toString(), sourceName());
+      const [lack, ...others] = await source.check(never);
+      expect(others).toEqual([]);
+      expect(lack?.problem).toMatch(/may not write messages of its own into the log/);
+      expect(lack?.statement).toMatch(
+        /^GRANT EXECUTE ON FUNCTION pg_logical_emit_message\(boolean,text,text(,boolean)?\) TO /,
+      );
+      const client = await connect(url.toString(), 'query', never);
+      const written = async () => {
+        const { rows } = await database.query('SELECT pg_current_wal_insert_lsn() AS lsn');
+        await heartbeat(client);
+        const { rows: after } = await database.query('SELECT pg_current_wal_insert_lsn() > $1::pg_lsn AS is_further', [
+          rows[0]?.lsn,
+        ]);
+        return after[0]?.is_further;
+      };
+      // Others may write at the same moment, but not each time.
+      while (await written());
+      const follower = new Follower(source, await requestFor(source, null));
+      await follower.until(() => follower.ended.length === 1);
+      await database.query(`UPDATE film SET title = 'seen'`);
+      await follower.caughtUp();
+      expect(follower.rowsOf('film')).toEqual([{ id: 1, title: 'seen' }]);
+      await database.query(lack?.statement ?? '');
+      expect(await written()).toBe(true);
+      expect(await source.check(never)).toEqual([]);
+      await client.end();
+      await follower.stop();
       await source.close();
     });
 
