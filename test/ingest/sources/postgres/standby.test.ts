@@ -124,6 +124,12 @@ describeWith('postgres-majors', 'standbys and other histories', (folder) => {
         expect.objectContaining({ problem: expect.stringMatching(/^public.entry has no primary key/) }),
         expect.objectContaining({ statement: failure.details.statement }),
       ]);
+      const deps = { name: 'check', memory: passingMemory(), now: () => new Date(), known: [] };
+      const unnamed = postgres.open({ url, tables: ['*'] }, deps);
+      expect((await unnamed.check(never)).map(({ statement }) => statement)).toContain(
+        failure.details.statement.replaceAll(`dailies_${studio.name}`, 'dailies_NAME'),
+      );
+      await unnamed.close();
       await database.query(failure.details.statement);
       await standby.caughtUp();
       await refused.source.close();
