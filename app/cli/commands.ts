@@ -273,12 +273,15 @@ export async function runReport(client: Client, name: string, flags: { json?: bo
 
 /** What a database lacks; throws if anything. */
 export async function check(client: Client, url: string, print: Print): Promise<void> {
-  const { problems } = await client.json<{ problems: { problem: string; statement: string }[] }>(
-    'POST',
-    '/api/v1/sources/check',
-    { url },
-  );
+  const { problems, offers } = await client.json<{
+    problems: { problem: string; statement: string }[];
+    offers: { benefit: string; statement: string | null }[];
+  }>('POST', '/api/v1/sources/check', { url });
   for (const { problem, statement } of problems) print(`${problem}\n  ${statement}`);
+  for (const { benefit, statement } of offers) {
+    if (statement === null) print(benefit);
+    else print(`optional: ${benefit}\n${statement}`);
+  }
   if (problems.length === 0) print('ready: its changes can be read');
   else
     throw new DailiesError(

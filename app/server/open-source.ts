@@ -1,7 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
 import { resolveSecrets } from '#catalog/services/secret/resolve.ts';
 import { passingMemory, storedMemory } from '#ingest/pipeline/source-memory.ts';
-import type { Requirement, Source } from '#ingest/source.ts';
+import type { Offer, Requirement, Source } from '#ingest/source.ts';
 import { askIntakeHead } from './intake-socket.ts';
 import type { ServerDeps } from './server-deps.ts';
 
@@ -23,7 +23,16 @@ export async function openSource(deps: Deps, name: string): Promise<Source> {
 }
 
 /** What the database behind an address still lacks before its changes can be read. Throws `invalid` where no source takes it. */
-export async function checkAddress(deps: Deps, url: string, signal: AbortSignal): Promise<Requirement[]> {
+export function checkAddress(deps: Deps, url: string, signal: AbortSignal): Promise<Requirement[]> {
+  return atAddress(deps, url, (source) => source.check(signal));
+}
+
+/** What the database behind an address could have beyond that, and what of it is there. Throws `invalid` where no source takes it. */
+export function offersAt(deps: Deps, url: string, signal: AbortSignal): Promise<Offer[]> {
+  return atAddress(deps, url, async (source) => (await source.offers?.(signal)) ?? []);
+}
+
+async function atAddress<Answer>(deps: Deps, url: string, ask: (source: Source) => Promise<Answer>): Promise<Answer> {
   const known = (await deps.state.source.findMany({ select: { name: true } })).map(({ name }) => name);
   const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? '';
   for (const module of deps.modules.sources) {
@@ -31,7 +40,7 @@ export async function checkAddress(deps: Deps, url: string, signal: AbortSignal)
     if (!module.schemes.includes(scheme) || !config.success) continue;
     const source = module.open(config.data, { name: 'check', memory: passingMemory(), now: deps.now, known });
     try {
-      return await source.check(signal);
+      return await ask(source);
     } finally {
       await source.close();
     }

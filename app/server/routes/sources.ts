@@ -3,7 +3,7 @@ import { requireAccess } from '#catalog/access/principal.ts';
 import { parseInput } from '#catalog/services/parse-input.ts';
 import { snapshotSource } from '#catalog/services/source/snapshot.ts';
 import { json, readJson } from '../http-message.ts';
-import { checkAddress } from '../open-source.ts';
+import { checkAddress, offersAt } from '../open-source.ts';
 import { type Route, scopeOf } from '../route.ts';
 
 const body = z.strictObject({ url: z.string().min(1, 'is empty').max(10_000) });
@@ -20,7 +20,8 @@ export const sourceRoutes: readonly Route[] = [
       requireAccess(who, 'admin', 'check a database');
       const { url } = parseInput(body, await readJson(call.request));
       const signal = AbortSignal.any([call.request.signal, AbortSignal.timeout(30_000)]);
-      return json({ problems: await checkAddress(call.deps, url, signal) });
+      const problems = await checkAddress(call.deps, url, signal);
+      return json({ problems, offers: await offersAt(call.deps, url, signal) });
     },
   },
   {

@@ -1,6 +1,7 @@
 import type pg from 'pg';
+import type { Offer } from '../../source.ts';
 import { rowsOf } from './connection.ts';
-import type { Provider } from './provider.ts';
+import { type Provider, readProvider } from './provider.ts';
 import { tableRowsQuery } from './table-rows-query.ts';
 
 /** Begins what our event triggers write with pg_logical_emit_message. */
@@ -121,8 +122,13 @@ export async function readDdlTrigger(client: pg.Client): Promise<DdlTrigger> {
   const found = rows.filter(({ id }) => id !== null);
   if (found.length === 0) return { state: 'absent', id: null };
   const isCurrent =
-    found.length === triggers.length && found.every((row) => row.is_on === 't' && row.body?.trim() === body.trim());
+    found.length === triggers.length && found.every((row) => row.is_on === 't' && flat(row.body) === flat(body));
   return isCurrent ? { state: 'current', id: found.map(({ id }) => id).join('.') } : { state: 'other', id: null };
+}
+
+/** Whoever pastes a statement may have it indented otherwise. */
+function flat(text: string | null | undefined): string {
+  return (text ?? '').replace(/\s+/g, ' ').trim();
 }
 
 // Switched off for all of a server (event_triggers, from 17 on), for one trigger, or in replica's sessions alone.
@@ -132,8 +138,23 @@ SELECT current_setting('server_version_num') AS version, t.oid AS id, p.prosrc A
 FROM (VALUES (1)) one LEFT JOIN pg_event_trigger t ON t.evtname = ANY ($1::name[]) LEFT JOIN pg_proc p ON p.oid = t.evtfoid
 ORDER BY t.evtname`;
 
+/** What the triggers bring, and how they come; null before Postgres 14, whose stream cannot tell. */
+export async function triggerOffer(client: pg.Client): Promise<Offer | null> {
+  const { state } = await readDdlTrigger(client);
+  if (state === 'unsupported') return null;
+  if (state === 'current') {
+    return { benefit: 'Event triggers tell of changes to schemas at once, a rename as what it is.', statement: null };
+  }
+  const maker = triggerMaker(await readProvider(client));
+  const lack = state === 'absent' ? '' : ' Those that are there are of another version, or switched off: run it again.';
+  return {
+    benefit: `With event triggers, changes to schemas are told at once and a rename as what it is; without, a table's are seen at its next row, and a renamed column is read again.${lack} To be run by ${maker}, in psql or any other client, as it stands.`,
+    statement: triggerStatement,
+  };
+}
+
 /** Who may run `triggerStatement`. */
-export function triggerMaker(provider: Provider): string {
+function triggerMaker(provider: Provider): string {
   switch (provider) {
     case 'rds':
       return 'a member of rds_superuser; Amazon RDS wants event triggers dropped before an upgrade to another major version, and this run again after it';

@@ -5,6 +5,7 @@ import type { Batch, SourcePosition } from '../../event.ts';
 import type {
   ChangesRequest,
   DiscoveredTable,
+  Offer,
   Reached,
   Requirement,
   Source,
@@ -16,6 +17,7 @@ import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
 import type { TypeRow } from './column-type.ts';
 import { connect, databaseError, rowsOf, wire } from './connection.ts';
+import { triggerOffer } from './ddl-trigger.ts';
 import { findTables } from './discovery.ts';
 import { Kept } from './kept.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
@@ -93,6 +95,13 @@ export class PostgresSource implements Source {
       const standby = await checkStandby(client, isDefined ? this.#names : null, found);
       const orphans = this.#known ? await orphanedSlots(client, [...this.#known, this.#names]) : [];
       return [...server, ...tables, ...standby, ...orphans].map(({ problem, statement }) => ({ problem, statement }));
+    });
+  }
+
+  async offers(signal: AbortSignal): Promise<Offer[]> {
+    return this.#questions.ask(signal, async (client) => {
+      const offer = await triggerOffer(client);
+      return offer === null ? [] : [offer];
     });
   }
 

@@ -85,7 +85,9 @@ export class SchemaFollower {
     }
     if (place.isPast) return [];
     if (message.tables.length > 0) this.#options.onTold();
-    if (others.some((name) => request.tables.has(name) || isWanted(name, patterns))) request.onTables?.();
+    // A partition that was attached is a table no more, one that was detached is one.
+    const mayDiffer = message.tables.some(({ isPartitioned }) => isPartitioned);
+    if (mayDiffer || others.some((name) => request.tables.has(name) || isWanted(name, patterns))) request.onTables?.();
     return announced;
   }
 
