@@ -5,6 +5,7 @@ import { recordTable } from '#catalog/iceberg/tables/record-table.ts';
 import type { TableCatalog } from '#catalog/iceberg/tables/table-catalog.ts';
 import { ownName, targetName } from '#catalog/iceberg/tables/table-name.ts';
 import { type Alongside, commitPrepared, commitTables } from '#catalog/iceberg/write/commit.ts';
+import { isWhole } from '#catalog/iceberg/write/staged-rows.ts';
 import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import type { State } from '#catalog/state/state.ts';
@@ -124,6 +125,9 @@ export class IcebergSink implements Sink {
   async lacking(changes: TableChanges, signal: AbortSignal, isReplayed = false): Promise<number[]> {
     const target = await this.#open(changes.table, signal);
     if (target.changes || (target.writer.snapshots.chunkedGeneration === null && !isReplayed)) return [];
+    // Of what replaces the table nothing is there yet.
+    if (target.writer.snapshots.isReplacing)
+      return changes.events.flatMap(({ after }, index) => (after && !isWhole(after) ? [index] : []));
     await target.writer.evolve(changes.schema);
     return await lackingValues(changes, target.writer);
   }

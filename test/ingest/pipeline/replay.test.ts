@@ -2,10 +2,11 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { system } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
-import type { Schema } from '#catalog/schemas/schema.ts';
+import type { Row, Schema } from '#catalog/schemas/schema.ts';
 import { replayPipeline } from '#catalog/services/pipeline/replay.ts';
 import { readReplay } from '#catalog/services/pipeline/replay-record.ts';
 import type { ProcessorModule } from '#ingest/processor.ts';
+import { readTable, sorted } from '#test/catalog/iceberg/warehouse.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
 
 const waiting = { timeout: 60_000, interval: 30 };
@@ -218,3 +219,55 @@ test('older changes are given the shape that the table has by now', async () => 
     { id: 3, title: 'three!', year: 1999 },
   ]);
 });
+
+test.each([null, 2])(
+  'an Iceberg table keeps its shape and its values, its snapshot in chunks of %s',
+  async (chunkRows) => {
+    setup.history.chunkRows = chunkRows;
+    setup.history.commit(put(1, 'one'), put(2, 'two'), put(3, 'three'), put(4, 'four'));
+    await setup.start();
+    await setup.addSource();
+    await setup.setPipeline('all', { ...spec, kind: 'iceberg' });
+    const shows = (rows: Row[]) =>
+      vi.waitFor(
+        async () =>
+          expect(sorted(await readTable(setup.catalog, 'w.movie')), setup.lines.join('\n')).toEqual(sorted(rows)),
+        waiting,
+      );
+    await shows([
+      [1, 'one?'],
+      [2, 'two?'],
+      [3, 'three?'],
+      [4, 'four?'],
+    ]);
+    const wider: Schema = {
+      ...movie,
+      fields: [...movie.fields, { name: 'year', type: { kind: 'int' }, required: false }],
+    };
+    setup.history.commit({ table: 'public.movie', remove: 4 });
+    setup.history.alter('public.movie', wider, (old) => [...old, 1900]);
+    setup.history.commit(
+      { table: 'public.movie', put: [1, 'first', 1950] },
+      { table: 'public.movie', put: [5, 'bad five', 1955] },
+    );
+    await shows([
+      [1, 'first?', 1950],
+      [2, 'two?', null],
+      [3, 'three?', null],
+    ]);
+    const ids = (await setup.catalog.load('w.movie'))?.metadata.schemas.at(-1)?.fields.map(({ id }) => id);
+    graph.isMended = true;
+    await ask();
+    await ends();
+    const [first, second, , fifth] = (await readTable(setup.catalog, 'w.movie')).toSorted(
+      (a, b) => Number(a[0]) - Number(b[0]),
+    );
+    expect(first).toEqual([1, 'first!', 1950]);
+    expect(second?.slice(0, 2)).toEqual([2, 'two!']);
+    expect(fifth).toEqual([5, 'bad five!', 1955]);
+    expect((await setup.catalog.load('w.movie'))?.metadata.schemas.at(-1)?.fields.map(({ id }) => id)).toEqual(ids);
+    setup.history.commit({ table: 'public.movie', put: [6, 'six', 1966] });
+    await vi.waitFor(async () => expect(await readTable(setup.catalog, 'w.movie')).toHaveLength(5), waiting);
+    expect((await setup.pipeline('all')).lastError).toBeNull();
+  },
+);
