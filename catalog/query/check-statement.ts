@@ -2,7 +2,7 @@ import { parseJson } from '../iceberg/metadata/json.ts';
 import { lineageNames } from '../iceberg/metadata/row-lineage.ts';
 import { allowedFunctions, allowedTableFunctions } from './allowed-functions.ts';
 import type { Analysis, Place, TableMention } from './child-protocol.ts';
-import { bareCount, neededRows, outermostSelects } from './needed-rows.ts';
+import { bareCount, neededWhole, outermostSelects, type WholeRead } from './needed-rows.ts';
 import { placeOfByte, placeOfCodePoint, StatementError } from './query-problem.ts';
 import { isTree, type Tree } from './syntax-tree.ts';
 import { type TableFilter, tableFilters } from './table-filter.ts';
@@ -91,7 +91,7 @@ class StatementWalk {
   wantsLineage = false;
   readonly specialReads: SpecialRead[] = [];
   readonly #filters = new Map<Tree, TableFilter>();
-  readonly #needs = new Map<Tree, TableMention['needs']>();
+  readonly #whole = new Map<Tree, WholeRead>();
   readonly #outermost: ReadonlySet<Tree>;
   readonly #sql: string;
   readonly #nowMs: number;
@@ -125,8 +125,7 @@ class StatementWalk {
     if (tree.type === 'SELECT_NODE') {
       const filters = tableFilters(tree);
       for (const [table, filter] of filters) this.#filters.set(table, filter);
-      const needs = neededRows(tree, this.#outermost.has(tree), new Set(filters.keys()));
-      for (const [table, rows] of needs) this.#needs.set(table, rows);
+      for (const [table, read] of neededWhole(tree, this.#outermost.has(tree))) this.#whole.set(table, read);
     }
     const inScope = this.#visitCtes(tree, outer);
     for (const [key, child] of Object.entries(tree)) {
@@ -183,14 +182,15 @@ class StatementWalk {
     const levels = tree.catalog_name === undefined ? [schema] : [String(tree.catalog_name), schema];
     const clause = tree.at_clause;
     const filter = this.#filters.get(tree) ?? null;
-    const needs = this.#needs.get(tree) ?? 'some';
+    const whole = this.#whole.get(tree);
+    const rest = { filter, needs: whole ? 'all' : 'some', reads: whole?.reads ?? null } as const;
     if (!isTree(clause)) {
-      this.#addTable({ levels, table, at, read: { kind: 'now' }, filter, needs });
+      this.#addTable({ levels, table, at, read: { kind: 'now' }, ...rest });
       return;
     }
     const unit = clause.unit === 'VERSION' ? 'version' : 'timestamp';
     const point = tablePoint(clause.expr, unit, this.#nowMs, at);
-    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point }, filter, needs }, 'at');
+    this.#addSpecial(tree, { levels, table, at, read: { kind: 'at', point }, ...rest }, 'at');
   }
 
   /** `changes('namespace.table', from [, to])`, of constants and parameters. */
@@ -211,7 +211,7 @@ class StatementWalk {
     if (tree.with_ordinality !== undefined) throw this.#unknown(tree, 'WITH_ORDINALITY');
     const point = (expression: unknown) => tablePoint(expression, 'any', this.#nowMs, at);
     const read = { kind: 'changes', from: point(from), to: to === undefined ? null : point(to) } as const;
-    this.#addSpecial(tree, { levels: path, table, at, read, filter: null, needs: 'some' }, 'changes');
+    this.#addSpecial(tree, { levels: path, table, at, read, filter: null, needs: 'some', reads: null }, 'changes');
   }
 
   #addTable(mention: Mention): number {
@@ -219,6 +219,7 @@ class StatementWalk {
     const key = JSON.stringify([levels.map(lowerCase), lowerCase(table), read]);
     const known = this.tables.get(key);
     if (known && known.needs !== mention.needs) known.needs = 'some';
+    if (known) known.reads = known.reads && mention.reads && [...new Set([...known.reads, ...mention.reads])];
     // Every place that reads the table needs its rows.
     if (known && (known.filter === null || mention.filter === null)) known.filter = null;
     else if (known?.filter && mention.filter) known.filter = { op: 'or', of: [known.filter, mention.filter] };

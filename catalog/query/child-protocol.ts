@@ -62,6 +62,8 @@ export interface TableMention {
   filter: TableFilter | null;
   /** What the statement needs of the table's rows: all only where every place that reads it does. */
   needs: NeededRows;
+  /** Where it needs all: names in lower case, those of all columns that it reads among them; null for all columns. */
+  reads: string[] | null;
   /** True if the statement names a column of row lineage (`_row_id`), which tables show when they are asked for it. */
   wantsLineage: boolean;
 }

@@ -1,12 +1,10 @@
-import type { NeededRows } from '../iceberg/read/scan.ts';
 import { isTree, type Tree } from './syntax-tree.ts';
 
 /**
- * What a statement needs of the rows of its tables, by the tables' nodes; what is not named here are some rows. All rows are
- * needed where a SELECT aggregates one table and nothing can narrow its rows before: no condition of its WHERE compares columns
- * with constants (`filtered` are the tables where one does), none is pushed down from around it, nothing is joined.
+ * The tables of which a SELECT needs all rows that their filters let through, by the tables' nodes: where it aggregates one
+ * table and nothing else can narrow its rows before: no condition is pushed down from around it, nothing is joined.
  */
-export function neededRows(select: Tree, isOutermost: boolean, filtered: ReadonlySet<Tree>): Map<Tree, NeededRows> {
+export function neededWhole(select: Tree, isOutermost: boolean): Map<Tree, WholeRead> {
   const table = select.from_table;
   if (!isTree(table) || table.type !== 'BASE_TABLE' || table.sample !== undefined || select.sample !== undefined) {
     return new Map();
@@ -16,11 +14,29 @@ export function neededRows(select: Tree, isOutermost: boolean, filtered: Readonl
     select.aggregate_handling === 'FORCE_AGGREGATES' ||
     list(select.modifiers).some((modifier) => isTree(modifier) && modifier.type === 'DISTINCT_MODIFIER');
   const isAggregated = hasGroups || list(select.select_list).some(hasAggregate);
-  if (!isAggregated || filtered.has(table)) return new Map();
+  if (!isAggregated) return new Map();
   if (!isOutermost && (hasGroups || select.where_clause !== undefined)) return new Map();
   // Conditions on groups are conditions on rows; a subquery of the WHERE may be a join.
   if (hasGroups && (select.having !== undefined || select.qualify !== undefined)) return new Map();
-  return hasSubquery(select.where_clause) ? new Map() : new Map([[table, 'all']]);
+  return hasSubquery(select.where_clause) ? new Map() : new Map([[table, { reads: namesIn(select) }]]);
+}
+
+export interface WholeRead {
+  /** Names in lower case, those of all columns that are read among them; null where a star reads more. */
+  reads: string[] | null;
+}
+
+function namesIn(tree: Tree): string[] | null {
+  const names = new Set<string>();
+  const visit = (value: unknown): boolean => {
+    if (Array.isArray(value)) return value.every(visit);
+    if (!isTree(value)) return true;
+    if (value.class === 'STAR') return false;
+    if (value.class === 'COLUMN_REF')
+      for (const name of list(value.column_names)) names.add(String(name).toLowerCase());
+    return Object.values(value).every(visit);
+  };
+  return visit(tree) ? [...names] : null;
 }
 
 /** The SELECTs whose rows are the statement's: nothing around them can push a condition into them. */

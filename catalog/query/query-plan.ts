@@ -86,7 +86,7 @@ interface PlannedRead {
 }
 
 async function planRead(table: FoundTable, context: PlanContext): Promise<PlannedRead> {
-  const { read, at, filter, needs } = table.mention;
+  const { read, at, filter, needs, reads } = table.mention;
   const { parameters } = context;
   const time = (point: TablePoint) => (metadata: TableMetadata) => scanTime(point, parameters, metadata, at);
   try {
@@ -104,6 +104,7 @@ async function planRead(table: FoundTable, context: PlanContext): Promise<Planne
       filter: filter === null ? undefined : (columns) => bindFilter(filter, columns, parameters),
       hasLineage: table.mention.wantsLineage,
       needs,
+      reads,
       masks: context.masks,
     });
     requireOwnFiles(context.localFiles, scan.locations ?? []);

@@ -20,6 +20,7 @@ import { fileFilter, type RowFilter } from './pruning.ts';
 import { type FileMasks, smallFileRows } from './read-masks.ts';
 import { absentText, innerName, type ScanColumn, scanColumns } from './scan-columns.ts';
 import { type FileProjections, type ScanTarget, scanTarget } from './scan-target.ts';
+import { isBestSideBySide } from './side-by-side.ts';
 import { type ScanTime, snapshotAt } from './time-travel.ts';
 
 /** How to read one snapshot of a table with DuckDB. */
@@ -40,7 +41,7 @@ export interface TableScan {
   count: bigint | null;
 }
 
-/** What a statement needs of a table's rows: maybe few of them, all of them, or only how many there are. */
+/** What a statement needs of a table's rows: maybe few of them, all that fulfil its filter, or only how many there are. */
 export type NeededRows = 'some' | 'all' | 'count';
 
 export interface ScanOptions {
@@ -50,7 +51,9 @@ export interface ScanOptions {
   hasLineage?: boolean | undefined;
   /** What the scan is for: by default some of the rows. */
   needs?: NeededRows;
-  /** Where masks of deleted rows may be written for the scan; they are where it needs all; else they are in its SQL. */
+  /** Names in lower case, the read columns' own among them; null for all columns. They tell what the scan costs, not what it gives. */
+  reads?: readonly string[] | null;
+  /** Where masks of deleted rows may be written for the scan, if it needs all; else they are in its SQL. */
   masks?: MaskFolder | undefined;
 }
 
@@ -62,28 +65,30 @@ export interface ScanOptions {
 export async function planScan(
   metadataLocation: string,
   at?: ScanTime,
-  { filter, hasLineage, needs = 'some', masks: folder }: ScanOptions = {},
+  { filter, hasLineage, needs = 'some', reads = null, masks: folder }: ScanOptions = {},
 ): Promise<TableScan> {
   const metadata = await readTableMetadata(metadataLocation);
   const snapshot = at === undefined ? currentSnapshot(metadata) : snapshotAt(metadata, at);
   const iceberg = schemaOf(metadata, at === undefined ? undefined : snapshot?.['schema-id']);
   const { schema, columns } = scanColumns(iceberg, metadata.properties);
-  const pruning = filter === undefined ? undefined : fileFilter(filter(columns), metadata);
+  const rowFilter = filter?.(columns) ?? null;
+  const pruning = rowFilter === null ? undefined : fileFilter(rowFilter, metadata);
   const files = snapshot ? (await readScannedFiles(snapshot, pruning)).files : [];
   const locations = scanLocations(files);
   const isLineage = hasLineage === true && metadata['format-version'] === 3;
   const target = await scanTarget(metadata, columns, files, needs === 'count');
   const count = needs === 'count' && filter === undefined ? countLive(files, target.masks) : null;
-  const maskFiles =
-    folder && count === null && needs !== 'some' ? await writeMasks(folder, files, target.masks) : noMaskFiles;
-  const read = count === null ? locations : [];
+  const read = columns.filter(({ field }) => reads === null || reads.includes(field.name.toLowerCase()));
+  const isSideBySide = needs !== 'some' && count === null && isBestSideBySide(files, read, rowFilter);
+  const maskFiles = folder && isSideBySide ? await writeMasks(folder, files, target.masks) : noMaskFiles;
+  const opened = count === null ? locations : [];
   return {
     sql:
       count === null
         ? liveRowsSql({ ...target, maskFiles, hasLineage: isLineage }, files)
         : emptyRowsSql({ ...target, hasLineage: isLineage }, count),
-    locations: read,
-    files: [...read.map(localPath), ...maskFiles.paths],
+    locations: opened,
+    files: [...opened.map(localPath), ...maskFiles.paths],
     schema,
     metadata,
     snapshotId: snapshot?.['snapshot-id'] ?? null,
