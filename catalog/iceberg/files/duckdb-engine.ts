@@ -18,7 +18,7 @@ export async function connectDuckdb(): Promise<DuckDBConnection> {
  * instance has left, and all of its threads: this one has little of both.
  */
 export async function connectDuckdbBeside(): Promise<DuckDBConnection> {
-  beside ??= openInstance('1', '160MB');
+  beside ??= openInstance('1', '224MB');
   return await (await beside).connect();
 }
 
