@@ -37,9 +37,9 @@ function readNsOf(files: readonly ScannedFile[], { field, iceberg }: ScanColumn)
   // Lists and maps have none.
   if (leaves.length === 0) return mostReadNs;
   return leaves.reduce((sum, { id, type }) => {
-    // Of few different values, each is made once.
-    if ((storedBytes(files, id) ?? Infinity) < 0.5) return sum + 5;
-    return sum + (type.kind === 'string' || type.kind === 'binary' ? 35 : 10);
+    if (type.kind !== 'string' && type.kind !== 'binary') return sum + 10;
+    // Of few different texts, each is made once.
+    return sum + ((storedBytes(files, id) ?? Infinity) < 0.5 ? 5 : 35);
   }, 0);
 }
 

@@ -60,6 +60,7 @@ test.each<[string[], RowFilter | null, boolean]>([
   [['id'], null, true],
   [['id', 'status', 'day', 'rating'], null, true],
   [['title'], null, true],
+  [['title', 'rating'], null, true],
   [['id', 'title', 'rating'], null, false],
   [['tags'], null, false],
   [['id', 'status'], equal(3), true],
