@@ -41,6 +41,30 @@ export function known({ fields }: Pick<Seen, 'fields'>, row: Row | null): Record
   return Object.fromEntries(fields.flatMap((name, index) => (row[index] === UNKNOWN ? [] : [[name, row[index]]])));
 }
 
+/**
+ * The rows of a keyed table after all changes, by key, however often one of them is told: Debezium tells again what it had told
+ * before it was killed. A row under a new key has what it leaves out from the one that went right before.
+ */
+export function lastRowsOf(follower: Follower, table: string): Map<unknown, Record<string, unknown>> {
+  const rows = new Map<unknown, Record<string, unknown>>();
+  let removed: Record<string, unknown> | undefined;
+  for (const seen of follower.eventsOf(table)) {
+    const { event } = seen;
+    const [key] = seen.changes.schema.key;
+    const keyOf = (row: Row) => row[seen.fields.indexOf(key ?? '')];
+    const base = event.op === 'c' ? removed : undefined;
+    removed = undefined;
+    if (event.op === 't') rows.clear();
+    else if (event.after)
+      rows.set(keyOf(event.after), { ...base, ...rows.get(keyOf(event.after)), ...known(seen, event.after) });
+    else if (event.before) {
+      removed = rows.get(keyOf(event.before));
+      rows.delete(keyOf(event.before));
+    }
+  }
+  return rows;
+}
+
 /** An empty folder, removed at the end of its block. */
 export function topicFolder(): Disposable & { path: string } {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dailies-topics-'));
