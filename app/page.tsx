@@ -50,6 +50,7 @@ export default function HomePage() {
                 ? `The ${problem.kind} ${problem.name} has failed.`
                 : `The ${problem.kind} ${problem.name} goes on, but needs a look.`
             }
+            isWarning={!problem.hasFailed}
             error={problem.error ?? { code: 'internal', message: 'It gave no reason.' }}
             action={
               <Link href={problem.kind === 'source' ? '/pipelines' : pathOf[problem.kind](problem.name)}>

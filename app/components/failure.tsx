@@ -31,10 +31,18 @@ export function Failure({ error, what, retry }: FailureProps) {
   );
 }
 
+interface StoredFailureProps {
+  error: StoredError;
+  what: string;
+  /** Nothing has failed yet. */
+  isWarning?: boolean;
+  action?: ReactNode;
+}
+
 /** The same for an error that the product stored: a pipeline's last error, a run's reason. */
-export function StoredFailure({ error, what, action }: { error: StoredError; what: string; action?: ReactNode }) {
+export function StoredFailure({ error, what, isWarning = false, action }: StoredFailureProps) {
   return (
-    <div className={css.failure} role="status">
+    <div className={css.failure} role="status" data-warning={isWarning || undefined}>
       <IconAlertTriangle size={18} stroke={1.8} className={css.icon} aria-hidden />
       <div className={css.words}>
         <p className={css.what}>{what}</p>
