@@ -15,6 +15,10 @@ export interface TableColumn {
   hasDefault: boolean;
   /** Made from other columns by the server, stored or not. */
   isGenerated: boolean;
+  /** Of text, and of labels. */
+  charset: string | null;
+  /** What a generated column is made by, as the server prints it. */
+  expression: string | null;
   comment: string | null;
 }
 
@@ -169,6 +173,8 @@ function toColumn(row: TextRow): TableColumn {
     isNullable,
     hasDefault: hasDefault || !isNullable || isGenerated,
     isGenerated,
+    charset: row.character_set_name ?? null,
+    expression: row.generation_expression || null,
     comment: row.column_comment || null,
   };
 }

@@ -3,10 +3,14 @@ import { typeName } from '#catalog/schemas/schema.ts';
 import { codecOf } from './column-type.ts';
 import type { SourceTable, TableColumn } from './discovery.ts';
 
-/** What a table's key and columns looked like, short enough to be kept: `key;name:nullable:type;…` with hashed names. */
+/**
+ * What a table's key and columns looked like, short enough to be kept: `key;name:nullable:type:charset:expression;…` with hashed
+ * names and expressions. The two last are not in what was kept before they were looked at.
+ */
 export function imprintOf(table: SourceTable): string {
   const columns = table.columns.map(
-    (column) => `${hash(column.name)}:${column.isNullable ? 1 : 0}:${encodeURIComponent(column.columnType)}`,
+    ({ name, isNullable, columnType, charset, expression }) =>
+      `${hash(name)}:${isNullable ? 1 : 0}:${encodeURIComponent(columnType)}:${charset ?? ''}:${hash(expression ?? '')}`,
   );
   return [hash(table.key.join('\0')), ...columns].join(';');
 }
@@ -17,7 +21,8 @@ export function hasOtherKey(imprint: string, table: SourceTable): boolean {
 
 /**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
- * default was added, one no longer takes NULL, or a type was changed to one that prints some values otherwise.
+ * default was added, one no longer takes NULL, a type was changed to one that prints some values otherwise, a character
+ * set to one that has not all characters, or what a generated column is made by.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
   const before = new Map(
@@ -25,14 +30,23 @@ export function isReadingOutdated(imprint: string, table: SourceTable): boolean 
       .split(';')
       .slice(1)
       .map((column) => column.split(':'))
-      .map(([name, nullable, type]) => [name, { isNullable: nullable === '1', type: decodeURIComponent(type ?? '') }]),
+      .map(([name, nullable, type, charset, expression]) => [
+        name,
+        { isNullable: nullable === '1', type: decodeURIComponent(type ?? ''), charset, expression },
+      ]),
   );
   return table.columns.some((column) => {
     const old = before.get(hash(column.name));
     if (old === undefined) return column.hasDefault;
     if (old.isNullable && !column.isNullable) return true;
+    if (old.expression !== undefined && old.expression !== hash(column.expression ?? '')) return true;
+    if (old.charset !== undefined && old.charset !== (column.charset ?? '') && !hasAllCharacters(column)) return true;
     return old.type !== column.columnType && !isWidened(old.type, column);
   });
+}
+
+function hasAllCharacters({ charset }: TableColumn): boolean {
+  return charset !== null && ['utf8mb4', 'utf32', 'utf16', 'utf16le', 'gb18030'].includes(charset);
 }
 
 const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'];

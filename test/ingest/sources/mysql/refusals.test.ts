@@ -3,6 +3,7 @@ import { checkAddress } from '#app/server/open-source.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { startMariadb, type TestMariadb } from '#test/fixtures/mariadb.ts';
+import { createState } from '#test/fixtures/postgres.ts';
 import { Mirror, never, openSource } from './mirror.ts';
 
 describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
@@ -53,7 +54,9 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
   });
 
   test('a server is checked by its address alone, whichever of both schemes it begins with', async () => {
-    const deps = { modules: { sources, processors, sinks, destinations: [] }, now: () => new Date() };
+    await using test = await createState();
+    const modules = { sources, processors, sinks, destinations: [] };
+    const deps = { state: test.state, modules, now: () => new Date() };
     for (const scheme of ['mysql', 'mariadb']) {
       const problems = await checkAddress(deps as never, `${scheme}://root@127.0.0.1:${server.port}`, never);
       expect(problems).toEqual([]);
