@@ -10,7 +10,11 @@ import { keyIndexes } from '../../schemas/schema.ts';
 const maxKeyBytes = 400;
 
 let scratch = Buffer.alloc(4096);
+// Several times as fast as a Buffer's own functions.
+let view = new DataView(scratch.buffer, scratch.byteOffset, scratch.length);
 let used = 0;
+/** Shorter keys are copied faster byte by byte. */
+const shortKey = 32;
 
 /** A function that encodes the key of a row given in schema order. */
 export function keyEncoder(schema: Schema): (row: Row) => Buffer {
@@ -19,9 +23,16 @@ export function keyEncoder(schema: Schema): (row: Row) => Buffer {
     used = 0;
     putByte(1);
     for (const { index, type } of parts) if (type) putValue(type, row[index] ?? null);
-    if (used <= maxKeyBytes) return Buffer.from(scratch.subarray(0, used));
+    if (used <= maxKeyBytes) return takeScratch();
     return Buffer.concat([Buffer.of(0), createHash('sha256').update(scratch.subarray(0, used)).digest()]);
   };
+}
+
+function takeScratch(): Buffer {
+  const key = Buffer.allocUnsafe(used);
+  if (used > shortKey) scratch.copy(key, 0, 0, used);
+  else for (let at = 0; at < used; at++) key[at] = scratch[at] ?? 0;
+  return key;
 }
 
 /** A function that gives 16 bytes for a whole row: equal rows give the same, a NULL column counts as absent. */
@@ -59,7 +70,8 @@ function putValue(type: FieldType, value: Value | typeof UNKNOWN): void {
     case 'timestamp_ns':
     case 'timestamptz_ns':
       reserve(8);
-      scratch.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value as number | bigint)) ^ (1n << 63n), used);
+      view.setBigInt64(used, BigInt(value as number | bigint));
+      scratch[used] = (scratch[used] ?? 0) ^ 0x80;
       used += 8;
       return;
     case 'float':
@@ -71,8 +83,8 @@ function putValue(type: FieldType, value: Value | typeof UNKNOWN): void {
     case 'decimal': {
       const unsigned = BigInt.asUintN(128, value as bigint) ^ (1n << 127n);
       reserve(16);
-      scratch.writeBigUInt64BE(unsigned >> 64n, used);
-      scratch.writeBigUInt64BE(BigInt.asUintN(64, unsigned), used + 8);
+      view.setBigUint64(used, unsigned >> 64n);
+      view.setBigUint64(used + 8, BigInt.asUintN(64, unsigned));
       used += 16;
       return;
     }
@@ -127,7 +139,7 @@ function putByte(value: number): void {
 
 function putUint32(value: number): void {
   reserve(4);
-  scratch.writeUInt32BE(value, used);
+  view.setUint32(used, value);
   used += 4;
 }
 
@@ -136,4 +148,5 @@ function reserve(bytes: number): void {
   const grown = Buffer.alloc(Math.max(used + bytes, scratch.length * 2));
   scratch.copy(grown);
   scratch = grown;
+  view = new DataView(scratch.buffer, scratch.byteOffset, scratch.length);
 }

@@ -178,7 +178,9 @@ export class WorkingFiles {
       const values = chunk.getColumns();
       const positions = values[columns.schema.fields.length] ?? [];
       const made: Made[] = [];
-      for (let at = 0; at < chunk.rowCount; at++) {
+      // A call out of JavaScript at each look.
+      const { rowCount } = chunk;
+      for (let at = 0; at < rowCount; at++) {
         const position = Number(positions[at]);
         if (only ? !only.has(position) : deleted?.has(position)) continue;
         for (const [index, read] of convert.entries()) row[index] = read(values[index]?.[at] ?? null);
