@@ -10,11 +10,12 @@ import { type FileMasks, smallFileRows } from './read-masks.ts';
 /*
  * Masks of large files as Parquet files beside the scan, for statements that read all rows:
  *
- *   data POSITIONAL JOIN bits WHERE bit IS DISTINCT FROM true
+ *   data POSITIONAL JOIN bits WHERE bit
  *
  * costs some 3 ns a row, a mask in the SQL 20, since DuckDB looks for bits one call at a time. But both files are read side by
  * side from their first row to their last: no condition on the data can skip any, and one thread alone does it. So it is for
- * statements that aggregate whole tables, and large files are read in several parts.
+ * statements that aggregate whole tables, and large files are read in several parts. A mask has as many bits as the manifest says
+ * that its file has rows, which is what counts are taken from, too: one that was shorter would need a dearer condition.
  */
 
 /** Where masks may be written, by whom they are needed. */
@@ -80,10 +81,16 @@ export async function writeMasks(
     for (const range of rangesOf(recordCount, partRows)) {
       const { from, to } = range ?? { from: 0, to: null };
       const bits = mask.bits.subarray(from / 8, to === null ? undefined : to / 8);
-      // What is missing at its end is NULL, and of a row that is left.
-      const count = lastBit(bits) + 1;
-      const join = count === 0 ? null : `POSITIONAL JOIN ${await write(bits, count)} AS mask`;
-      own.push({ range, join, where: join === null ? null : 'mask.bit IS DISTINCT FROM true', usesPlace: false });
+      const isClean = bits.every((byte) => byte === 0);
+      // Bits of rows that are left.
+      const live = isClean
+        ? null
+        : await write(
+            bits.map((byte) => ~byte),
+            (to ?? recordCount) - from,
+          );
+      const join = live === null ? null : `POSITIONAL JOIN ${live} AS mask`;
+      own.push({ range, join, where: live === null ? null : 'mask.bit', usesPlace: false });
     }
     parts.set(location, own);
   }
@@ -98,15 +105,6 @@ function rangesOf(rows: number, partRows: number): (RowRange | null)[] {
   const ranges: RowRange[] = [];
   for (let from = 0; from < rows; from += size) ranges.push({ from, to: from + size < rows ? from + size : null });
   return ranges;
-}
-
-/** The number of the last bit that is set, -1 if none. */
-function lastBit(bits: Uint8Array): number {
-  for (let index = bits.length - 1; index >= 0; index--) {
-    const byte = bits[index] ?? 0;
-    if (byte !== 0) return index * 8 + 31 - Math.clz32(byte);
-  }
-  return -1;
 }
 
 async function writeNew(file: string, bytes: Uint8Array): Promise<void> {
