@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN, type Value } from '#catalog/schemas/schema.ts';
 import type { Batch } from '../../event.ts';
 import { rowsOf, sqlState } from './connection.ts';
@@ -25,15 +26,22 @@ export class RowCompleter {
     this.#context = context;
   }
 
-  /** For rows that moved to a new key, under which nobody holds the values; a row that has moved on since stays without them. */
-  async completeMoved(incomplete: readonly Incomplete[]): Promise<void> {
-    for (const { relation, row } of incomplete) await this.#complete(relation.table, relation.schema, [row], 0);
+  /**
+   * For rows that moved to a new key, under which nobody holds the values; a row that has moved on since stays without them.
+   * Answers the tables (schema.table) whose columns have other names or types by now, so that values could not be read.
+   */
+  async completeMoved(incomplete: readonly Incomplete[]): Promise<Set<string>> {
+    const altered = new Set<string>();
+    for (const { relation, row } of incomplete) {
+      if (!(await this.#complete(relation.table, relation.schema, [row], 0))) altered.add(relation.table);
+    }
+    return altered;
   }
 
   /**
    * For all rows of the tables (source.schema.table) that `isWanted`: while a chunk of a table is in hand it leaves such rows
-   * out, and what a sink has of them may be from before the snapshot. Answers the tables that are being altered, whose rows
-   * could not be read in time.
+   * out, and what a sink has of them may be from before the snapshot. Answers the tables that are being altered, or were, whose
+   * rows could not be read in time.
    */
   async completeTables(batch: Batch, isWanted: (table: string) => boolean): Promise<string[]> {
     const locked: string[] = [];
@@ -49,7 +57,7 @@ export class RowCompleter {
     return locked;
   }
 
-  /** False if the table stayed locked; 0 waits for ever. */
+  /** False if the table stayed locked (0 waits for ever), or has not all of these columns any more. */
   async #complete(name: string, schema: Schema, rows: readonly OpenRow[], withinMs: number): Promise<boolean> {
     this.#client ??= await this.#connect();
     const client = this.#client;
@@ -65,9 +73,10 @@ export class RowCompleter {
         const now = found.get(at) ?? row;
         for (const [index, value] of row.entries()) if (value === UNKNOWN) row[index] = now[index] as typeof value;
       }
-      return true;
+      return !rows.some((row, at) => found.has(at) && row.includes(UNKNOWN));
     } catch (thrown) {
-      if (isLockTimeout(thrown)) return false;
+      if (isLockTimeout(thrown) || (thrown instanceof DailiesError && thrown.code === 'schema_incompatible'))
+        return false;
       throw thrown;
     }
   }

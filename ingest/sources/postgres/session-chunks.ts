@@ -4,7 +4,7 @@ import type { ChangesRequest } from '../../source.ts';
 import { ChunkedSnapshots } from '../chunks/chunked-snapshots.ts';
 import { sourceCursor } from '../chunks/chunked-table.ts';
 import { isCursorValid, parseCursor } from './chunk-cursor.ts';
-import { ChunkedTables } from './chunked-tables.ts';
+import { ChunkedTables, hasChunks } from './chunked-tables.ts';
 import { RowCompleter } from './complete-rows.ts';
 import type { SourceTable } from './discovery.ts';
 import { currentSnapshot, RecentTransactions } from './recent-transactions.ts';
@@ -80,7 +80,7 @@ export class SessionChunks {
     // Noted first: a chunk that is begun from here on sees it.
     this.#recent.note(batch);
     this.#snapshots.observe(batch);
-    if (incomplete.length > 0) await this.#completer.completeMoved(incomplete);
+    for (const name of await this.#completer.completeMoved(incomplete)) await this.#readAgain(name);
     const locked = await this.#completer.completeTables(batch, (table) => this.#snapshots.isInHand(table));
     for (const table of locked) this.#snapshots.readAgain(table);
     if (this.#recent.size > maxRecent) this.#recent.areSeenBy(await currentSnapshot(this.#options.control));
@@ -93,6 +93,15 @@ export class SessionChunks {
 
   close(): Promise<void> {
     return this.#snapshots.close();
+  }
+
+  /** Whole, for nobody holds what some row of it should have. */
+  async #readAgain(name: string): Promise<void> {
+    const { tables, context } = this.#options;
+    const table = tables.find((candidate) => candidate.name === name);
+    if (!table || !hasChunks(table)) return;
+    context.memory.owe(name);
+    await this.beginAnew(table);
   }
 
   #add(table: SourceTable, cursor: string | null): void {

@@ -107,7 +107,7 @@ export class Landing implements AsyncDisposable {
 
   async until(isTrue: () => Promise<boolean>): Promise<void> {
     await vi.waitFor(async () => expect(await isTrue(), this.lines.slice(-5).join('\n')).toBe(true), {
-      timeout: 30_000,
+      timeout: 120_000,
       interval: 50,
     });
   }
@@ -119,7 +119,7 @@ export class Landing implements AsyncDisposable {
         const held = Object.keys(await this.fieldIds(table));
         expect(held.sort(), this.lines.slice(-5).join('\n')).toEqual([...names].sort());
       },
-      { timeout: 30_000, interval: 50 },
+      { timeout: 120_000, interval: 50 },
     );
   }
 
@@ -138,7 +138,7 @@ export class Landing implements AsyncDisposable {
         );
         expect(Object.keys(await this.fieldIds(table)).sort()).toEqual([...names].sort());
       },
-      { timeout: 30_000, interval: 50 },
+      { timeout: 120_000, interval: 50 },
     );
   }
 
