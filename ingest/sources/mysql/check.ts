@@ -193,11 +193,17 @@ export async function readRetention(
   );
 }
 
+export function durationText(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} minutes`;
+  return `${Math.round(seconds / 3_600)} hours`;
+}
+
 function checkRetention(seconds: number | null, { flavor }: ServerVersion, provider: Provider): CheckedRequirement[] {
   if (seconds === null || seconds >= 3 * day) return [];
   return [
     {
-      problem: `The server keeps its binary log for ${Math.round(seconds / 3600)} hours; if Dailies stands still for longer, all tables are read anew.`,
+      problem: `The server keeps its binary log for ${durationText(seconds)}; if Dailies stands still for longer, all tables are read anew.`,
       statement: retentionStatement(provider, flavor, 7 * day),
       isBlocking: false,
     },
@@ -231,7 +237,9 @@ export async function checkTables(
     }
     if (table.key.length === 0) {
       lacks.push({
-        problem: `${table.name} has no primary key, so its rows are matched whole, and it is read again as a whole where others are read in parts.`,
+        problem: table.isTransactional
+          ? `${table.name} has no primary key, so its rows are matched whole, and it is read again as a whole where others are read in parts.`
+          : `${table.name} has no primary key, and its engine does not roll back: it cannot be read as of one moment, and is not followed.`,
         statement: `ALTER TABLE ${name} ADD PRIMARY KEY (…);`,
         isBlocking: false,
       });

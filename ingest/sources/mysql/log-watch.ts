@@ -1,5 +1,5 @@
 import type { Reached, SourceWarning } from '../../source.ts';
-import { readRetention } from './check.ts';
+import { durationText, readRetention } from './check.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import { flavorOf, logDistance, parsePosition } from './position.ts';
 import { providerOf, retentionStatement, settingStatement } from './provider.ts';
@@ -25,7 +25,7 @@ export async function logThreats(
     return [
       {
         code: 'log_expiring',
-        message: `Dailies last had all of the server's binary log ${duration(behindSeconds)} ago, and the server purges it after ${duration(seconds)}: ${duration(left)} are left, then all tables have to be read again. See the source's state; to make room: ${retentionStatement(provider, flavor, Math.max(7 * 86_400, seconds * 2))}`,
+        message: `Dailies last had all of the server's binary log ${durationText(behindSeconds)} ago, and the server purges it after ${durationText(seconds)}: ${durationText(left)} are left, then all tables have to be read again. See the source's state; to make room: ${retentionStatement(provider, flavor, Math.max(7 * 86_400, seconds * 2))}`,
       },
     ];
   }
@@ -46,10 +46,4 @@ export async function logThreats(
 
 function megabytes(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20).toLocaleString('en-US')} MB`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} minutes`;
-  return `${Math.round(seconds / 3_600)} hours`;
 }

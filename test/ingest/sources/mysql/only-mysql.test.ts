@@ -45,7 +45,7 @@ describeServers('what only this server has', ['MySQL 9'], (name) => {
       'binlog_format',
       'binlog_row_image',
       'binlog_row_metadata',
-      'The server keeps its binary log for 1 hours',
+      'The server keeps its binary log for 60 minutes',
     ]);
     for (const { statement } of lacks) await server.query(statement.replace(/;.*/s, ''));
     expect(await source.check(never)).toEqual([]);

@@ -110,7 +110,7 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
       'binlog_row_image',
       'binlog_row_metadata',
       'gtid_strict_mode',
-      'The server keeps its binary log for 1 hours',
+      'The server keeps its binary log for 60 minutes',
     ]);
     const mirror = new Mirror(at('root@SERVER'), ['*']);
     await mirror.start();
