@@ -186,6 +186,13 @@ async function tableOf(
     if (deps.memory.inferred(name).length === 0) await sample(deps, decoder, table, partitions, signal);
   }
   const { schema } = table.change(change.envelope, change.key, placeOf(change));
+  const defaults = change.envelope.rowType?.fields.filter(({ type }) => type.isOptional && type.default !== undefined);
+  if (defaults && defaults.length > 0) {
+    const list = defaults.map((field) => field.name).join(', ');
+    notes.push(
+      `NULL in ${list} comes as the column's default, unless Debezium's converter has replace.null.with.default=false.`,
+    );
+  }
   const texts = deps.memory.textColumns(name);
   if (texts.length > 0)
     notes.push(`Values that the type of ${texts.join(', ')} cannot hold stand as text in a column of their own.`);

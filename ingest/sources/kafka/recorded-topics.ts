@@ -68,14 +68,7 @@ export class RecordedTopics implements TopicReader {
   }
 
   async changed(ms: number, signal: AbortSignal): Promise<void> {
-    this.#watcher ??= watch(this.#folder, { persistent: false }, () => {
-      this.#isChanged = true;
-      this.#wake();
-    }).on('error', () => {
-      // The folder is gone: whoever reads next hears it.
-      this.#watcher = null;
-      this.#wake();
-    });
+    this.#watcher ??= this.#watch();
     if (!this.#isChanged) {
       const woken = new AbortController();
       this.#wake = () => woken.abort();
@@ -83,6 +76,23 @@ export class RecordedTopics implements TopicReader {
       this.#wake = () => undefined;
     }
     this.#isChanged = false;
+  }
+
+  /** Null where the folder cannot be watched, as when it is gone: whoever reads next hears why. */
+  #watch(): FSWatcher | null {
+    try {
+      const watcher = watch(this.#folder, { persistent: false }, () => {
+        this.#isChanged = true;
+        this.#wake();
+      });
+      return watcher.on('error', () => {
+        this.#watcher = null;
+        this.#wake();
+      });
+    } catch (thrown) {
+      if (!isSystemError(thrown)) throw thrown;
+      return null;
+    }
   }
 
   async close(): Promise<void> {

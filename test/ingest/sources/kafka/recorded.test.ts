@@ -254,6 +254,24 @@ describe('a folder of recorded topics', () => {
     await source.close();
   });
 
+  test('a folder that goes away is told as unreachable, and found again', async () => {
+    using held = topicFolder();
+    const folder = path.join(held.path, 'topics');
+    fs.mkdirSync(folder);
+    fs.writeFileSync(fileOf(folder), created(0, 1));
+    const source = openTopics(folder);
+    const follower = await followTopics(source);
+    fs.renameSync(folder, `${folder}.away`);
+    expect(await follower.untilFailed()).toMatchObject({ code: 'source_unreachable' });
+    await expect(source.discover(signal)).rejects.toMatchObject({ code: 'source_unreachable' });
+    fs.renameSync(`${folder}.away`, folder);
+    fs.appendFileSync(fileOf(folder), created(1, 2));
+    const again = await followTopics(source, await requestFor(source, follower.position, () => false));
+    await again.stop();
+    await source.close();
+    expect(again.seen.map(({ event }) => event.after?.[0])).toEqual([2n]);
+  });
+
   test('check says what is lacking: no folder, no topic, no table, another form, two topics of one table', async () => {
     using held = topicFolder();
     const folder = held.path;
