@@ -1,4 +1,4 @@
-import { identifier } from '../iceberg/files/duckdb-values.ts';
+import { identifier, literal } from '../iceberg/files/duckdb-values.ts';
 import type { FieldType } from '../schemas/schema.ts';
 import type { ResultColumn } from './child-protocol.ts';
 
@@ -33,9 +33,63 @@ function csvCell(type: FieldType, cell: string): string {
     case 'struct':
     case 'list':
     case 'map':
-      return `CAST(to_json(${cell}) AS VARCHAR)`;
+      return `CAST(to_json(${nestedCell(type, cell)}) AS VARCHAR)`;
     default:
       return textCell(type, cell);
+  }
+}
+
+/** The same value, whose parts JSON would write in another way than pages do are texts already. */
+function nestedCell(type: FieldType, cell: string, depth = 0): string {
+  if (!isWrittenOtherwise(type)) return cell;
+  const item = `x${depth}`;
+  const inner = (part: FieldType, value: string) => nestedCell(part, value, depth + 1);
+  switch (type.kind) {
+    case 'list':
+      return `list_transform(${cell}, lambda ${item}: ${inner(type.element, item)})`;
+    case 'struct': {
+      const parts = type.fields.map(({ name, type: part }) => {
+        const value = inner(part, `struct_extract(${cell}, ${literal(name)})`);
+        return `${identifier(name)} := ${value}`;
+      });
+      return `CASE WHEN ${cell} IS NULL THEN NULL ELSE struct_pack(${parts.join(', ')}) END`;
+    }
+    case 'map': {
+      const [key, value] = [inner(type.key, `${item}.key`), inner(type.value, `${item}.value`)];
+      const entries = `list_transform(map_entries(${cell}), lambda ${item}: struct_pack(k := ${key}, v := ${value}))`;
+      return `CASE WHEN ${cell} IS NULL THEN NULL ELSE map_from_entries(${entries}) END`;
+    }
+    case 'long':
+    case 'decimal':
+    case 'float':
+    case 'double':
+      return jsonCell(type, cell);
+    default:
+      return textCell(type, cell);
+  }
+}
+
+function isWrittenOtherwise(type: FieldType): boolean {
+  switch (type.kind) {
+    case 'list':
+      return isWrittenOtherwise(type.element);
+    case 'struct':
+      return type.fields.some((field) => isWrittenOtherwise(field.type));
+    case 'map':
+      return isWrittenOtherwise(type.key) || isWrittenOtherwise(type.value);
+    case 'long':
+    case 'decimal':
+    case 'float':
+    case 'double':
+    case 'binary':
+    case 'fixed':
+    case 'timestamp':
+    case 'timestamptz':
+    case 'timestamp_ns':
+    case 'timestamptz_ns':
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -47,6 +101,10 @@ function jsonCell(type: FieldType, cell: string): string {
     case 'float':
     case 'double':
       return `CASE WHEN isfinite(${cell}) THEN to_json(${cell}) ELSE to_json(${nonFinite(cell)}) END`;
+    case 'struct':
+    case 'list':
+    case 'map':
+      return nestedCell(type, cell);
     default:
       return textCell(type, cell);
   }

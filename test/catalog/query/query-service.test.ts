@@ -241,6 +241,31 @@ describe('values', () => {
     await expect(queries.service.resultFile(id, ana, 'xlsx')).rejects.toMatchObject({ code: 'unsupported' });
   });
 
+  test('bytes, instants and odd numbers within lists, structs and maps are in files as on pages', async () => {
+    const { id } =
+      await queries.run(`SELECT ['\\xAC\\x00'::BLOB, NULL] AS b, [TIMESTAMPTZ '2026-01-31 07:00:00.5Z'] AS tz,
+      {'at': TIMESTAMP '2026-01-31 07:00:00', 'n': ['nan'::DOUBLE, 1.5, '-inf'::DOUBLE]} AS st, NULL::STRUCT(b BLOB) AS gone,
+      [{'b': [['\\x01'::BLOB]]}] AS deep, [1.50::DECIMAL(38, 30)] AS d, [9007199254740993] AS l`);
+    const [page] = await queries.service.rows(id, ana, 0, 10);
+    expect(page).toEqual([
+      ['ac00', null],
+      ['2026-01-31T07:00:00.5Z'],
+      { at: '2026-01-31T07:00:00', n: ['NaN', 1.5, '-Infinity'] },
+      null,
+      [{ b: [['01']] }],
+      ['1.500000000000000000000000000000'],
+      ['9007199254740993'],
+    ]);
+    const [object] = JSON.parse(fs.readFileSync(await queries.service.resultFile(id, ana, 'json'), 'utf8'));
+    expect(Object.values(object)).toEqual(page);
+    const csv = fs
+      .readFileSync(await queries.service.resultFile(id, ana, 'csv'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    const quotedJson = (value: unknown) => `"${JSON.stringify(value).replaceAll('"', '""')}"`;
+    expect(csv[1]).toBe(page?.map((value) => (value === null ? '' : quotedJson(value))).join(','));
+  });
+
   test('instants in files are those of pages, before year 1 as DuckDB writes them', async () => {
     const texts = ['0001-01-01', '1969-12-31 23:59:59.999999', '2026-01-31 09:00:00.1', '9999-12-31 23:59:59'];
     const instants = [...texts.map((text) => `TIMESTAMP '${text}'`), 'NULL'].join(', ');
