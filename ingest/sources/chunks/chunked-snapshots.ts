@@ -3,7 +3,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { DailiesError } from '#catalog/error.ts';
 import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
 import type { Row } from '#catalog/schemas/schema.ts';
-import { type Batch, type BatchItem, type SourcePosition, tableOf } from '../../event.ts';
+import { type Batch, type BatchItem, isAnnouncement, type SourcePosition, tableOf } from '../../event.ts';
 import { removeFiles } from './chunk-file-writer.ts';
 import type { ChunkedTable, ChunkFile, ChunkReader, ChunkSource, TableChunk } from './chunk-reader.ts';
 import { ChunkedTableState, type ChunkInHand } from './chunked-table.ts';
@@ -99,6 +99,10 @@ export class ChunkedSnapshots {
     for (const item of batch.items) {
       if (item.kind !== 'changes') continue;
       const state = this.#stateOf(tableOf(item));
+      if (state?.phase === 'beginning' && isAnnouncement(item)) {
+        state.beginAgain();
+        this.#source.expect(null);
+      }
       if (state === undefined || state.inHand.length === 0) continue;
       if (state.touched.note(item.changes, this.#batches)) this.#void(state);
     }

@@ -85,6 +85,13 @@ export class ChunkedTableState {
     await Promise.all(inHand.map(({ chunk }) => removeFiles(chunk?.files ?? [])));
   }
 
+  /** Nothing is handed out yet, and the shape that it was to begin with is an older one by now. */
+  beginAgain(): void {
+    this.run += 1;
+    this.phase = 'new';
+    this.begin = null;
+  }
+
   async beginAnew(): Promise<void> {
     await this.discard();
     this.phase = 'new';
