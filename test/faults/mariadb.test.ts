@@ -14,7 +14,7 @@ import { describeWith, findEngine } from '#test/fixtures/engine.ts';
 import { startMariadb, type TestMariadb, type TestMariadbDatabase } from '#test/fixtures/mariadb.ts';
 import { Mirror } from '#test/ingest/sources/mysql/mirror.ts';
 import { RandomWork, sortedTexts } from '#test/ingest/sources/mysql/random-work.ts';
-import { typeMatrix } from '#test/ingest/sources/mysql/type-matrix.ts';
+import { typesOf } from '#test/ingest/sources/mysql/type-matrix.ts';
 import { WorkerSetup } from './worker-setup.ts';
 
 /* MariaDB through the whole product into Iceberg tables: the worker is a process of its own that dies now and then. */
@@ -111,6 +111,7 @@ describeWith('mariadb', 'MariaDB through the whole product', () => {
       await using database = await server.createDatabase();
       const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
       console.info(`MariaDB's types by PyIceberg: SEED=${seed}`);
+      const typeMatrix = typesOf('MariaDB 11.4');
       const columns = typeMatrix.map(({ sql }, index) => `c${index} ${sql}`);
       await database.query(`CREATE TABLE types (id INT PRIMARY KEY, ${columns.join(', ')})`);
       await database.query("SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'");

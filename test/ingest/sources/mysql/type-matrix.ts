@@ -66,8 +66,7 @@ const json = fc.json({ stringUnit: 'binary' }).filter((value) => value.isWellFor
 const isMariadbFrom = (version: number) => (server: ServerName) =>
   !isMysql(server) && Number(server.split(' ')[1]?.split('.')[0]) * 100 + Number(server.split('.')[1]) >= version;
 
-/** Every type of MariaDB that is carried, with its values, ordinary and odd. */
-export const typeMatrix: readonly Column[] = [
+const typeMatrix: readonly Column[] = [
   { sql: 'TINYINT', type: 'int', values: whole(...signed(8), Number) },
   { sql: 'TINYINT UNSIGNED', type: 'int', values: whole(0n, unsigned(8), Number) },
   { sql: 'BOOLEAN', type: 'int', values: among(['TRUE', 1], ['FALSE', 0]) },
@@ -345,6 +344,7 @@ export const typeMatrix: readonly Column[] = [
   },
 ];
 
+/** Every type of this server that is carried, with its values, ordinary and odd. */
 export function typesOf(server: ServerName): Column[] {
   return typeMatrix.filter(({ only }) => only === undefined || only(server));
 }
