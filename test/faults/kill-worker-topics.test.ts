@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { recordPostgres } from '#test/fixtures/debezium.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { topicFolder } from '../ingest/sources/kafka/topics.ts';
@@ -59,5 +59,22 @@ describeWith('debezium', "topics of Debezium's engine, landed by a worker", () =
     await change(6);
     await setup.becomesEqual('films.movie', `SELECT ${row} FROM movie`, landedRow);
     await setup.becomesEqual('films.entry', `SELECT a || ' ' || b FROM entry`, `a || ' ' || b`);
+    // One record that nobody can read sets its table aside; the other goes on.
+    fs.appendFileSync(path.join(folder, 'pf.public.entry-0.ndjson'), '{"offset": 99999999, "payload": "broken"}\n');
+    await vi.waitFor(
+      async () => {
+        const table = await setup.test.state.sourceTable.findFirst({ where: { name: 'public.entry' } });
+        expect(table).toMatchObject({
+          state: 'failed',
+          lastError: {
+            code: 'value_unsupported',
+            details: { topic: 'pf.public.entry', partition: 0, offset: 99999999 },
+          },
+        });
+      },
+      { timeout: 120_000, interval: 100 },
+    );
+    await source.query(`UPDATE movie SET title = 'after' WHERE id % 3 = 0`);
+    await setup.becomesEqual('films.movie', `SELECT ${row} FROM movie`, landedRow);
   }, 600_000);
 });
