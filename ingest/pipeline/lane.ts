@@ -166,7 +166,7 @@ export class Lane {
       if ((!record.isComplete || isBegin) && !this.#isOpen && !this.#replay) await this.#commit(abort);
       this.#isOpen = true;
       for (const [index, item] of items.entries()) {
-        await ofTable(tableOf(item), () => this.#apply(item, index, record, abort));
+        await ofTable(tableOf(item), () => this.#apply(item, index, record, abort), record.offset);
       }
       const { deadLetters } = this.#deps;
       // A whole table may be refused in one go; its letters must not wait in memory for the end.
@@ -199,8 +199,10 @@ export class Lane {
     if (!schema) return;
     if (item.kind !== 'snapshot-begin' && this.#tables.get(table)?.awaitsSnapshot) return;
     const { steps } = this.#deps;
-    await ofTable(table, () =>
-      isAnnouncement(item) ? steps.announce(table, schema, abort) : steps.bind(table, schema, abort),
+    await ofTable(
+      table,
+      () => (isAnnouncement(item) ? steps.announce(table, schema, abort) : steps.bind(table, schema, abort)),
+      offset,
     );
   }
 

@@ -65,6 +65,7 @@ export class PipelineRunner {
   readonly #refused: RefusedTables;
   readonly #replay: PipelineReplay;
   #isResumed: boolean;
+  #hasFailed = false;
   #done: Promise<void> = Promise.resolve();
   /** When the row was last written as failed; a later `updatedAt` is somebody's wish to go on. */
   failedAt: Date | null = null;
@@ -120,11 +121,18 @@ export class PipelineRunner {
     return this.#refused.keys;
   }
 
-  /** True where somebody has resumed the pipeline since tables of it were set aside. */
+  /**
+   * True where tables that were refused are to be tried again: rows of one come anew after what was refused, or somebody has
+   * resumed the pipeline, which goes on with others.
+   */
   async isAskedAgain(): Promise<boolean> {
-    if (this.#refused.isEmpty || !this.#progress.isAsideStored) return false;
-    const sinks = await this.#deps.state.pipelineSink.count({ where: { pipelineName: this.name, state: 'failed' } });
-    return sinks === 0;
+    const { log, state } = this.#deps;
+    for (const { table, upTo } of this.#refused.voidable) {
+      const snapshot = await log.snapshotOf(splitTableName(table)?.source ?? '', table);
+      if (snapshot && snapshot.offset > upTo) return true;
+    }
+    if (this.#refused.isEmpty || this.#hasFailed || !this.#progress.isAsideStored) return false;
+    return (await state.pipelineSink.count({ where: { pipelineName: this.name, state: 'failed' } })) === 0;
   }
 
   /** Finishes and commits the batch in hand. Durable when resolved, within 20 s. */
@@ -165,6 +173,7 @@ export class PipelineRunner {
 
   /** Stores the failure, however long the state database is away: nobody could resume what is not said to be failed. */
   async #fail(error: DailiesError): Promise<void> {
+    this.#hasFailed = true;
     this.#progress.setStatus({ state: 'failed', lastError: error.toJSON() });
     await this.#progress.close();
     const { state, report } = this.#deps;
@@ -237,7 +246,7 @@ export class PipelineRunner {
           isStillTaken: (group) => this.#replay.holds(group) || ways.has(group.slice(0, group.lastIndexOf('/') + 1)),
           hasSnapshots: this.#sources.hasSnapshots(source),
           isSnapshotDue: (table) => this.#isSnapshotDue(table),
-          isAnew: (table) => this.#refused.isAnew(sinkIndex, table),
+          anewAfter: (table) => this.#refused.anewAfter(sinkIndex, table),
           requestSnapshots: (wanted) => this.#sources.requestSnapshots(source, wanted),
         },
         stop,

@@ -16,12 +16,15 @@ const tableErrors: readonly ErrorCode[] = [
   'graphql_refused',
 ];
 
-/** What `call` throws of the table alone names it, source.schema.table, in its details and in its message. */
-export async function ofTable<T>(table: string, call: () => Promise<T>): Promise<T> {
+/**
+ * What `call` throws of the table alone names it, source.schema.table, in its details and in its message, and in its details
+ * the log's record that was refused.
+ */
+export async function ofTable<T>(table: string, call: () => Promise<T>, offset?: number): Promise<T> {
   try {
     return await call();
   } catch (thrown) {
-    throw isOfOneTable(thrown) ? naming(table, thrown) : thrown;
+    throw isOfOneTable(thrown) ? naming(table, thrown, offset) : thrown;
   }
 }
 
@@ -43,13 +46,21 @@ interface Way {
   canReadAnew: boolean;
 }
 
+interface Refused extends Target {
+  table: string;
+  error: ErrorRecord;
+  /** Rows that come anew take the place of everything up to this record; null where none would, or where it is not known. */
+  voidUpTo: number | null;
+}
+
 /** The tables that a pipeline's sinks have refused, each with its reason; the others go on without them. */
 export class RefusedTables {
   readonly #ways: number;
-  readonly #refused = new Map<string, Target & { error: ErrorRecord }>();
+  readonly #refused = new Map<string, Refused>();
   /** Refused in the run before, which somebody has resumed: once more, and only new rows can help. */
   readonly #before: ReadonlySet<string>;
-  readonly #anew = new Set<string>();
+  /** The record that was refused; what begins after it is taken. */
+  readonly #anew = new Map<string, number>();
 
   /** `ways` counts the tables, once for each sink. */
   constructor(ways: number, before: ReadonlySet<string>) {
@@ -62,7 +73,14 @@ export class RefusedTables {
   }
 
   get targets(): readonly (Target & { error: ErrorRecord })[] {
-    return [...this.#refused.values()];
+    return [...this.#refused.values()].map(({ kind, target, error }) => ({ kind, target, error }));
+  }
+
+  /** Tables that a snapshot which begins after a record of the log makes good by itself. */
+  get voidable(): readonly { table: string; upTo: number }[] {
+    return [...this.#refused.values()].flatMap(({ table, voidUpTo }) =>
+      voidUpTo === null ? [] : [{ table, upTo: voidUpTo }],
+    );
   }
 
   /** Names what was refused where, for the runner that comes after. */
@@ -75,9 +93,12 @@ export class RefusedTables {
     return !this.#refused.has(keyOf(sink, table));
   }
 
-  /** True where what the log holds of the table was refused twice: it is read again from its source. */
-  isAnew(sink: number, table: string): boolean {
-    return this.#anew.has(keyOf(sink, table));
+  /**
+   * Where what the log holds of the table was refused twice: the record after which a snapshot of it has to begin. Null for
+   * other tables.
+   */
+  anewAfter(sink: number, table: string): number | null {
+    return this.#anew.get(keyOf(sink, table)) ?? null;
   }
 
   /**
@@ -91,11 +112,14 @@ export class RefusedTables {
     if (table === undefined) return thrown;
     const error = naming(table, thrown);
     const key = keyOf(way.sink, table);
+    const { offset } = error.details;
+    const refusedAt = typeof offset === 'number' ? offset : null;
     if (way.canReadAnew && this.#before.has(key) && !this.#anew.has(key)) {
-      this.#anew.add(key);
-      return new TableSetAside(`${table} is read again from its source, for what the log holds was refused again.`);
+      this.#anew.set(key, refusedAt ?? Number.POSITIVE_INFINITY);
+      return new TableSetAside(`${table} goes on with rows that come anew, for what the log holds was refused again.`);
     }
-    this.#refused.set(key, { ...way.targetOf(table), error: error.toJSON() });
+    const voidUpTo = way.canReadAnew ? refusedAt : null;
+    this.#refused.set(key, { ...way.targetOf(table), table, error: error.toJSON(), voidUpTo });
     if (this.#refused.size === this.#ways) return error;
     return new TableSetAside(`${table} is set aside: ${error.message}`);
   }
@@ -105,10 +129,10 @@ function isOfOneTable(thrown: unknown): thrown is DailiesError {
   return thrown instanceof DailiesError && tableErrors.includes(thrown.code);
 }
 
-function naming(table: string, { code, message, details, cause }: DailiesError): DailiesError {
+function naming(table: string, { code, message, details, cause }: DailiesError, offset?: number): DailiesError {
   return new DailiesError(code, message.includes(table) ? message : `${table}: ${message}`, {
     cause,
-    details: { ...details, table },
+    details: { ...details, table, ...(offset === undefined ? {} : { offset }) },
   });
 }
 

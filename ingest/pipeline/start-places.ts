@@ -29,8 +29,8 @@ export interface StartRequest {
   hasSnapshots: boolean;
   /** True where the source is about to take a snapshot of the table, or takes one. */
   isSnapshotDue(table: string): Promise<boolean>;
-  /** True for a table that is to be read again from its source, whatever the log holds of it. */
-  isAnew(table: string): boolean;
+  /** Of a table whose rows are to come anew: the record after which their snapshot has to begin. Null for others. */
+  anewAfter(table: string): number | null;
   requestSnapshots(tables: readonly string[]): Promise<void>;
 }
 
@@ -57,7 +57,8 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
     // The sink may skip commits that only move the position; the group tells that nothing was in between.
     const from = held ? Math.max(held.offset + 1, groups.get(group) ?? 0) : null;
     const isReset = held !== undefined && !(await isInLog(request, held, extent, signal));
-    const isAnew = request.isAnew(table);
+    const anewAfter = request.anewAfter(table);
+    const isAnew = anewAfter !== null;
     if (from !== null && !isReset && !hasOtherSteps && !isAnew && from >= extent.first) {
       places.set(table, { from, awaitsSnapshot: false });
       continue;
@@ -73,7 +74,8 @@ export async function startPlaces(request: StartRequest, signal: AbortSignal): P
     const mustBeNew = hasOtherSteps || isPassed || isAnew;
     const isDue = await request.isSnapshotDue(table);
     const snapshot = await log.snapshotOf(source, table);
-    if (snapshot && !(mustBeNew && snapshot.isFinished)) {
+    const isUsable = snapshot !== null && (isAnew ? snapshot.offset > anewAfter : !(mustBeNew && snapshot.isFinished));
+    if (isUsable) {
       places.set(table, { from: snapshot.offset, awaitsSnapshot: true });
       continue;
     }

@@ -96,6 +96,23 @@ test('a column that the stream brings sets its table aside in front of it; mende
   await othersGoOn('again');
 });
 
+test('what a type that cannot follow sets aside goes on by itself with the rows that come anew, also after the worker died', async () => {
+  setup.start();
+  await setup.define(['public.*'], { all });
+  for (const table of ['movie', 'talent', 'odd']) await isEqual(table);
+  await setup.source.query(
+    `ALTER TABLE odd ALTER title TYPE int USING length(title); UPDATE odd SET title = 7 WHERE id = 1`,
+  );
+  await isEqual('odd');
+  await setup.source.query(
+    `ALTER TABLE odd ALTER title TYPE date USING DATE '2026-01-01' + title; UPDATE odd SET title = title + 1`,
+  );
+  await setup.end('SIGKILL');
+  setup.start();
+  await isEqual('odd');
+  await othersGoOn('once');
+});
+
 test('a target whose metadata is broken is set aside; put right and resumed, it goes on where it stood', async () => {
   setup.start();
   await setup.define(['public.*'], { all });
