@@ -231,7 +231,7 @@ export class ChangeSession {
 
   /** Checks, publishes and describes the tables; the slot is not touched but must hold what is asked for. */
   async #prepare(control: pg.Client): Promise<SourceTable[]> {
-    const [server] = await checkServer(control, this.#names).then((all) => all.filter((lack) => lack.isBlocking));
+    const server = (await checkServer(control, this.#names)).find((lack) => lack.isBlocking);
     if (server) throw notReady(server);
     const tables = await findTables(control, [...this.#request.tables.keys()], this.#names, true);
     const [table] = await checkTables(control, tables).then((all) => all.filter((lack) => lack.isBlocking));
@@ -254,10 +254,7 @@ export class ChangeSession {
     this.#isWatching = true;
     try {
       if ((await readDdlTrigger(control)).id !== this.#context.memory.shapes.trigger) {
-        throw new DailiesError(
-          'source_protocol',
-          'The event triggers that tell of changes to schemas were made, changed or dropped; the stream begins again with it.',
-        );
+        throw new DailiesError('source_protocol', 'The event triggers that tell of DDL were made, changed or dropped.');
       }
       if (await identities.isReplaced(control)) {
         throw new DailiesError('source_protocol', 'A table was replaced by another of its name, which is read whole.');

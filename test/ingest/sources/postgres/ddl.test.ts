@@ -83,7 +83,7 @@ test('what is told stands in its place between the rows, and new tables are told
   await source.close();
 });
 
-test('triggers that come while the source runs are used; without them a rename is read again, as ever', async () => {
+test('triggers that come while the source runs are noticed, and the stream begins again with them', async () => {
   await using database = await createDatabase();
   await database.query(filmTable);
   const first = await follow(database.url, sourceName(), ['public.film']);
@@ -114,18 +114,17 @@ test('a process that dies at any place between the change of a schema and its co
 }, async () => {
   await using setup = await WorkerSetup.open();
   await setup.source.query(`${triggerStatement}; ${filmTable}`);
-  await setup.define(['public.film'], {
-    films: { from: ['production.public.film'], steps: [], to: [{ kind: 'iceberg', table: 'production.film' }] },
-  });
+  const name = sourceName();
+  await setup.defineSource(name, { kind: 'postgres', url: setup.source.url, tables: ['public.film'] });
   setup.start();
   const isEqual = (column: string) => {
     const row = `id || '|' || ${column} || '|' || year`;
-    return setup.becomesEqual('production.film', `SELECT ${row} FROM film`, row);
+    return setup.becomesEqual(`${name}.film`, `SELECT ${row} FROM film`, row);
   };
   await isEqual('title');
   const idOf = async (column: string) => {
-    const entry = await setup.catalog.load('production.film');
-    return entry && schemaOf(entry.metadata).fields.find(({ name }) => name === column)?.id;
+    const entry = await setup.catalog.load(`${name}.film`);
+    return entry && schemaOf(entry.metadata).fields.find((field) => field.name === column)?.id;
   };
   const id = await idOf('title');
   const deaths: readonly `${Failpoint}:${number}`[] = [
