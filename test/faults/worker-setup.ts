@@ -8,9 +8,9 @@ import type { Failpoint } from '#catalog/failpoint.ts';
 import { planScan } from '#catalog/iceberg/read/scan.ts';
 import { holdLocal } from '#catalog/iceberg/storage.ts';
 import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
-import { createDatabase, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
+import { createServer, createState, type TestDatabase, type TestState } from '#test/fixtures/postgres.ts';
 
-/** A source database, a state database and a home folder, with worker processes that come and go over them. */
+/** A source database on a server of its own, a state database and a home folder, with worker processes that come and go over them. */
 export class WorkerSetup implements AsyncDisposable {
   readonly test: TestState;
   readonly source: TestDatabase;
@@ -40,7 +40,7 @@ export class WorkerSetup implements AsyncDisposable {
 
   /** `environment` goes to the workers; a warehouse in S3 must be open in this process, too. */
   static async open(environment: Readonly<Record<string, string>> = {}): Promise<WorkerSetup> {
-    const [test, source] = await Promise.all([createState(), createDatabase()]);
+    const [test, source] = await Promise.all([createState(), createServer()]);
     const home = await mkdtemp(join(tmpdir(), 'dailies-faults-'));
     return new WorkerSetup(test, source, home, await DuckDBInstance.create(':memory:'), environment);
   }
