@@ -31,6 +31,8 @@ const isV3 = values.format === '3';
 const threads = 2;
 const perFile = Math.min(rows, 2_000_000);
 const perCommit = Math.min(updates, 10_000);
+/** As the writer guesses what a row takes in memory. */
+const aboutRowBytes = 200;
 
 await using table = await ForeignTable.create(
   [
@@ -46,8 +48,8 @@ await using table = await ForeignTable.create(
 const iceberg = schemaOf(table.metadata);
 const { schema } = scanColumns(iceberg, {});
 const writing = await connectDuckdb();
-const dataFile = (sql: string) =>
-  copyToFile(writing, sql, { schema, iceberg }, `file://${table.folder}/data/${randomUUID()}.parquet`);
+const dataFile = (sql: string, size: { bytes?: number } = {}) =>
+  copyToFile(writing, sql, { schema, iceberg }, `file://${table.folder}/data/${randomUUID()}.parquet`, size);
 const select = (source: string) =>
   `SELECT i AS id, 'Title ' || i AS title, (i * 7919) % 100000 AS budget, ['a', 'b', 'c', 'draft'][(1 + hash(i) % 4)::BIGINT] AS status, DATE '2000-01-01' + (i % 9000)::INTEGER AS released, i * 0.37::DOUBLE AS rating FROM ${source}`;
 
@@ -60,7 +62,7 @@ const step = Math.floor(rows / updates);
 const fresh: DataFile[] = [];
 for (let start = 0; start < updates; start += perCommit) {
   const ids = `(SELECT ((range * 7919) % ${updates}) * ${step} AS i FROM range(${start}, ${start + perCommit}))`;
-  fresh.push(await dataFile(select(ids)));
+  fresh.push(await dataFile(select(ids), { bytes: perCommit * aboutRowBytes }));
 }
 writing.closeSync();
 const deletes: DataFile[] = [];

@@ -10,6 +10,7 @@ import { fromDuckdb, identifier, literal } from './duckdb-values.ts';
 import { ExactFileWriter } from './exact-file-writer.ts';
 import { needsExactFile } from './parquet-schema.ts';
 import { RowAppender } from './row-appender.ts';
+import { zeroSignOptions } from './zero-signs.ts';
 
 /** What a file of rows is written with: our schema and the same in Iceberg, field by field. */
 export interface FileSchema {
@@ -26,8 +27,11 @@ export interface RowFile {
   /** Rows appended so far: the next row's position in the file. */
   readonly rows: number;
   append(row: readonly Value[]): void;
-  /** Writes the file whole; durable but for its folder's entry. Its spec and partition are the caller's to say. */
-  finish(): Promise<DataFile>;
+  /**
+   * Writes the file whole; durable but for its folder's entry. Its spec and partition are the caller's to say. `bytes` is about
+   * what its rows take in memory.
+   */
+  finish(bytes?: number): Promise<DataFile>;
   /** Forgets the rows and what is written of them. */
   abandon(): Promise<void>;
 }
@@ -72,7 +76,7 @@ class DuckdbFileWriter implements RowFile {
     this.#rows += 1;
   }
 
-  async finish(): Promise<DataFile> {
+  async finish(bytes?: number): Promise<DataFile> {
     this.#gathered.finish();
     try {
       return await copyToFile(
@@ -80,6 +84,7 @@ class DuckdbFileWriter implements RowFile {
         `SELECT * FROM ${this.#gathered.table}`,
         this.#fileSchema,
         this.#location,
+        bytes === undefined ? {} : { bytes },
       );
     } finally {
       await this.#gathered.drop();
@@ -91,6 +96,12 @@ class DuckdbFileWriter implements RowFile {
   }
 }
 
+/**
+ * A file of so few bytes is not compressed: every query reads it until it is compacted, within minutes, and unpacking it costs
+ * about half of that. In a bucket it is, for there it travels.
+ */
+const plainBelowBytes = 8 << 20;
+
 /** DuckDB's own size of a row group. */
 const groupRows = 122_880;
 /** It holds two row groups or three at a time, of whole vectors of rows. */
@@ -98,21 +109,25 @@ const groupBytes = 16 << 20;
 const vectorRows = 2_048;
 
 /**
- * Writes the rows of a SELECT, in its order, as one Parquet data file with field ids, and flushes it to disk. `rowBytes` is
- * about what a row takes: row groups of wide rows have fewer of them, for DuckDB holds them in memory.
+ * Writes the rows of a SELECT, in its order, as one Parquet data file with field ids, and flushes it to disk. `size` tells
+ * about what all of them take in memory, where that is known, and one of them: row groups of wide rows have fewer of them, for
+ * DuckDB holds them in memory.
  */
 export async function copyToFile(
   connection: DuckDBConnection,
   select: string,
   { schema, iceberg }: FileSchema,
   location: string,
-  rowBytes = 0,
+  size: { bytes?: number; rowBytes?: number } = {},
 ): Promise<DataFile> {
   if (needsExactFile(schema.fields)) return await copyRows(connection, select, { schema, iceberg }, location);
   const target = newFile(location);
-  const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS, ROW_GROUP_SIZE ${rowsOfGroup(rowBytes)}, FIELD_IDS ${fieldIdsClause(iceberg.fields)})`;
+  const isPlain = location.startsWith('file:') && (size.bytes ?? Infinity) < plainBelowBytes;
+  const codec = isPlain ? 'uncompressed' : 'zstd';
   let row: readonly DuckDBValue[] | undefined;
   try {
+    const zeros = await zeroSignOptions(connection, select, schema.fields);
+    const copy = `COPY (${select}) TO ${literal(target.path)} (FORMAT parquet, COMPRESSION ${codec}, RETURN_STATS, ROW_GROUP_SIZE ${rowsOfGroup(size.rowBytes ?? 0)}, FIELD_IDS ${fieldIdsClause(iceberg.fields)}${zeros})`;
     row = (await connection.runAndReadAll(copy)).getRows()[0];
   } catch (thrown) {
     await target.abandon();

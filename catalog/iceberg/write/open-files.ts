@@ -142,7 +142,7 @@ export class OpenFiles {
     this.#open.delete(key);
     if (this.#last?.file === file) this.#last = null;
     this.#bytes -= file.bytes;
-    const written = await file.writer?.finish();
+    const written = await file.writer?.finish(file.bytes);
     if (written) this.#closed.push({ ...written, specId: this.layout.specId, partition: file.partition });
   }
 

@@ -59,7 +59,7 @@ export async function rewriteFiles(connection: DuckDBConnection, plan: RewritePl
       branches.push(await select(entry, target, layout, keepsLineage, mask));
     }
     const rowBytes = await widthOf(connection, sources);
-    const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location, rowBytes);
+    const file = await copyToFile(connection, branches.join(' UNION ALL '), target, location, { rowBytes });
     const moves = movesOf(sources);
     const rows = moves.reduce((sum, { map }) => sum + map.kept, 0);
     if (rows !== file.recordCount) {
