@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { DailiesError } from '../error.ts';
 import { fromDuckdb, literal } from '../iceberg/files/duckdb-values.ts';
+import { zeroSignOptions } from '../iceberg/files/zero-signs.ts';
 import type { FieldType, Row } from '../schemas/schema.ts';
 import type { ResultColumn } from './child-protocol.ts';
 import { exportSelect } from './export-select.ts';
@@ -88,8 +89,11 @@ export class ResultReader {
     if (format === 'csv' && bom) return await copyWithMark(await this.file(dir, columns, 'csv'), target);
     const connection = await this.#connect();
     try {
-      const from = selectFrom(await listParts(dir), exportSelect(columns, format));
-      await connection.run(`COPY (${from}) TO ${literal(target)} (${copyOptions[format]})`);
+      const parts = await listParts(dir);
+      const from = selectFrom(parts, exportSelect(columns, format));
+      const cells = columns.map(({ type }, index) => ({ name: `c${index}`, type }));
+      const zeros = format === 'parquet' ? await zeroSignOptions(connection, selectFrom(parts), cells) : '';
+      await connection.run(`COPY (${from}) TO ${literal(target)} (${copyOptions[format]}${zeros})`);
     } finally {
       connection.closeSync();
     }

@@ -9,6 +9,7 @@ import {
   type DuckDBType,
 } from '@duckdb/node-api';
 import { duckdbTypeName, literal } from '../iceberg/files/duckdb-values.ts';
+import { zeroSignOptions } from '../iceberg/files/zero-signs.ts';
 import type { ResultColumn } from './child-protocol.ts';
 import { bytesOf } from './chunk-bytes.ts';
 import { StatementError } from './query-problem.ts';
@@ -131,8 +132,11 @@ export class SpoolWriter {
     const target = path.join(this.#dir, name);
     const unfinished = `${target}.unfinished`;
     const select = this.columns.map(({ type }, index) => `CAST(c${index} AS ${duckdbTypeName(type)}) AS c${index}`);
+    const rowsInHand = `SELECT ${select.join(', ')} FROM rows_in_hand`;
+    const columns = this.columns.map(({ type }, index) => ({ name: `c${index}`, type }));
+    const zeros = await zeroSignOptions(this.#connection, rowsInHand, columns);
     await this.#connection.run(
-      `COPY (SELECT ${select.join(', ')} FROM rows_in_hand) TO ${literal(unfinished)} (FORMAT parquet, COMPRESSION lz4_raw)`,
+      `COPY (${rowsInHand}) TO ${literal(unfinished)} (FORMAT parquet, COMPRESSION lz4_raw${zeros})`,
     );
     await this.#connection.run('ROLLBACK');
     this.#bytes += (await fs.stat(unfinished)).size;

@@ -7,6 +7,7 @@ import type { IcebergSchema } from '../metadata/iceberg-schema.ts';
 import { diskError } from '../storage/location.ts';
 import { type NewFile, newFile } from '../storage.ts';
 import { parquetSchema } from './parquet-schema.ts';
+import { hasFloats } from './zero-signs.ts';
 
 const groupRows = 50_000;
 
@@ -83,8 +84,7 @@ export class ExactFileWriter {
     const columnData = this.#schema.fields.map((field, index) => ({
       name: field.name,
       data: this.#columns[index] ?? [],
-      // Spark's vectorized reader takes booleans in no other encoding.
-      ...(field.type.kind === 'boolean' ? { encoding: 'PLAIN' as const } : {}),
+      ...(isPlain(field.type) ? { encoding: 'PLAIN' as const } : {}),
     }));
     this.#tried(() => this.#parquet.write({ columnData, rowGroupSize: groupRows }));
     this.#columns = this.#schema.fields.map(() => []);
@@ -98,6 +98,11 @@ export class ExactFileWriter {
       throw diskError(thrown, this.#file.path);
     }
   }
+}
+
+/** Spark's vectorized reader takes booleans in no other encoding; a dictionary would make one word of -0 and 0. */
+function isPlain(type: FieldType): boolean {
+  return type.kind === 'boolean' || hasFloats(type);
 }
 
 /** A function that turns a field's values into the writer's: structs by name, uuids as bytes, the rest as it is. */

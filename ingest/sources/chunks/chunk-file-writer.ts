@@ -2,6 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { literal } from '#catalog/iceberg/files/duckdb-values.ts';
 import { RowAppender } from '#catalog/iceberg/files/row-appender.ts';
+import { zeroSignOptions } from '#catalog/iceberg/files/zero-signs.ts';
 import type { Schema, Value } from '#catalog/schemas/schema.ts';
 import { scratchPath } from '#catalog/scratch.ts';
 import type { ChunkFile } from './chunk-reader.ts';
@@ -54,7 +55,9 @@ export async function writeChunkFile(
 ): Promise<ChunkFile> {
   const path = scratchPath('.parquet');
   try {
-    await connection.run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd)`);
+    const columns = schema.fields.map(({ type }, index) => ({ name: `c${index}`, type }));
+    const zeros = await zeroSignOptions(connection, select, columns);
+    await connection.run(`COPY (${select}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd${zeros})`);
     const { size } = await stat(path);
     return { path, schema, rows, bytes: size };
   } catch (thrown) {

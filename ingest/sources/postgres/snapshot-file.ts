@@ -2,6 +2,7 @@ import { rm, stat, writeFile } from 'node:fs/promises';
 import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api';
 import { connectDuckdb } from '#catalog/iceberg/files/duckdb-engine.ts';
 import { duckdbTypeName, literal } from '#catalog/iceberg/files/duckdb-values.ts';
+import { optionsFor } from '#catalog/iceberg/files/zero-signs.ts';
 import type { FieldType } from '#catalog/schemas/schema.ts';
 import { scratchPath } from '#catalog/scratch.ts';
 import type { ChunkFile } from '../chunks/chunk-reader.ts';
@@ -32,6 +33,8 @@ const trusted: ReadonlySet<FieldType['kind']> = new Set([
 ]);
 
 const era = Buffer.from(' BC');
+/** A -0 with what follows it. A text that ends so costs its file the dictionaries, and nothing else. */
+const negativeZeros = [Buffer.from('-0,'), Buffer.from('-0\n')];
 const minLineBytes = 2 << 20;
 
 /** Turns pieces of a COPY in CSV into Parquet files as `SnapshotRows` has them. */
@@ -60,7 +63,10 @@ export class SnapshotFiles {
     let isKept = false;
     try {
       await writeFile(csv, chunk.bytes);
-      const facts = await this.#convert(csv, path, chunk, relation);
+      let facts = await this.#convert(csv, path, chunk, relation, false);
+      if (facts && mayHoldNegativeZero(facts, chunk, relation)) {
+        facts = await this.#convert(csv, path, chunk, relation, true);
+      }
       if (facts === null || isOdd(facts, chunk.rows, relation)) return null;
       const { size } = await stat(path);
       isKept = true;
@@ -80,7 +86,14 @@ export class SnapshotFiles {
   }
 
   /** Statistics of each column, by name; null where DuckDB cannot read a value at all. */
-  async #convert(csv: string, parquet: string, chunk: CopyChunk, relation: Relation): Promise<Facts | null> {
+  async #convert(
+    csv: string,
+    parquet: string,
+    chunk: CopyChunk,
+    relation: Relation,
+    hasNegativeZero: boolean,
+  ): Promise<Facts | null> {
+    const zeros = optionsFor(relation.schema.fields, hasNegativeZero);
     const read = relation.columns.map(
       ({ type }, index) => `c${index}: ${literal(type.kind === 'binary' ? 'VARCHAR' : duckdbTypeName(type))}`,
     );
@@ -107,7 +120,7 @@ export class SnapshotFiles {
     ];
     const source = `read_csv(${literal(csv)}, ${options.join(', ')})`;
     try {
-      const copy = `COPY (SELECT ${select.join(', ')} FROM ${source}) TO ${literal(parquet)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)`;
+      const copy = `COPY (SELECT ${select.join(', ')} FROM ${source}) TO ${literal(parquet)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS${zeros})`;
       const [, rows, , , statistics] = (await this.#connection.runAndReadAll(copy)).getRows()[0] ?? [];
       return Number(rows) === chunk.rows ? factsOf(statistics ?? null) : null;
     } catch (thrown) {
@@ -140,6 +153,18 @@ function isOdd(facts: Facts, rows: number, relation: Relation): boolean {
     if (limits === undefined || nulls === rows) return false;
     return ![column?.get('min'), column?.get('max')].every((text) => text !== undefined && limits.test(text));
   });
+}
+
+/** A look at the text is a tenth of the work, and is left out where no floating-point column's values are on both sides of zero. */
+function mayHoldNegativeZero(facts: Facts, chunk: CopyChunk, relation: Relation): boolean {
+  const mayHoldZero = relation.columns.some(({ type }, index) => {
+    if (type.kind !== 'float' && type.kind !== 'double') return false;
+    const column = facts.get(`c${index}`);
+    if (Number(column?.get('null_count')) === chunk.rows) return false;
+    // Without bounds there are NaNs.
+    return !(Number(column?.get('min') ?? 0) > 0 || Number(column?.get('max') ?? 0) < 0);
+  });
+  return mayHoldZero && negativeZeros.some((text) => chunk.bytes.includes(text));
 }
 
 /** What the least and the greatest value of a column look like where all are ordinary. */
