@@ -30,7 +30,8 @@ export type SourcePosition = string;
 
 /**
  * Consecutive changes of one table that share a schema, in source order. Without events it announces the schema, where the
- * source tells of it before there are rows: it alone may say what became of columns (`Field.formerName`).
+ * source tells of it before there are rows: it alone may say what became of columns (`Field.formerName`). Where values that
+ * have landed cannot become a column's announced type, the source reads the table again: a snapshot-begin of it follows.
  */
 export interface TableChanges {
   /** source.schema.table */

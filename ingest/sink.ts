@@ -76,7 +76,7 @@ export interface Sink {
 
   /**
    * Stages changes. A schema that differs from the last one is evolved first; one without events that comes to nothing else
-   * says by `Field.formerName` what became of columns. `op: r` outside a snapshot is an upsert. */
+   * says by `Field.formerName` what became of columns, and its table's rows come anew where they cannot follow a type. `op: r` outside a snapshot is an upsert. */
   write(changes: TableChanges, signal: AbortSignal): Promise<void>;
 
   /** Stages rows of a snapshot from their file, between its begin and `endSnapshot`; false where it has to be given the rows themselves. */

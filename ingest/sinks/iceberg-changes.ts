@@ -84,7 +84,7 @@ export class ChangeLog {
     const moved = held ? movedColumns(this.#source, held, schema) : null;
     const target = changesSchema(this.#source, withoutFormerNames(schema), held && withNewNames(held, moved?.renames));
     try {
-      await this.#writer.evolve(target, moved ? inBoth(moved.renames) : []);
+      await this.#writer.evolve(target, { renames: moved ? inBoth(moved.renames) : [] });
     } catch (thrown) {
       throw thrown instanceof DailiesError && thrown.code === 'schema_incompatible'
         ? cannotFollow(this.#source, thrown)

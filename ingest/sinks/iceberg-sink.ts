@@ -147,7 +147,7 @@ export class IcebergSink implements Sink {
     refuseNames(changes.table, changes.schema);
     if (changes.events.length === 0) {
       const { renames, fresh } = movedColumns(changes.table, writer.schema, changes.schema);
-      await writer.evolve(withoutFormerNames(changes.schema), renames, fresh);
+      await writer.evolve(withoutFormerNames(changes.schema), { renames, fresh, isReadAgain: true });
       return;
     }
     await writer.evolve(changes.schema);

@@ -32,6 +32,11 @@ export interface MovedColumns {
   renames: readonly Rename[];
   /** Columns that are new although there were some of their names: what these hold goes. */
   fresh: readonly string[];
+  /**
+   * All rows come anew: a column whose type they cannot follow is a new one, and lacks their values until they have come.
+   * Otherwise such a type is refused.
+   */
+  isReadAgain: boolean;
 }
 
 /** What a commit changes of a table beside its files, and the metadata that this leads to. */
@@ -86,27 +91,30 @@ export function evolvedState(
   next: Schema,
   current: TableMetadata | null,
   definition: TableDefinition,
-  moved: MovedColumns,
+  { renames, fresh, isReadAgain }: MovedColumns,
 ): SchemaState {
-  const rules = { ...evolutionRules(state, current, definition), ...moved };
-  return state.lastColumnId === 0 ? createIcebergSchema(next, rules) : evolveIcebergSchema(state, next, rules);
+  const rules = { ...evolutionRules(state, current, definition), renames, fresh };
+  if (state.lastColumnId === 0) return createIcebergSchema(next, rules);
+  try {
+    return evolveIcebergSchema(state, next, rules);
+  } catch (thrown) {
+    if (!isReadAgain || !(thrown instanceof DailiesError) || thrown.code !== 'schema_incompatible') throw thrown;
+    const { formatVersion } = rules;
+    return replaceIcebergSchema(state, next, { formatVersion, renames, fresh, keepsRows: true });
+  }
 }
 
-/**
- * The table's schema once all of its rows are written anew: no column is bound to the partitions that there were. With
- * `keepsRows` the old ones stay beside the new until then.
- */
+/** The table's schema once all of its rows are written anew: no column is bound to the partitions that there were. */
 export function replacedState(
   state: SchemaState,
   next: Schema,
   current: TableMetadata | null,
   definition: TableDefinition,
-  keepsRows = false,
 ): SchemaState {
   const { formatVersion } = evolutionRules(state, current, definition);
   return state.lastColumnId === 0
     ? createIcebergSchema(next, { formatVersion })
-    : replaceIcebergSchema(state, next, { formatVersion, keepsRows });
+    : replaceIcebergSchema(state, next, { formatVersion });
 }
 
 /** How the table's schema may follow a new one, with what the definition asks of the table. */

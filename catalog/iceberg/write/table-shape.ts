@@ -66,14 +66,14 @@ export class TableShape {
     this.#change = null;
   }
 
-  /** The schema's state after rows, old ones too, follow `next`. Throws `schema_incompatible` naming the column. */
+  /** The schema's state after rows, old ones too, follow `next`, or come anew. Throws `schema_incompatible` naming the column. */
   evolved(next: Schema, moved: MovedColumns): SchemaState {
     return evolvedState(this.#state, next, this.#metadata, this.#definition, moved);
   }
 
-  /** The same once all rows are written anew; with `keepsRows` the old ones stay until then. */
-  replaced(next: Schema, keepsRows = false): SchemaState {
-    return replacedState(this.#state, next, this.#metadata, this.#definition, keepsRows);
+  /** The same once all rows are written anew. */
+  replaced(next: Schema): SchemaState {
+    return replacedState(this.#state, next, this.#metadata, this.#definition);
   }
 
   change(): TableChange {

@@ -121,7 +121,8 @@ export class TableSnapshots {
     await this.#parts.flush();
     await this.#parts.closeFiles();
     await this.#endChunks();
-    if (schema) await this.#evolveOrReplace(schema);
+    // Where rows from before cannot follow it, they lack those columns until the snapshot's end takes them away.
+    if (schema) await this.#parts.follow(schema);
     const floor = schema ? (metadata?.['last-sequence-number'] ?? 0n) : null;
     const isHidden = metadata === null || isUnfinished(metadata);
     this.#chunks = new ChunkedSnapshot(this.#parts, { generation, floor, isTouched: false, note }, isHidden);
@@ -166,16 +167,6 @@ export class TableSnapshots {
     this.#chunks = null;
     this.#parts.shape.setUnfinished(false);
     this.#parts.markChanged();
-  }
-
-  /** Where rows from before cannot follow the schema, they lack those columns until the snapshot's end takes them away. */
-  async #evolveOrReplace(schema: Schema): Promise<void> {
-    try {
-      await this.#parts.evolve(schema);
-    } catch (thrown) {
-      if (!(thrown instanceof DailiesError) || thrown.code !== 'schema_incompatible') throw thrown;
-      this.#parts.restage(schema, this.#parts.shape.replaced(schema, true));
-    }
   }
 
   async #abandonReplacement(): Promise<void> {

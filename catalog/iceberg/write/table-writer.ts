@@ -5,9 +5,9 @@ import { type Row, type Schema, schemasEqual } from '../../schemas/schema.ts';
 import { connectDuckdb } from '../files/duckdb-engine.ts';
 import { keyEncoder } from '../files/key-encoding.ts';
 import type { DataFile } from '../manifests/manifest.ts';
-import { sameIcebergSchema } from '../metadata/iceberg-schema.ts';
+import { type IcebergSchema, sameIcebergSchema } from '../metadata/iceberg-schema.ts';
 import { fieldIds } from '../metadata/schema-conversion.ts';
-import type { Rename, SchemaState } from '../metadata/schema-evolution.ts';
+import type { SchemaState } from '../metadata/schema-evolution.ts';
 import { ancestors, currentSnapshot, liveRows, schemaOf, type TableMetadata } from '../metadata/table-metadata.ts';
 import { readLiveFiles } from '../read/live-files.ts';
 import { makeTableFolders, removeFiles } from '../storage.ts';
@@ -21,7 +21,7 @@ import type { Rewrite } from './rewrite-files.ts';
 import { buildSnapshot, type Operation, operationOf, type TableBase } from './snapshot-builder.ts';
 import { stageTarget } from './stage-target.ts';
 import { type StagedRows, type StageTarget, stagedRowsFor } from './staged-rows.ts';
-import type { TableDefinition } from './table-change.ts';
+import type { MovedColumns, TableDefinition } from './table-change.ts';
 import { type FollowedTable, TableIndex } from './table-index.ts';
 import { TableRewrites } from './table-rewrites.ts';
 import { TableShape } from './table-shape.ts';
@@ -158,15 +158,18 @@ export class TableWriter {
 
   /**
    * Makes the staged rows and those that follow have this shape. A column keeps what it holds under a new name where
-   * `renames` tells so; without, it is a new column. One of `fresh` is new whatever its name held. Throws `schema_incompatible` naming the column.
+   * `renames` tells so; without, it is a new column. One of `fresh` is new whatever its name held. Throws `schema_incompatible`
+   * naming the column, unless its rows come anew.
    */
-  async evolve(next: Schema, renames: readonly Rename[] = [], fresh: readonly string[] = []): Promise<void> {
+  async evolve(next: Schema, moved: Partial<MovedColumns> = {}): Promise<void> {
+    const { renames = [], fresh = [], isReadAgain = false } = moved;
     const isMoved = renames.length > 0 || fresh.length > 0;
     if (!isMoved && schemasEqual(this.schema, next)) return;
-    const state = this.#shape.evolved(next, { renames, fresh });
-    const isSame = sameIcebergSchema(state.schema, this.#shape.state.schema);
+    const old = this.#shape.state.schema;
+    const state = this.#shape.evolved(next, { renames, fresh, isReadAgain });
+    const isSame = sameIcebergSchema(state.schema, old);
     const isKeyKept =
-      String(this.schema.key) === String(next.key) && !next.key.some((column) => fresh.includes(column));
+      String(this.schema.key) === String(next.key) && String(keyIds(old, next)) === String(keyIds(state.schema, next));
     if (isSame && isKeyKept) {
       // Only what the table does not store differs, such as a column that the source has since made required.
       this.#shape.rename(next);
@@ -174,7 +177,7 @@ export class TableWriter {
     }
     const previous = this.schema;
     // Staged rows follow by the names of their columns.
-    if (!isKeyKept || isMoved || this.#index.isUsed) await this.#flush();
+    if (!isKeyKept || isMoved || isReadAgain || this.#index.isUsed) await this.#flush();
     await this.snapshots.drain();
     if (!isKeyKept) await this.snapshots.forgetKeys();
     await this.#closeFiles();
@@ -340,8 +343,7 @@ export class TableWriter {
       openFiles: (layout) => this.#new.openFiles(layout),
       makeFolders: () => this.#makeFolders(),
       upsert: (row) => this.upsert(row, false),
-      evolve: (schema) => this.evolve(schema),
-      restage: (schema, state) => this.#restage(schema, state),
+      follow: (schema) => this.evolve(schema, { isReadAgain: true }),
       replace: async (schema, state, files) => {
         await this.truncate();
         this.#restage(schema, state);
@@ -370,4 +372,9 @@ export class TableWriter {
   #isStageFull(): boolean {
     return this.#staged.size >= maxStagedRows || this.#staged.bytes >= maxStagedBytes;
   }
+}
+
+/** Ids of the key's columns, for one of its name may be another. */
+function keyIds({ fields }: IcebergSchema, { key }: Schema): (number | undefined)[] {
+  return key.map((name) => fields.find((field) => field.name === name)?.id);
 }

@@ -29,9 +29,8 @@ export interface WriterParts {
   /** Makes the folders of a table that does not exist yet. */
   makeFolders(): Promise<void>;
   upsert(row: Row): Promise<void>;
-  evolve(schema: Schema): Promise<void>;
-  /** Makes this the schema of the rows that come; nothing may be staged. */
-  restage(schema: Schema, state: SchemaState): void;
+  /** Makes the rows that come have this shape; those that are there come anew. */
+  follow(schema: Schema): Promise<void>;
   /** Makes these files all that the table has, in this schema. */
   replace(schema: Schema, state: SchemaState, files: readonly DataFile[]): Promise<void>;
   /** Writes out what is staged. */

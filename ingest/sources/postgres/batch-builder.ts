@@ -1,4 +1,4 @@
-import type { Row, Schema } from '#catalog/schemas/schema.ts';
+import { type Row, type Schema, schemasEqual } from '#catalog/schemas/schema.ts';
 import type { Batch, ChangeEvent, Op, TableChanges, Transaction } from '../../event.ts';
 import { formatLsn } from './lsn.ts';
 import type { Relation } from './relation.ts';
@@ -23,6 +23,8 @@ export class BatchBuilder {
   #items: TableChanges[] = [];
   /** The last item of each table: a table may be described twice, and its items stand in source order. */
   #open = new Map<string, TableChanges>();
+  /** The last that each table had here. */
+  readonly #shapes = new Map<string, Schema>();
   #transactions: Transaction[] = [];
   #transaction: Transaction | null = null;
   #pending: Transaction | null = null;
@@ -85,11 +87,14 @@ export class BatchBuilder {
     this.#enterTransaction();
     this.#items.push({ table, schema, events: [], transactions: this.#transactions });
     this.#open.delete(table);
+    this.#shapes.set(table, schema);
     // Something to hand out.
     this.events++;
   }
 
+  /** An event of the transaction at hand; the shape of a table that is being read again is announced where it is another one. */
   add(relation: Relation, op: Op, before: Row | null, after: Row | null): void {
+    if (relation.isReadAgain) this.#announceAnew(relation);
     this.#enterTransaction();
     const event: ChangeEvent = { op, before, after, tx: this.#transactions.length - 1 };
     const open = this.#open.get(relation.fullName);
@@ -131,7 +136,15 @@ export class BatchBuilder {
     this.#transactions.push(this.#transaction);
   }
 
+  #announceAnew(relation: Relation): void {
+    const { fullName, schema } = relation;
+    relation.isReadAgain = false;
+    const known = this.#shapes.get(fullName);
+    if (known === undefined || !schemasEqual(known, schema)) this.announce(fullName, schema);
+  }
+
   #openItem(relation: Relation, event: ChangeEvent): void {
+    this.#shapes.set(relation.fullName, relation.schema);
     const item: TableChanges = {
       table: relation.fullName,
       schema: relation.schema,

@@ -342,14 +342,16 @@ export class ChangeSession {
   }
 
   async #resolve(control: pg.Client, message: RelationMessage, commitLsn: bigint): Promise<Relation | null> {
-    if (!this.#request.tables.has(`${message.schemaName}.${message.tableName}`)) return null;
+    const asked = this.#request.tables.get(`${message.schemaName}.${message.tableName}`);
+    if (asked === undefined) return null;
     const isTold = this.#schemas?.isAsTold(message, commitLsn) ?? false;
     // Asked each time: columns of the same names and types may be others by now.
     const table =
       (isTold ? this.#schemas?.toldTable(message.oid) : undefined) ??
       (await readTables(control, [message.oid], this.#names))[0];
     if (table && !isTold) await this.#noteAltered(control, table);
-    return announcedRelation(control, message, table, this.#context);
+    const isUnderWay = asked.snapshot && this.#request.from !== null;
+    return announcedRelation(control, message, table, this.#context, isUnderWay);
   }
 
   /** Owes a snapshot to a table whose old rows read differently now. */

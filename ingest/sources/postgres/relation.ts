@@ -33,6 +33,8 @@ export class Relation {
   readonly key: readonly string[];
   readonly keyIndexes: readonly number[];
   schema: Schema;
+  /** The table is being read again: rows that have landed may not follow this shape, so it is announced before its first event. */
+  isReadAgain = false;
   /** Where the last decoded tuple, or row of CSV, ended. */
   end = 0;
 

@@ -25,13 +25,15 @@ export async function tableRelation(client: pg.Client, table: SourceTable, conte
 
 /**
  * The shape that the stream announces: names and types as they were then, NOT NULL as it is now. The key is what the
- * announcement marks, in the order of the index where that still is the same key.
+ * announcement marks, in the order of the index where that still is the same key. `isAsked`: it is being read again although
+ * nothing is owed to it.
  */
 export async function announcedRelation(
   client: pg.Client,
   message: RelationMessage,
   table: SourceTable | undefined,
   context: ShapeContext,
+  isAsked: boolean,
 ): Promise<Relation> {
   const known = new Map(table?.columns.map((column) => [column.name, column]));
   const columns = message.columns.map((column) => ({
@@ -46,7 +48,9 @@ export async function announcedRelation(
   const marksKey = message.identity !== 'f' && marked.length > 0;
   const isSame = marked.length === current.length && marked.every((name) => current.includes(name));
   const key = marksKey && !isSame ? marked : current;
-  return relationOf(client, `${message.schemaName}.${message.tableName}`, columns, key, context);
+  const relation = await relationOf(client, `${message.schemaName}.${message.tableName}`, columns, key, context);
+  relation.isReadAgain = isAsked || context.memory.owed.has(relation.table);
+  return relation;
 }
 
 /** The shape that a table had, as far as its history keeps it: names and types. */

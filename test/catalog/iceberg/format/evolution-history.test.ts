@@ -84,7 +84,7 @@ test('whatever happens to a schema, every row has what it had, in every snapshot
       for (const [step, change] of [[], ...changes].entries()) {
         const renames = history.change(change);
         const writer = await TableWriter.open(name, deps, { formatVersion, partition: null });
-        await writer.evolve(history.schema(), renames);
+        await writer.evolve(history.schema(), { renames });
         const fresh = fc.sample(modelsOf(history.root), { seed: rowsSeed + step, numRuns: 3 });
         for (const parts of fresh) await writer.upsert(rowOf(history.root, parts), true);
         stored.push(...fresh);

@@ -32,8 +32,8 @@ async function land(warehouse: TestWarehouse, steps: readonly Step[], formatVers
   const deps = { catalog: warehouse.catalog, indexDir: warehouse.indexDir, now: () => new Date() };
   const writer = await TableWriter.open(name, deps, { formatVersion, partition: null });
   const snapshots: bigint[] = [];
-  for (const { schema, renames, upserts } of steps) {
-    await writer.evolve(schema, renames);
+  for (const { schema, renames = [], upserts } of steps) {
+    await writer.evolve(schema, { renames });
     for (const row of upserts) await writer.upsert(row, false);
     await commitTables(warehouse.catalog, [writer], {}, async () => {});
     const snapshot = writer.metadata && currentSnapshot(writer.metadata);

@@ -1,0 +1,190 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { currentSnapshot, liveRows, schemaOf } from '#catalog/iceberg/metadata/table-metadata.ts';
+import { triggerStatement } from '#ingest/sources/postgres/ddl-trigger.ts';
+import { WorkerSetup } from './worker-setup.ts';
+
+/* Types that rows already landed cannot follow: the table is read again, and no row of the new shape is refused before. */
+
+interface Case {
+  table: string;
+  /** Type of n before. */
+  type: string;
+  value: string;
+  /** All that happens to the table, behind ALTER TABLE. */
+  alter: string;
+  row: string;
+  /** n as text, in both databases. */
+  before: string;
+  after: string;
+  /** The column that is to be another one. */
+  fresh: string;
+}
+
+const seconds = 'CAST(extract(epoch FROM n) AS bigint)';
+const plain = { before: 'CAST(n AS varchar)', after: 'CAST(n AS varchar)', fresh: 'n' };
+const cases: readonly Case[] = [
+  { ...plain, table: 'texts', type: 'int', value: 'i', alter: `ALTER n TYPE text USING 'n' || n`, row: `9001, 'new'` },
+  {
+    ...plain,
+    table: 'narrower',
+    type: 'numeric(10, 2)',
+    value: 'i + 0.25',
+    alter: 'ALTER n TYPE numeric(8, 1)',
+    row: '9001, 1.5',
+  },
+  {
+    ...plain,
+    table: 'instants',
+    type: 'timestamp',
+    value: `timestamp '2026-01-01' + i * interval '1 minute'`,
+    alter: `ALTER n TYPE timestamptz USING n AT TIME ZONE 'UTC'`,
+    row: `9001, '2026-02-01 00:00:00+00'`,
+    before: seconds,
+    after: seconds,
+  },
+  {
+    ...plain,
+    table: 'again',
+    type: 'int',
+    value: 'i',
+    alter: `DROP n, ADD n date DEFAULT '2026-01-01'`,
+    row: `9001, '2026-02-02'`,
+  },
+  {
+    ...plain,
+    table: 'lengths',
+    type: 'text',
+    value: `'n' || i`,
+    alter: 'ALTER n TYPE int USING length(n)',
+    row: '9001, 7',
+  },
+  {
+    ...plain,
+    table: 'lists',
+    type: 'int[]',
+    value: 'ARRAY[i, i + 1]',
+    alter: 'ALTER n TYPE text[] USING n::text[]',
+    row: `9001, '{a,b}'`,
+    before: 'CAST(n[1] AS varchar)',
+    after: 'CAST(n[1] AS varchar)',
+  },
+  {
+    ...plain,
+    table: 'keys',
+    type: 'int',
+    value: 'i',
+    alter: `ALTER id TYPE text USING 'k' || id`,
+    row: `'k9001', 5`,
+    fresh: 'id',
+  },
+  {
+    ...plain,
+    table: 'rekeyed',
+    type: 'int',
+    value: 'i',
+    alter: `DROP CONSTRAINT rekeyed_pkey, ALTER n TYPE text USING 'n' || n, ADD PRIMARY KEY (n, id)`,
+    row: `9001, 'new'`,
+  },
+];
+const rows = 300;
+const all = { from: ['production.public.*'], steps: [], to: [{ kind: 'iceberg', table: 'production.{table}' }] };
+
+let setup: WorkerSetup;
+beforeEach(async () => {
+  setup = await WorkerSetup.open({ TEST_CHUNK_BYTES: '1500' });
+  // Whatever is refused for however short a time stands there for good.
+  for (const sql of [
+    'CREATE TABLE refusal (target text, error jsonb)',
+    `CREATE FUNCTION note_refusal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO refusal VALUES (NEW.target, NEW."lastError"); RETURN NEW; END $$`,
+    `CREATE TRIGGER refused AFTER INSERT OR UPDATE ON "PipelineSink" FOR EACH ROW WHEN (NEW.state = 'failed') EXECUTE FUNCTION note_refusal()`,
+  ])
+    await setup.test.state.$executeRawUnsafe(sql);
+  for (const { table, type, value } of cases) {
+    await setup.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY, n ${type}); INSERT INTO ${table} SELECT i, ${value} FROM generate_series(1, ${rows}) i`,
+    );
+  }
+});
+afterEach(() => setup[Symbol.asyncDispose]());
+
+async function areEqual(time: 'before' | 'after'): Promise<void> {
+  for (const each of cases) {
+    const sql = `concat_ws('|', id, ${each[time]})`;
+    await setup.becomesEqual(`production.${each.table}`, `SELECT ${sql} FROM ${each.table}`, sql);
+  }
+}
+
+async function idsOf({ table }: Case): Promise<Map<string, number>> {
+  const entry = await setup.catalog.load(`production.${table}`);
+  return new Map(entry ? schemaOf(entry.metadata).fields.map(({ name, id }) => [name, id]) : []);
+}
+
+/** Until `stopped` has come true, the least number of rows that each table has shown. */
+async function leastRows(stopped: { isTrue: boolean }): Promise<Map<string, bigint>> {
+  const least = new Map<string, bigint>();
+  while (!stopped.isTrue) {
+    for (const { table } of cases) {
+      const entry = await setup.catalog.load(`production.${table}`);
+      if (!entry) continue;
+      const found = liveRows(currentSnapshot(entry.metadata));
+      if (found < (least.get(table) ?? found + 1n)) least.set(table, found);
+    }
+    await delay(20);
+  }
+  return least;
+}
+
+const refusals = () => setup.test.state.$queryRawUnsafe('SELECT * FROM refusal');
+const alterAll = async () => {
+  for (const { table, alter, row } of cases) {
+    await setup.source.query(`ALTER TABLE ${table} ${alter}`);
+    await setup.source.query(`INSERT INTO ${table} VALUES (${row})`);
+  }
+};
+
+test.each([false, true])(
+  'the table goes on without being refused, emptied or left (event trigger: %s)',
+  async (hasTrigger) => {
+    if (hasTrigger) await setup.source.query(triggerStatement);
+    setup.start();
+    await setup.define(['public.*'], { all });
+    await areEqual('before');
+    const before = await Promise.all(cases.map(idsOf));
+    const stopped = { isTrue: false };
+    const least = leastRows(stopped);
+    await alterAll();
+    await areEqual('after');
+    stopped.isTrue = true;
+    expect(await refusals(), setup.lines.join('')).toEqual([]);
+    expect(Object.fromEntries(await least)).toEqual(
+      Object.fromEntries(cases.map(({ table }) => [table, BigInt(rows)])),
+    );
+    for (const [index, each] of cases.entries()) {
+      const [old, now] = [before[index], await idsOf(each)];
+      const kept = [...now].filter(([name, id]) => old?.get(name) === id).map(([name]) => name);
+      expect(kept, each.table).toEqual(['id', 'n'].filter((name) => name !== each.fresh));
+    }
+  },
+);
+
+test('a worker that is killed in the middle, and one that finds the new shape, refuse nothing either', async () => {
+  setup.start();
+  await setup.define(['public.*'], { all });
+  await areEqual('before');
+  await alterAll();
+  await setup.end('SIGKILL');
+  setup.start('after-log-append:3');
+  await setup.exited();
+  setup.start('before-ack:2');
+  await setup.exited();
+  await setup.source.query(`ALTER TABLE texts ALTER n TYPE bytea USING n::bytea; INSERT INTO texts VALUES (9002, 'x');
+    ALTER TABLE texts ALTER n TYPE int USING length(n); INSERT INTO texts VALUES (9003, 3)`);
+  setup.start('after-table-commit:2');
+  await setup.exited();
+  setup.start();
+  await setup.source.query(`ALTER TABLE texts ALTER n TYPE date USING date '2026-01-01' + n; UPDATE texts SET n = n + 1 WHERE id < 9;
+    ALTER TABLE texts ALTER n TYPE text USING 'd' || n; INSERT INTO texts VALUES (9004, 'last')`);
+  await areEqual('after');
+  expect(await refusals(), setup.lines.join('')).toEqual([]);
+});
