@@ -6,8 +6,6 @@ export interface DdlDice {
   random: Random;
   names: RandomNames;
   major: number;
-  /** No type becomes one that the rows already landed cannot follow, which a database tells of in time by its event trigger alone. */
-  isCompatibleOnly: boolean;
 }
 
 type Make = (dice: DdlDice, table: RandomTable) => string | null;
@@ -68,13 +66,12 @@ function plainColumn(random: Random, table: RandomTable): RandomColumn | null {
   return columns.length === 0 ? null : random.pick(columns);
 }
 
-function dropColumn({ random, major, isCompatibleOnly }: DdlDice, table: RandomTable): string | null {
+function dropColumn({ random, major }: DdlDice, table: RandomTable): string | null {
   const column = plainColumn(random, table);
   if (column === null || table.columns.length < 2) return null;
   const name = quoted(column.name);
   // Now and then another of its name comes at once.
-  const others = isCompatibleOnly ? [column.type] : randomTypes.filter(({ since }) => (since ?? 0) <= major);
-  const again = random.pick(others);
+  const again = random.pick(randomTypes.filter(({ since }) => (since ?? 0) <= major));
   return alter(table, random.chance(0.25) ? `DROP ${name}, ADD ${name} ${again.sql}` : `DROP ${name} CASCADE`);
 }
 
@@ -90,34 +87,14 @@ function renameColumn({ random, names }: DdlDice, table: RandomTable): string {
   return alter(table, `RENAME ${quoted(name)} TO ${quoted(names.next())}`);
 }
 
-function alterType({ random, isCompatibleOnly }: DdlDice, table: RandomTable): string | null {
+function alterType({ random }: DdlDice, table: RandomTable): string | null {
   const choices = table.columns
     .filter(({ isGenerated }) => !isGenerated)
-    .flatMap(({ name, type }) =>
-      (type.becomes ?? [])
-        .filter(([sql]) => !isCompatibleOnly || canFollow(type.sql, sql))
-        .map(([sql, using]) => ({ name, sql, using })),
-    );
+    .flatMap(({ name, type }) => (type.becomes ?? []).map(([sql, using]) => ({ name, sql, using })));
   if (choices.length === 0) return null;
   const { name, sql, using } = random.pick(choices);
   const expression = using === null ? '' : ` USING ${using.replaceAll('#', quoted(name))}`;
   return alter(table, `ALTER ${quoted(name)} TYPE ${sql}${expression}`);
-}
-
-/** True where Iceberg lets the rows of the one follow the other. */
-function canFollow(from: string, to: string): boolean {
-  const wider: readonly string[] = [
-    'smallint integer',
-    'smallint bigint',
-    'integer bigint',
-    'real double precision',
-    'numeric(12,2) numeric(14,2)',
-    'price numeric(10,3)',
-    'price deep',
-  ];
-  const isText = (sql: string) =>
-    /^(text|character|json|xml|name|interval|money|numeric$|"?mood|"mood)/.test(sql) && !sql.endsWith('[]');
-  return wider.includes(`${from} ${to}`) || (isText(from) && isText(to));
 }
 
 function renameTable({ random, names }: DdlDice, table: RandomTable): string {

@@ -162,7 +162,7 @@ export class PostgresWork {
     if (this.#prepared.length > 0 && this.random.chance(0.7)) await this.#endPrepared();
     const { random, names, major } = this;
     const table = random.pick(this.#tables);
-    const change = randomDdl({ random, names, major, isCompatibleOnly: !this.#withTrigger }, table);
+    const change = randomDdl({ random, names, major }, table);
     const isWithin = this.random.chance(0.3) && table.hasIdentity;
     const sql = isWithin ? `BEGIN; ${this.#insert(table, 3)}; ${change}; COMMIT` : change;
     if (change === 'drop and create again') {
