@@ -40,6 +40,8 @@ const minLineBytes = 2 << 20;
 /** Turns pieces of a COPY in CSV into Parquet files as `SnapshotRows` has them. */
 export class SnapshotFiles {
   readonly #connection: DuckDBConnection;
+  /** Of which a piece held a -0: the next ones are looked through before they are written rather than after. */
+  readonly #withNegativeZeros = new WeakSet<Relation>();
 
   private constructor(connection: DuckDBConnection) {
     this.#connection = connection;
@@ -63,10 +65,7 @@ export class SnapshotFiles {
     let isKept = false;
     try {
       await writeFile(csv, chunk.bytes);
-      let facts = await this.#convert(csv, path, chunk, relation, false);
-      if (facts && mayHoldNegativeZero(facts, chunk, relation)) {
-        facts = await this.#convert(csv, path, chunk, relation, true);
-      }
+      const facts = await this.#convertKeepingZeros(csv, path, chunk, relation);
       if (facts === null || isOdd(facts, chunk.rows, relation)) return null;
       const { size } = await stat(path);
       isKept = true;
@@ -83,6 +82,17 @@ export class SnapshotFiles {
 
   close(): void {
     this.#connection.closeSync();
+  }
+
+  /** As `#convert`, so that zeros keep their signs: once more, in another way, where a -0 turns up. */
+  async #convertKeepingZeros(csv: string, path: string, chunk: CopyChunk, relation: Relation): Promise<Facts | null> {
+    if (this.#withNegativeZeros.has(relation)) {
+      return await this.#convert(csv, path, chunk, relation, mayHoldNegativeZero(chunk));
+    }
+    const facts = await this.#convert(csv, path, chunk, relation, false);
+    if (facts === null || !mayHoldZero(facts, chunk, relation) || !mayHoldNegativeZero(chunk)) return facts;
+    this.#withNegativeZeros.add(relation);
+    return await this.#convert(csv, path, chunk, relation, true);
   }
 
   /** Statistics of each column, by name; null where DuckDB cannot read a value at all. */
@@ -155,16 +165,20 @@ function isOdd(facts: Facts, rows: number, relation: Relation): boolean {
   });
 }
 
-/** A look at the text is a tenth of the work, and is left out where no floating-point column's values are on both sides of zero. */
-function mayHoldNegativeZero(facts: Facts, chunk: CopyChunk, relation: Relation): boolean {
-  const mayHoldZero = relation.columns.some(({ type }, index) => {
+/** Whether zero is between the least and the greatest value of a floating-point column. */
+function mayHoldZero(facts: Facts, chunk: CopyChunk, relation: Relation): boolean {
+  return relation.columns.some(({ type }, index) => {
     if (type.kind !== 'float' && type.kind !== 'double') return false;
     const column = facts.get(`c${index}`);
     if (Number(column?.get('null_count')) === chunk.rows) return false;
     // Without bounds there are NaNs.
     return !(Number(column?.get('min') ?? 0) > 0 || Number(column?.get('max') ?? 0) < 0);
   });
-  return mayHoldZero && negativeZeros.some((text) => chunk.bytes.includes(text));
+}
+
+/** A look at the text: a tenth of the work that it is to convert it. */
+function mayHoldNegativeZero(chunk: CopyChunk): boolean {
+  return negativeZeros.some((text) => chunk.bytes.includes(text));
 }
 
 /** What the least and the greatest value of a column look like where all are ordinary. */
