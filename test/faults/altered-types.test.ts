@@ -93,13 +93,7 @@ const all = { from: ['production.public.*'], steps: [], to: [{ kind: 'iceberg', 
 let setup: WorkerSetup;
 beforeEach(async () => {
   setup = await WorkerSetup.open({ TEST_CHUNK_BYTES: '1500' });
-  // Whatever is refused for however short a time stands there for good.
-  for (const sql of [
-    'CREATE TABLE refusal (target text, error jsonb)',
-    `CREATE FUNCTION note_refusal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO refusal VALUES (NEW.target, NEW."lastError"); RETURN NEW; END $$`,
-    `CREATE TRIGGER refused AFTER INSERT OR UPDATE ON "PipelineSink" FOR EACH ROW WHEN (NEW.state = 'failed') EXECUTE FUNCTION note_refusal()`,
-  ])
-    await setup.test.state.$executeRawUnsafe(sql);
+  await setup.noteRefusals();
   for (const { table, type, value } of cases) {
     await setup.source.query(
       `CREATE TABLE ${table} (id int PRIMARY KEY, n ${type}); INSERT INTO ${table} SELECT i, ${value} FROM generate_series(1, ${rows}) i`,
@@ -135,7 +129,6 @@ async function leastRows(stopped: { isTrue: boolean }): Promise<Map<string, bigi
   return least;
 }
 
-const refusals = () => setup.test.state.$queryRawUnsafe('SELECT * FROM refusal');
 const alterAll = async () => {
   for (const { table, alter, row } of cases) {
     await setup.source.query(`ALTER TABLE ${table} ${alter}`);
@@ -156,7 +149,7 @@ test.each([false, true])(
     await alterAll();
     await areEqual('after');
     stopped.isTrue = true;
-    expect(await refusals(), setup.lines.join('')).toEqual([]);
+    expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
     expect(Object.fromEntries(await least)).toEqual(
       Object.fromEntries(cases.map(({ table }) => [table, BigInt(rows)])),
     );
@@ -186,5 +179,5 @@ test('a worker that is killed in the middle, and one that finds the new shape, r
   await setup.source.query(`ALTER TABLE texts ALTER n TYPE date USING date '2026-01-01' + n; UPDATE texts SET n = n + 1 WHERE id < 9;
     ALTER TABLE texts ALTER n TYPE text USING 'd' || n; INSERT INTO texts VALUES (9004, 'last')`);
   await areEqual('after');
-  expect(await refusals(), setup.lines.join('')).toEqual([]);
+  expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
 });

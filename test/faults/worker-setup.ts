@@ -110,6 +110,23 @@ export class WorkerSetup implements AsyncDisposable {
     await state.$executeRaw`SELECT pg_notify('dailies_changed', '')`;
   }
 
+  /** From here on `refusals` tells of every target that was set aside, for however short a time. */
+  async noteRefusals(): Promise<void> {
+    for (const sql of [
+      'CREATE TABLE refusal (target text, error jsonb)',
+      `CREATE FUNCTION note_refusal() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO refusal VALUES (NEW.target, NEW."lastError"); RETURN NEW; END $$`,
+      `CREATE TRIGGER refused AFTER INSERT OR UPDATE ON "PipelineSink" FOR EACH ROW
+        WHEN (NEW.state = 'failed') EXECUTE FUNCTION note_refusal()`,
+    ]) {
+      await this.test.state.$executeRawUnsafe(sql);
+    }
+  }
+
+  async refusals(): Promise<unknown[]> {
+    return this.test.state.$queryRawUnsafe('SELECT * FROM refusal');
+  }
+
   /** Waits until the warehouse table holds, row by row, what the source's SELECT gives; both as one JSON text a row. */
   async becomesEqual(target: string, sourceSql: string, warehouseSql: string): Promise<void> {
     await vi.waitFor(

@@ -1,5 +1,13 @@
 import type { Row } from '#catalog/schemas/schema.ts';
-import type { Batch, ChangeEvent, Op, SourcePosition, TableChanges, Transaction } from '../../event.ts';
+import {
+  type Batch,
+  type ChangeEvent,
+  isAnnouncement,
+  type Op,
+  type SourcePosition,
+  type TableChanges,
+  type Transaction,
+} from '../../event.ts';
 import type { TableShape } from './table-shape.ts';
 
 interface Item {
@@ -7,6 +15,11 @@ interface Item {
   changes: TableChanges;
   /** How many of its events are older than the transaction that is open. */
   settled: number;
+}
+
+/** Says which shape is to come: true whatever becomes of the transaction with its first row. */
+function isNews({ changes }: Item): boolean {
+  return isAnnouncement({ kind: 'changes', changes });
 }
 
 /**
@@ -60,14 +73,17 @@ export class ChangeBatch {
     this.#isCut = false;
   }
 
+  /** An event of the open transaction. */
   add(shape: TableShape, op: Op, before: Row | null, after: Row | null): void {
+    if (shape.isReadAgain) this.#openItem(shape, [], 0);
+    shape.isReadAgain = false;
     if (!this.#isListed) {
       this.#transactions.push(this.#transaction as Transaction);
       this.#isListed = true;
     }
     const event: ChangeEvent = { op, before, after, tx: this.#transactions.length - 1 };
     const item = this.#open.get(shape);
-    if (item !== undefined && item.changes.schema === shape.schema) item.changes.events.push(event);
+    if (item !== undefined && !isNews(item) && item.changes.schema === shape.schema) item.changes.events.push(event);
     else this.#openItem(shape, [event], 0);
   }
 
@@ -89,10 +105,11 @@ export class ChangeBatch {
 
   /** Takes back what the open transaction has brought and is not handed out, of the tables that `isUndone`; ends it. */
   rollback(position: SourcePosition, isUndone: (shape: TableShape) => boolean): void {
+    const news = new Set(this.#items.filter(isNews));
     for (const item of this.#items) {
       if (isUndone(item.shape)) item.changes.events.length = item.settled;
     }
-    this.#items = this.#items.filter(({ changes }) => changes.events.length > 0);
+    this.#items = this.#items.filter((item) => item.changes.events.length > 0 || news.has(item));
     this.#open = new Map(this.#items.map((item) => [item.shape, item]));
     this.commit(position);
   }
@@ -160,6 +177,7 @@ export class ChangeBatch {
   /** Takes the open transaction's events out of the items. */
   #detachOpen(): { shape: TableShape; schema: TableChanges['schema']; events: ChangeEvent[] }[] {
     if (!this.#isListed) return [];
+    const news = new Set(this.#items.filter(isNews));
     const rest = this.#items
       .filter((item) => item.changes.events.length > item.settled)
       .map(({ shape, changes, settled }) => ({
@@ -167,7 +185,7 @@ export class ChangeBatch {
         schema: changes.schema,
         events: changes.events.splice(settled),
       }));
-    this.#items = this.#items.filter(({ changes }) => changes.events.length > 0);
+    this.#items = this.#items.filter((item) => item.changes.events.length > 0 || news.has(item));
     this.#transactions.pop();
     return rest;
   }

@@ -1,6 +1,6 @@
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch, SourcePosition } from '../../event.ts';
-import type { BinlogBegin, BinlogEnd, BinlogItem, BinlogQuery, BinlogRows } from './binlog/binlog-item.ts';
+import type { BinlogBegin, BinlogEnd, BinlogItem, BinlogQuery, BinlogRows, BinlogTable } from './binlog/binlog-item.ts';
 import type { BinlogOptions, BinlogStream } from './binlog/binlog-stream.ts';
 import { parseGtidSet } from './binlog/gtid.ts';
 import { Cascades } from './cascades.ts';
@@ -68,10 +68,11 @@ export class LogFollower {
     this.#batch = new ChangeBatch(formatPosition(position), timeMicros);
     this.#gtids = position.gtids.toString();
     this.#prepared = new Map(position.prepared);
-    this.#rows = new RowEvents(deps.context, async ({ database, name }) => {
+    const describe = async ({ database, name }: BinlogTable) => {
       const [found] = await findTables(deps.control, [`${database}.${name}`], true);
       return found;
-    });
+    };
+    this.#rows = new RowEvents(deps.context, describe, (table) => deps.snapshots.isReadAgain(table));
   }
 
   /** Asks for a complete batch as soon as the stream has passed `place`. */

@@ -10,12 +10,18 @@ export class RowEvents {
   readonly #shapes = new Map<BinlogTable, TableShape>();
   readonly #context: ShapeContext;
   readonly #describe: (table: BinlogTable) => Promise<SourceTable | undefined>;
+  readonly #isReadAgain: (table: string) => boolean;
   #incomplete: Incomplete[] = [];
 
-  /** `describe` says what the catalog holds of a table now. */
-  constructor(context: ShapeContext, describe: (table: BinlogTable) => Promise<SourceTable | undefined>) {
+  /** `describe` says what the catalog holds of a table now, `isReadAgain` whether one (database.table) is being read again. */
+  constructor(
+    context: ShapeContext,
+    describe: (table: BinlogTable) => Promise<SourceTable | undefined>,
+    isReadAgain: (table: string) => boolean,
+  ) {
     this.#context = context;
     this.#describe = describe;
+    this.#isReadAgain = isReadAgain;
   }
 
   /** The table's shape; asked of the catalog where the log tells a new one. */
@@ -26,6 +32,7 @@ export class RowEvents {
       return known;
     }
     const shape = logShape(table, await this.#describe(table), this.#context);
+    shape.isReadAgain = this.#isReadAgain(shape.table);
     for (const other of this.#shapes.keys()) {
       if (other.database === table.database && other.name === table.name) this.#shapes.delete(other);
     }

@@ -154,6 +154,12 @@ export class Snapshots {
     await this.begin();
   }
 
+  /** True for a table (database.table) whose rows that have landed are to be replaced. */
+  isReadAgain(name: string): boolean {
+    const { context, request } = this.#deps;
+    return context.memory.isOwed(name) || (request.from !== null && request.tables.get(name)?.snapshot === true);
+  }
+
   /** True while rows of this table (source.database.table) are being read in chunks. */
   isInHand(table: string): boolean {
     return this.#chunks.has(table);

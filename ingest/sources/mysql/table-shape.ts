@@ -44,6 +44,8 @@ export class TableShape {
   readonly key: readonly string[];
   readonly keyIndexes: readonly number[];
   schema: Schema;
+  /** The table is being read again: rows that have landed may not follow this shape, so it is announced before its first event. */
+  isReadAgain = false;
 
   readonly #period: Period | null;
   readonly #memory: TableMemory;
