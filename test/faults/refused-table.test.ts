@@ -96,7 +96,7 @@ test('a column that the stream brings sets its table aside in front of it; mende
   await othersGoOn('again');
 });
 
-test('what a type that cannot follow sets aside goes on by itself with the rows that come anew, also after the worker died', async () => {
+test('a table whose type changes to one that landed rows cannot follow goes on with the rows that come anew, also after the worker died', async () => {
   setup.start();
   await setup.define(['public.*'], { all });
   for (const table of ['movie', 'talent', 'odd']) await isEqual(table);
