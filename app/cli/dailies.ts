@@ -69,12 +69,13 @@ for (const verb of ['pause', 'resume'] as const) {
 
 program
   .command('replay <pipeline>')
+  .summary('Runs changes that the log still holds through the steps of a pipeline again.')
   .description(
-    `Runs the changes that the log still holds for a pipeline through its steps again, up to where it stands.
-For rows that a step got wrong or could not carry on: a filter or an enrichment that failed, a graph that answered
-otherwise then. A table keeps what it has until all of it is applied, in one commit, with each row as its newest change
-left it; nothing is doubled. Rows without a change in that time stay as they are, unless the log holds the table's whole
-snapshot. Tables of changes (mode: changes) and, with --from or --key, tables without a key are left out.`,
+    [
+      'Runs the changes that the log still holds for a pipeline through its steps again, up to where it stands.',
+      'For rows that a step got wrong or could not carry on: a filter or an enrichment that failed, a graph that answered otherwise then. A table keeps what it has until all of it is applied, in one commit, with each row as its newest change left it; nothing is doubled.',
+      "Rows without a change in that time stay as they are, unless the log holds the table's whole snapshot. Tables of changes (mode: changes) and, with --from or --key, tables without a key are left out.",
+    ].join('\n\n'),
   )
   .option('--from <time>', 'changes since this instant (ISO 8601 with zone) in place of all', readInstant)
   .option('--key <key>', 'changes of this key alone: 7, or for several columns a JSON array, \'["US", 7]\'')
