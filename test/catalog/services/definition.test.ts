@@ -226,7 +226,6 @@ describe('applying a definition', () => {
       `${studio.replace('policies: []', '')}policies:\n  - { table: production.movie, role: staff }\n`,
       /policies do not work yet/,
     ],
-    ['kafka', studio.replace('kind: postgres', 'kind: kafka'), /a source of kind kafka does not work yet/],
     ['webhook', studio.replace('kind: google-sheets', 'kind: webhook'), /a delivery of kind webhook does not work yet/],
   ])('refuses %s, which does not work yet, by name', async (_, text, expected) => {
     expect(await refusal(() => apply(text))).toMatch(expected);

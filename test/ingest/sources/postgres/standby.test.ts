@@ -158,9 +158,9 @@ describeWith('postgres-majors', 'standbys and other histories', (folder) => {
       }
       await follower.until(() => follower.ended.length === 3);
       expect(await waits()).toEqual([]);
-      await database.query('UPDATE part SET id = id + 500 WHERE id < 5; INSERT INTO entry VALUES (11, 11)');
       isDone = true;
       await busy;
+      await database.query('UPDATE part SET id = id + 500 WHERE id < 5; INSERT INTO entry VALUES (11, 11)');
       await standby.caughtUp();
       await follower.caughtUp();
       expect(titlesOf(follower)).toEqual((await database.query(select.film)).rows);
