@@ -80,7 +80,10 @@ export class SchemaHistory {
     const structs = this.#structs();
     const fields = structs[edit.at % structs.length] ?? this.root;
     if (edit.kind === 'add') {
-      fields.splice(edit.at % (fields.length + 1), 0, this.#node(`n${this.#tokens}`, edit.type, false));
+      const added = this.#node(`n${this.#tokens}`, edit.type, false);
+      fields.splice(edit.at % (fields.length + 1), 0, added);
+      // It takes no other field's name: where that one is dropped, too, nothing could tell the two apart.
+      touched.add(added.token);
       return;
     }
     if (edit.kind === 'reorder') {
