@@ -5,7 +5,10 @@ import { serverNames } from '#test/fixtures/mysql-programs.ts';
 import { describeServers, startServer } from '#test/fixtures/mysql-server.ts';
 import { Mirror, never } from './mirror.ts';
 
-describeServers('a log that is about to be purged', serverNames, (name) => {
+/** MariaDB 10.5 counts in whole days. */
+const inSeconds = serverNames.filter((name) => name !== 'MariaDB 10.5');
+
+describeServers('a log that is about to be purged', inSeconds, (name) => {
   test('is told while there is time, by age and by size, and no more once all of it was read', async () => {
     await using server = await startServer(name, { binlog_expire_logs_seconds: '7200' });
     await using database = await server.createDatabase();
