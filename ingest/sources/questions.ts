@@ -69,8 +69,11 @@ export class Questions<Connection extends Mortal> {
     if (!connection) return;
     // A server that is silent would never agree to the end.
     const timer = setTimeout(() => this.#driver.cut(connection), endWithinMs);
-    await this.#driver.end(connection);
-    clearTimeout(timer);
+    try {
+      await this.#driver.end(connection);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #open(): Promise<Connection> {

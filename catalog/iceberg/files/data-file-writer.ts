@@ -2,7 +2,7 @@ import { type DuckDBConnection, DuckDBMapValue, type DuckDBValue } from '@duckdb
 import type { Schema, Value } from '../../schemas/schema.ts';
 import { encodeBound } from '../manifests/bounds.ts';
 import { emptyStatistics, type Leaf, type Statistics, statisticsLeaves } from '../manifests/column-statistics.ts';
-import { type DataFile, plainFile } from '../manifests/manifest.ts';
+import { type DataFile, plainDataFile } from '../manifests/manifest.ts';
 import type { IcebergField, IcebergSchema, IcebergType } from '../metadata/table-metadata.ts';
 import { diskError } from '../storage/location.ts';
 import { newFile } from '../storage.ts';
@@ -136,9 +136,7 @@ export async function copyToFile(
   await target.finish();
   const [, count, sizeBytes, , statistics] = row ?? [];
   return {
-    ...plainFile,
-    content: 'data',
-    sortOrderId: 0,
+    ...plainDataFile,
     location,
     recordCount: Number(count),
     sizeBytes: Number(sizeBytes),

@@ -2,7 +2,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import type { FieldType, Schema, Value } from '../../schemas/schema.ts';
 import { StatisticsCollector } from '../manifests/column-statistics.ts';
-import { type DataFile, plainFile } from '../manifests/manifest.ts';
+import { type DataFile, plainDataFile } from '../manifests/manifest.ts';
 import type { IcebergSchema } from '../metadata/iceberg-schema.ts';
 import { diskError } from '../storage/location.ts';
 import { type NewFile, newFile } from '../storage.ts';
@@ -64,9 +64,7 @@ export class ExactFileWriter {
     const sizeBytes = this.#output.offset;
     await this.#file.finish();
     return {
-      ...plainFile,
-      content: 'data',
-      sortOrderId: 0,
+      ...plainDataFile,
       location: this.#location,
       recordCount: this.#rows,
       sizeBytes,

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { DailiesError } from '../../error.ts';
 import { type FieldType, isNested, type Value } from '../../schemas/schema.ts';
 import { boundOf, emptyStatistics, widened } from '../manifests/column-statistics.ts';
-import { type DataFile, plainFile } from '../manifests/manifest.ts';
+import { type DataFile, plainDataFile } from '../manifests/manifest.ts';
 import { decodeSingleValue } from '../metadata/single-value.ts';
 import { diskError } from '../storage/location.ts';
 import { type NewFile, newFile } from '../storage.ts';
@@ -142,9 +142,7 @@ export class ParquetJoiner {
       if (upper) facts.upperBounds.set(id, upper);
     }
     return {
-      ...plainFile,
-      content: 'data',
-      sortOrderId: 0,
+      ...plainDataFile,
       location: this.#location,
       recordCount: this.#rows,
       sizeBytes: this.#bytes,

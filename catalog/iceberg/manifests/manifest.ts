@@ -62,6 +62,9 @@ export const plainFile = {
   firstRowId: null,
 } as const satisfies Partial<DataFile>;
 
+/** The same of a data file whose rows stand in no order. */
+export const plainDataFile = { ...plainFile, content: 'data', sortOrderId: 0 } as const satisfies Partial<DataFile>;
+
 export interface ManifestEntry {
   status: 'existing' | 'added' | 'deleted';
   /** The snapshot that added the file, or that removed it where the status is deleted. */
