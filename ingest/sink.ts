@@ -70,7 +70,7 @@ export interface Sink {
   /**
    * Indexes of the events whose UNKNOWN values the target cannot fill in: while a chunked snapshot is under way, of rows that
    * it has not or that nothing has touched since its begin; of changes that are applied again, of rows that it has not. They
-   * are read again from the source before `write`.
+   * are read again from the source before `write`. An event before them here counts as written.
    */
   lacking(changes: TableChanges, signal: AbortSignal, isReplayed?: boolean): Promise<number[]>;
 

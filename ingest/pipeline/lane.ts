@@ -1,5 +1,5 @@
 import { DailiesError } from '#catalog/error.ts';
-import { type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
+import type { Schema } from '#catalog/schemas/schema.ts';
 import { within } from '#catalog/wait.ts';
 import {
   type BatchItem,
@@ -12,11 +12,11 @@ import {
 } from '../event.ts';
 import type { Log, LogRecord } from '../log.ts';
 import type { ProcessorDeps } from '../processor.ts';
-import { readMissingValues } from '../processors/read-missing-values.ts';
 import type { PipelinePosition, Sink, SinkCommit } from '../sink.ts';
 import { eventsOf } from '../snapshot-rows.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { LaneReplay } from './lane-replay.ts';
+import { withMissingValues } from './missing-values.ts';
 import { ofTable } from './refused-tables.ts';
 import type { StartPlace } from './start-places.ts';
 import type { StepChain } from './step-chain.ts';
@@ -286,7 +286,7 @@ export class Lane {
       rejectedCount += rejected.length;
       deadLetters.reject(step, input, rejected, place);
     });
-    const out = await this.#withMissingValues(applied, replay !== null, abort);
+    const out = await withMissingValues(applied, this.#deps, replay !== null, abort);
     deadLetters.passed(out);
     if (out.events.length > 0) {
       await sink.write(out.schema === output ? out : { ...out, schema: output }, abort);
@@ -294,30 +294,6 @@ export class Lane {
       this.#stagedEvents += out.events.length;
     }
     onCounts({ in: changes.events.length, out: out.events.length, rejected: rejectedCount });
-  }
-
-  /**
-   * An event leaves out values that have not changed since an earlier event of its row. Where that one was rejected, or is
-   * in a chunk that is yet to come, the target has older values or none, so the row is read again. One that is gone is left
-   * to its own delete.
-   */
-  async #withMissingValues(changes: TableChanges, isReplayed: boolean, abort: AbortSignal): Promise<TableChanges> {
-    const { deadLetters, sink } = this.#deps;
-    if (!changes.events.some(({ after }) => after?.includes(UNKNOWN))) return changes;
-    const absent = new Set(await sink.lacking(changes, abort, isReplayed));
-    const lacking = changes.events.flatMap((event, index) =>
-      absent.has(index) || (event.after?.includes(UNKNOWN) && deadLetters.isOpen(changes.table, event, changes.schema))
-        ? [index]
-        : [],
-    );
-    if (lacking.length === 0) return changes;
-    const rows = await readMissingValues(changes, lacking, this.#deps, abort);
-    const events = changes.events.flatMap((event, index) => {
-      const after = rows.get(index);
-      if (after === undefined) return [event];
-      return after === null ? [] : [{ ...event, after }];
-    });
-    return { ...changes, events };
   }
 
   /**

@@ -39,7 +39,7 @@ async function work(isDone: () => boolean): Promise<void> {
       client,
       `BEGIN; UPDATE large SET n = n + 1 WHERE id % 100 = 0 AND id BETWEEN ${id} AND ${id + 500};
        DELETE FROM large WHERE id = ${id}; INSERT INTO large VALUES (${rows * 2 + turn}, 1, 'new', NULL);
-       UPDATE large SET id = -id WHERE id = ${id + 1}; COMMIT`,
+       UPDATE large SET id = -id WHERE id IN (${id + 1}, ${turn % 3 === 0 ? Math.ceil(id / 100) * 100 : 0}); COMMIT`,
     );
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

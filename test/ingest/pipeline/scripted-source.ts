@@ -27,6 +27,8 @@ export class History {
   chunkRows: number | null = null;
   /** Chunks that are handed out before `wake` has to allow more. */
   chunksAllowed = Number.POSITIVE_INFINITY;
+  /** Whether changes tell the row of before whole; otherwise no more than its key, where it goes. */
+  tellsBefore = true;
   /** Of each chunk that was read: its table and the key that it began after. */
   readonly chunks: { table: string; after: string | null }[] = [];
   #changed = Promise.withResolvers<void>();
@@ -41,18 +43,29 @@ export class History {
     this.tables.set(table, { ...known, schema, rows: known.rows.map(change) });
   }
 
-  /** One transaction: a row to upsert by its first value, or the key of one to delete. A table without key takes rows as they are. */
+  /**
+   * One transaction: a row to upsert by its first value, or the key of one to delete, or both for a row that comes under
+   * another key. A table without key takes rows as they are. Consecutive changes of one table stand together.
+   */
   commit(...changes: { table: string; put?: Row; remove?: Row[number] }[]): void {
     const entries: Entry[] = [];
     for (const { table, put, remove } of changes) {
       const { schema, rows } = this.#table(table);
-      const key = put ? put[0] : remove;
+      const key = remove ?? put?.[0];
       const at = schema.key.length > 0 ? rows.findIndex((row) => row[0] === key) : -1;
       const before = at < 0 ? null : (rows[at] ?? null);
       if (at >= 0) rows.splice(at, 1);
       if (put) rows.push(put.map((value, i) => (value === UNKNOWN ? (before?.[i] ?? null) : value)));
-      const op = put ? (before ? 'u' : 'c') : 'd';
-      entries.push({ table, schema, events: [{ op, before: op === 'c' ? null : before, after: put ?? null, tx: 0 }] });
+      const isMoved = put !== undefined && remove !== undefined;
+      const isKnown = this.tellsBefore;
+      const old = isKnown ? before : (before?.map((value, i) => (i === 0 ? value : UNKNOWN)) ?? null);
+      const events: ChangeEvent[] = [];
+      if (isMoved || !put) events.push({ op: 'd', before: old, after: null, tx: 0 });
+      if (put && (isMoved || !before)) events.push({ op: 'c', before: null, after: put, tx: 0 });
+      else if (put) events.push({ op: 'u', before: isKnown ? before : null, after: put, tx: 0 });
+      const last = entries.at(-1);
+      if (last && last.table === table && last.schema === schema) last.events.push(...events);
+      else entries.push({ table, schema, events });
     }
     this.transactions.push(entries);
     this.wake();
