@@ -127,7 +127,7 @@ export class Snapshots {
     if (this.#waiting.has(name)) return true;
     const whole = this.#round?.whole;
     if (!whole?.names.has(name)) return false;
-    if (transaction !== null && comparePlaces(transaction, whole.since) >= 0) whole.isSpoiled = true;
+    if (transaction !== null) whole.noteChange(transaction);
     return true;
   }
 

@@ -1,9 +1,11 @@
 import type { Batch, BatchItem, ChangeEvent, SourcePosition } from '../../event.ts';
+import type { BinlogBegin } from './binlog/binlog-item.ts';
+import type { GtidSet } from './binlog/gtid.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
-import type { Position } from './position.ts';
+import { comparePlaces, type Position } from './position.ts';
 import { printedRows } from './row-stream.ts';
-import { serverHead } from './server-head.ts';
+import { knownGtids, serverHead } from './server-head.ts';
 import { quoteTable } from './sql.ts';
 import { isAltered, isSameShape, takeSnapshot } from './table-chunks.ts';
 import { imprintOf } from './table-imprint.ts';
@@ -21,27 +23,30 @@ export interface WholeTablesDeps {
 
 /**
  * Tables without a key in one snapshot, which is a barrier in the stream: their rows are handed out where the stream has
- * come to `until`, and their changes count from there on. MariaDB says where its snapshot stands (`since` and `until` are one
- * place); on MySQL it stands between the two, so that a change of one of them in there makes it useless.
+ * come to `until`, and their changes count from there on. MariaDB says where its snapshot stands, which is `until`. On MySQL
+ * it sees whatever was executed before it began, and nothing from behind `until`: a change of one of the tables between the
+ * two, which may be in the log before it can be seen, makes the snapshot useless.
  */
 export class WholeTables {
   readonly tables: readonly SourceTable[];
   readonly names: ReadonlySet<string>;
-  readonly since: Pick<Position, 'log' | 'logPosition'>;
   readonly until: Pick<Position, 'log' | 'logPosition'>;
-  /** True once a change of one of the tables was seen between `since` and `until`. */
+  /** True once a change of one of the tables was seen that the snapshot may or may not hold. */
   isSpoiled = false;
+  /** What the snapshot sees for certain; null where that is whatever stands before `until`. */
+  readonly #seen: GtidSet | null;
   readonly #deps: WholeTablesDeps;
 
   private constructor(
     tables: readonly SourceTable[],
-    places: { since: Pick<Position, 'log' | 'logPosition'>; until: Pick<Position, 'log' | 'logPosition'> },
+    until: Pick<Position, 'log' | 'logPosition'>,
+    seen: GtidSet | null,
     deps: WholeTablesDeps,
   ) {
     this.tables = tables;
     this.names = new Set(tables.map(({ name }) => name));
-    this.since = places.since;
-    this.until = places.until;
+    this.until = until;
+    this.#seen = seen;
     this.#deps = deps;
   }
 
@@ -52,10 +57,16 @@ export class WholeTables {
     signal: AbortSignal,
   ): Promise<WholeTables> {
     const { connection, version } = deps;
-    const before = version.flavor === 'mysql' ? (await serverHead(connection, version)).position : null;
+    const seen = version.flavor === 'mysql' ? (await knownGtids(connection, version)).gtids : null;
     const exact = await takeSnapshot(connection, version, handedOut, signal);
-    const after = exact ?? (await serverHead(connection, version)).position;
-    return new WholeTables(tables, { since: before ?? after, until: after }, deps);
+    const until = exact ?? (await serverHead(connection, version)).position;
+    return new WholeTables(tables, until, seen, deps);
+  }
+
+  /** A change of one of the tables comes, in this transaction, before the barrier. */
+  noteChange(transaction: BinlogBegin): void {
+    const isSeen = this.#seen ? this.#seen.has(transaction.gtid) : comparePlaces(transaction, this.until) < 0;
+    if (!isSeen) this.isSpoiled = true;
   }
 
   /** The rows, table by table, each ending with a complete batch. Answers the tables that were altered meanwhile. */
