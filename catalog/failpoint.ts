@@ -5,6 +5,7 @@
 export type Failpoint =
   | 'before-log-append'
   | 'after-log-append'
+  | 'after-chunk-append'
   | 'before-data-files'
   | 'after-data-files'
   | 'after-table-commit'
@@ -15,6 +16,7 @@ export type Failpoint =
 export const failpoints: readonly Failpoint[] = [
   'before-log-append',
   'after-log-append',
+  'after-chunk-append',
   'before-data-files',
   'after-data-files',
   'after-table-commit',

@@ -247,6 +247,7 @@ export class SourceRunner {
         await before;
         if (failure) return;
         failpoint('after-log-append');
+        if (batch.items.some(({ kind }) => kind === 'snapshot-chunk')) failpoint('after-chunk-append');
         await this.#onDurable(batch);
         await acknowledge(batch.position);
       } catch (thrown) {

@@ -9,12 +9,17 @@ import { WorkerSetup } from './worker-setup.ts';
  */
 const rows = 45_000;
 /** At the first one the snapshot's begin may not be durable yet; from the second on it is. */
-const deaths: readonly `${Failpoint}:${number}`[] = ['before-log-append:4', 'after-log-append:12', 'after-ack:14'];
+const deaths: readonly `${Failpoint}:${number}`[] = [
+  'before-log-append:4',
+  'after-chunk-append:2',
+  'after-chunk-append:3',
+  'after-ack:14',
+];
 
 let setup: WorkerSetup;
 
 beforeAll(async () => {
-  setup = await WorkerSetup.open();
+  setup = await WorkerSetup.open({ TEST_CHUNK_BYTES: String(2 << 20) });
   await setup.source.query(`
     CREATE TABLE large (id int PRIMARY KEY, n int NOT NULL, pad text, long text);
     ALTER TABLE large ALTER long SET STORAGE EXTERNAL;
