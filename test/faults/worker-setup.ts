@@ -135,8 +135,9 @@ export class WorkerSetup implements AsyncDisposable {
           this.#sourceRows(sourceSql),
           this.#warehouseRows(target, warehouseSql),
         ]);
-        expect(there.length, this.lines.slice(-5).join('')).toBe(here.length);
-        expect(there).toEqual(here);
+        const lines = this.lines.slice(-5).join('');
+        expect(there.length, lines).toBe(here.length);
+        expect(there, lines).toEqual(here);
       },
       { timeout: 240_000, interval: 150 },
     );

@@ -149,7 +149,7 @@ export class ChangeSession {
       const isAsked = snapshot || this.#request.from === null;
       // Without a memory of what it looked like nobody can tell whether its rows still read the same.
       const isOwed = memory.isOwed(table.name) || memory.imprint(table.name) === null;
-      if (isOwed && !isAsked) memory.setOwed(table.name, true);
+      if (isOwed && !isAsked) memory.owe(table.name);
       if (isAsked || isOwed) snapshots.add(table, isOwed || this.#request.from === null ? null : cursor);
     }
   }

@@ -181,7 +181,7 @@ export class LogFollower {
     }
     for (const table of outdated) await snapshots.readAgain(table);
     if (rekeyed.length === 0) return;
-    for (const name of rekeyed) context.memory.setOwed(name, true);
+    for (const name of rekeyed) context.memory.owe(name);
     await this.#deps.saveMemory();
     throw new DailiesError(
       'source_protocol',

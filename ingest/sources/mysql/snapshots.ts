@@ -41,8 +41,8 @@ export class Snapshots {
   /** Tables that are read again as soon as they may be, and when each was last. */
   readonly #soon = new Map<string, SourceTable>();
   readonly #readAgainMs = new Map<string, number>();
-  /** Tables (database.table) whose snapshot is handed out, with its position: once more than that is durable it is owed no more. */
-  readonly #landing = new Map<string, SourcePosition>();
+  /** Tables (database.table) whose snapshot is handed out, with its position: once more than that is durable its debt is paid. */
+  readonly #landing = new Map<string, { position: SourcePosition; debt: number | null }>();
 
   constructor(deps: SnapshotDeps) {
     this.#deps = deps;
@@ -82,8 +82,7 @@ export class Snapshots {
 
   /** A table whose rows were read, or are being read, is read anew; durably so. */
   async readAgain(table: SourceTable): Promise<void> {
-    this.#deps.context.memory.setOwed(table.name, true);
-    this.#landing.delete(table.name);
+    this.#deps.context.memory.owe(table.name);
     await this.#deps.saveMemory();
     if (table.key.length > 0) {
       if (!(await this.#chunks.restart(this.#fullName(table.name)))) this.add(table, null);
@@ -99,8 +98,7 @@ export class Snapshots {
   async readSoon(tables: readonly SourceTable[]): Promise<void> {
     if (tables.length === 0) return;
     for (const table of tables) {
-      this.#deps.context.memory.setOwed(table.name, true);
-      this.#landing.delete(table.name);
+      this.#deps.context.memory.owe(table.name);
       this.#soon.set(table.name, table);
     }
     await this.#deps.saveMemory();
@@ -179,11 +177,11 @@ export class Snapshots {
 
   /** Forgets what is owed to tables whose snapshot is durable. */
   settle(upTo: SourcePosition): void {
-    for (const [table, position] of this.#landing) {
+    for (const [table, { position, debt }] of this.#landing) {
       // Batches that came before it may have the same position.
       if (upTo === position || !hasPassed(this.#deps.version.flavor, upTo, position)) continue;
       this.#landing.delete(table);
-      this.#deps.context.memory.setOwed(table, false);
+      this.#deps.context.memory.settle(table, debt);
     }
   }
 
@@ -198,8 +196,10 @@ export class Snapshots {
       // One that was asked for is remembered by who asked, as soon as it has begun.
       // Changed again meanwhile: another reading is owed.
       if (this.#soon.has(name)) continue;
+      if (item.kind === 'snapshot-end' && (this.#chunks.has(item.table) || this.#waiting.has(name))) continue;
       const isKept = item.kind === 'snapshot-begin' && item.isChunked && this.#deps.request.tables.get(name)?.snapshot;
-      if (isKept || item.kind === 'snapshot-end') this.#landing.set(name, batch.position);
+      if (isKept || item.kind === 'snapshot-end')
+        this.#landing.set(name, { position: batch.position, debt: this.#deps.context.memory.debtOf(name) });
     }
     await this.#deps.saveMemory();
     yield batch;

@@ -40,11 +40,11 @@ export class TableWatch {
         return { ...none, truncated: this.#named(statement.tables) };
       case 'drop':
         // Whatever takes such a name later is another table.
-        for (const table of this.#named(statement.tables)) this.#memory.setOwed(table, true);
+        for (const table of this.#named(statement.tables)) this.#memory.owe(table);
         return { ...none, outdated: await this.#now(this.#named(statement.tables)) };
       case 'drop-database': {
         const tables = [...this.#followed].filter((table) => table.startsWith(`${statement.database}.`));
-        for (const table of tables) this.#memory.setOwed(table, true);
+        for (const table of tables) this.#memory.owe(table);
         return { ...none, outdated: await this.#now(tables) };
       }
       case 'create': {

@@ -23,6 +23,7 @@ import { SessionChunks } from './session-chunks.ts';
 import { cutWhenSilent } from './silence.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
+import { SnapshotDebts } from './snapshot-debts.ts';
 import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
 
@@ -72,8 +73,7 @@ export class ChangeSession {
   readonly #silentMs: number;
   readonly #chunkBytes: number;
   #isWatching = false;
-  /** Tables (source.schema.table) whose snapshot is handed out, with its position: once what follows is durable it is owed no more. */
-  readonly #snapshotAt = new Map<string, bigint>();
+  readonly #debts: SnapshotDebts;
 
   constructor(options: {
     url: string;
@@ -98,6 +98,7 @@ export class ChangeSession {
     this.#patterns = options.patterns;
     const memory = new RowMemory(null);
     this.#context = { source: options.source, names: options.names, memory, types: new Map(), streamsGenerated: false };
+    this.#debts = new SnapshotDebts(this.#context);
     this.#signal = options.signal;
   }
 
@@ -124,12 +125,7 @@ export class ChangeSession {
   /** Tells the server, and forgets what is owed to tables whose snapshot is durable by it. */
   async acknowledge(upTo: bigint): Promise<void> {
     this.#stream?.acknowledge(upTo);
-    for (const [table, position] of this.#snapshotAt) {
-      // Batches before the snapshot's end may have its position.
-      if (position >= upTo) continue;
-      this.#snapshotAt.delete(table);
-      this.#context.memory.settle(this.#nameOf(table));
-    }
+    this.#debts.settle(upTo);
     this.#context.memory.shapes.settle(upTo);
     if (this.#control) await saveMemory(this.#control, this.#names, this.#context.memory);
   }
@@ -199,7 +195,10 @@ export class ChangeSession {
     });
     this.#chunks = chunks;
     stream.start();
-    for (const table of owed.filter(hasChunks)) chunks.begin(table);
+    for (const table of owed.filter(hasChunks)) {
+      this.#debts.begin(table.name);
+      chunks.begin(table);
+    }
     this.#watch = setInterval(() => void this.#watchIdentities(control, identities), identityEveryMs);
     for (let item = await stream.read(); item !== null; item = await stream.read()) {
       if (item.kind === 'batch') {
@@ -221,11 +220,10 @@ export class ChangeSession {
 
   async *#place(control: pg.Client, chunks: SessionChunks, after: Batch): AsyncGenerator<Batch> {
     for await (const batch of chunks.place(after)) {
-      const ended = batch.items.find((item) => item.kind === 'snapshot-end');
-      if (ended) this.#snapshotAt.set(ended.table, parseLsn(batch.position));
+      const isAwaited = this.#debts.note(batch.items, parseLsn(batch.position));
       yield await this.#remembered(control, batch);
       // What follows its end is what tells that it is durable.
-      if (ended && this.#context.memory.owed.has(this.#nameOf(ended.table))) await heartbeat(control);
+      if (isAwaited) await heartbeat(control);
     }
   }
 
@@ -319,20 +317,13 @@ export class ChangeSession {
         await this.#end(client);
         return next.value;
       }
-      for (const item of next.value.items) {
-        if (item.kind === 'snapshot-end') this.#snapshotAt.set(item.table, exported.position);
-      }
+      this.#debts.note(next.value.items, exported.position);
       yield await this.#remembered(control, next.value);
     }
   }
 
   #generationOf(table: string): number {
     return this.#request.tables.get(table)?.generation ?? 0;
-  }
-
-  /** schema.table */
-  #nameOf(fullName: string): string {
-    return fullName.slice(this.#context.source.length + 1);
   }
 
   /** A text column must be remembered before any event that has it is durable. */

@@ -59,7 +59,10 @@ export class ChunkedTables implements ChunkSource {
     const [table] = await readTables(control, [known.oid], context.names);
     if (table?.name !== known.name) throw goneTable(known);
     const { schema } = await tableRelation(control, table, context);
-    context.memory.setImprint(table.name, imprintOf(table));
+    const { memory } = context;
+    // Altered while it was read: the stream, which may come to that only now, has to announce it.
+    if (memory.isOutdated(table) && !memory.owed.has(table.name)) memory.owe(table.name);
+    memory.setImprint(table.name, imprintOf(table));
     const { position } = await serverHead(control);
     return { schema, place: formatLsn(position) };
   }

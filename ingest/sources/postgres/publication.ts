@@ -8,7 +8,7 @@ import { RowMemory } from './row-memory.ts';
 import { isStandby } from './server-head.ts';
 import { quoteIdentifier, quoteLiteral } from './sql.ts';
 import { requirePublished } from './standby.ts';
-import { imprintOf, isPublishedOtherwise, isReadingOutdated } from './table-imprint.ts';
+import { imprintOf } from './table-imprint.ts';
 
 /**
  * Keeps our two publications at exactly these tables, never more. Both are made before the slot, since decoding looks
@@ -78,12 +78,9 @@ function noteTables(
   memory.shapes.relyOn(told.trigger);
   for (const table of tables) {
     if (newlyPublished.has(table.name)) memory.shapes.forget(table.name);
-    const imprint = memory.imprint(table.name);
-    const isTold = memory.shapes.has(table);
-    const isRead = isTold ? isPublishedOtherwise : isReadingOutdated;
-    const isOutdated = newlyPublished.has(table.name) || (imprint !== null && isRead(imprint, table));
+    const isOutdated = newlyPublished.has(table.name) || memory.isOutdated(table);
     if (isOutdated && !isAsked(table.name)) memory.owe(table.name);
-    if (!isTold || isOutdated) memory.setImprint(table.name, imprintOf(table));
+    if (!memory.shapes.has(table) || isOutdated) memory.setImprint(table.name, imprintOf(table));
   }
   memory.keepTables(new Set(tables.map((table) => table.name)));
 }

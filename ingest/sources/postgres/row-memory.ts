@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { TableNotes } from '../table-notes.ts';
+import type { SourceTable } from './discovery.ts';
 import type { Kept } from './kept.ts';
 import { ShapeHistory, type StoredHistory } from './shape-history.ts';
+import { isPublishedOtherwise, isReadingOutdated } from './table-imprint.ts';
 
 /**
  * Of tables by schema.table, kept in the comment of our first publication, where it lives and dies with it; of a standby, with us.
@@ -40,6 +42,13 @@ export class RowMemory extends TableNotes {
     }
   }
 
+  /** True if rows that were read of it before read differently now, for which the stream itself does not make up. */
+  isOutdated(table: SourceTable): boolean {
+    const imprint = this.imprint(table.name);
+    if (imprint === null) return false;
+    return this.shapes.has(table) ? isPublishedOtherwise(imprint, table) : isReadingOutdated(imprint, table);
+  }
+
   /** By table, each debt's own name. */
   get owed(): ReadonlyMap<string, string> {
     return this.#owed;
@@ -51,8 +60,11 @@ export class RowMemory extends TableNotes {
     this.changed();
   }
 
-  settle(table: string): void {
-    if (this.#owed.delete(table)) this.changed();
+  /** The snapshot for this debt is durable. One that is owed anew by now stays. */
+  settle(table: string, debt: string): void {
+    if (this.#owed.get(table) !== debt) return;
+    this.#owed.delete(table);
+    this.changed();
   }
 
   /** Durable when resolved. */
