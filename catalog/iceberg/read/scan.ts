@@ -112,15 +112,17 @@ function countLive(files: readonly ScannedFile[], masks: FileMasks): bigint | nu
 /** A SELECT of these files' live rows, columns in the target's order. */
 export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): string {
   const branches: string[] = [];
+  const parts: { sql: string; rows: number }[] = [];
   // Files with equality deletes carry their number of the file for the join, and so are read together.
   for (const group of Map.groupBy(files, (file) => file.equalityDeletes.length > 0).values()) {
     const clean: ScannedFile[] = [];
     const masked: ScannedFile[] = [];
     const joined: ScannedFile[] = [];
     for (const file of group) {
-      const parts = target.maskFiles?.parts.get(file.data.file.location);
+      const own = target.maskFiles?.parts.get(file.data.file.location);
+      const rows = file.data.file.recordCount / (own?.length ?? 1);
       if (file.deletes.length === 0) clean.push(file);
-      else if (parts) branches.push(...parts.map((part) => rowsSql(target, [file], part)));
+      else if (own) parts.push(...own.map((part) => ({ sql: rowsSql(target, [file], part), rows })));
       else if (file.data.file.recordCount <= smallFileRows) joined.push(file);
       else masked.push(file);
     }
@@ -133,7 +135,17 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
     if (masked.length > 0) branches.push(rowsSql(target, [...masked, ...clean], placed(live)));
     else if (clean.length > 0) branches.push(rowsSql(target, clean));
   }
-  return branches.length === 0 ? emptyRowsSql(target, 0n) : branches.join(' UNION ALL ');
+  const all = begunInOrder([...parts.sort((a, b) => b.rows - a.rows).map(({ sql }) => sql), ...branches]);
+  return all.length === 0 ? emptyRowsSql(target, 0n) : all.join(' UNION ALL ');
+}
+
+/**
+ * The branches in the order in which DuckDB begins them: the first one, and then from the last to the second. Each part of a
+ * file is read by one thread, so the largest are begun first, and last what all threads read together: none waits, which it
+ * does busily, for another's part.
+ */
+function begunInOrder([first, ...others]: readonly string[]): string[] {
+  return first === undefined ? [] : [first, ...others.reverse()];
 }
 
 const wholeFiles: MaskedPart = { range: null, join: null, where: null, usesPlace: false };
