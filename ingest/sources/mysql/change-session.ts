@@ -83,6 +83,11 @@ export class ChangeSession {
     await this.#saveMemory();
   }
 
+  /** Tables without a key that are changed too often to be read whole, with how often that was tried. */
+  restless(): { table: SourceTable; tries: number }[] {
+    return this.#snapshots?.restless() ?? [];
+  }
+
   async #open(): Promise<LogFollower> {
     const control = await this.#connect();
     const version = await versionOf(control);

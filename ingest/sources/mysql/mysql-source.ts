@@ -18,11 +18,12 @@ import { ChangeSession } from './change-session.ts';
 import { checkServer, checkTables } from './check.ts';
 import { type Connection, connect, cut, versionOf } from './connection.ts';
 import { statementError } from './connection-error.ts';
-import { findTables } from './discovery.ts';
+import { findTables, type SourceTable } from './discovery.ts';
 import { logThreats } from './log-watch.ts';
 import { flavorOf, formatPosition, logDistance, parsePosition } from './position.ts';
 import { readRowsByKey } from './read-rows.ts';
 import { readLogBytes, serverHead } from './server-head.ts';
+import { quoteTable } from './sql.ts';
 import { TableMemory } from './table-memory.ts';
 import { catalogShape, notesOf, refusalOf } from './table-shape.ts';
 
@@ -136,9 +137,10 @@ export class MysqlSource implements Source {
   }
 
   async warnings(reached: Reached, signal: AbortSignal): Promise<SourceWarning[]> {
-    return this.#questions.ask(signal, async (connection) =>
+    const threats = await this.#questions.ask(signal, async (connection) =>
       logThreats(connection, await versionOf(connection), reached, this.#deps.now()),
     );
+    return [...threats, ...restlessTables(this.#session?.restless() ?? [])];
   }
 
   async close(): Promise<void> {
@@ -152,4 +154,11 @@ export class MysqlSource implements Source {
   #address(): ServerAddress {
     return parseAddress(this.#config.url);
   }
+}
+
+function restlessTables(tables: readonly { table: SourceTable; tries: number }[]): SourceWarning[] {
+  return tables.map(({ table: { name, database, tableName }, tries }) => ({
+    code: 'table_restless',
+    message: `${name} has no primary key, so it is read as of one moment, and all ${tries} tries met a change that was just being committed. Until one does not, nothing of it lands. With a primary key it is read in chunks instead: ALTER TABLE ${quoteTable(database, tableName)} ADD PRIMARY KEY (…);`,
+  }));
 }

@@ -9,6 +9,9 @@ import { hasPassed, TableChunks } from './table-chunks.ts';
 import type { ShapeContext } from './table-shape.ts';
 import { WholeTables } from './whole-tables.ts';
 
+/** Of snapshots of a table without a key that were of no use. */
+const manyTries = 20;
+const longMs = 10_000;
 const readAgainEveryMs = 60_000;
 
 export interface SnapshotDeps {
@@ -38,6 +41,8 @@ export class Snapshots {
   #round: { whole: WholeTables; connection: Connection } | null = null;
   /** Tables without a key that wait for the round after the one under way. */
   readonly #waiting = new Map<string, SourceTable>();
+  /** Those whose last snapshots were of no use, one after the other, for a change that was just being committed. */
+  readonly #restless = new Map<string, { table: SourceTable; tries: number; sinceMs: number }>();
   /** Tables that are read again as soon as they may be, and when each was last. */
   readonly #soon = new Map<string, SourceTable>();
   readonly #readAgainMs = new Map<string, number>();
@@ -86,7 +91,7 @@ export class Snapshots {
     await this.#deps.saveMemory();
     if (table.key.length > 0) {
       if (!(await this.#chunks.restart(this.#fullName(table.name)))) this.add(table, null);
-    } else if (this.#round?.whole.names.has(table.name)) this.#round.whole.isSpoiled = true;
+    } else if (this.#round?.whole.names.has(table.name)) this.#round.whole.spoil(table.name);
     else this.add(table, null);
     await this.begin();
   }
@@ -125,7 +130,7 @@ export class Snapshots {
     if (this.#waiting.has(name)) return true;
     const whole = this.#round?.whole;
     if (!whole?.names.has(name)) return false;
-    if (transaction !== null) whole.noteChange(transaction);
+    if (transaction !== null) whole.noteChange(name, transaction);
     return true;
   }
 
@@ -139,17 +144,26 @@ export class Snapshots {
   async *passBarrier(position: SourcePosition, timeMicros: bigint): AsyncGenerator<Batch> {
     if (this.#round === null) return;
     const { whole, connection } = this.#round;
-    let again: readonly SourceTable[] = whole.tables;
-    if (!whole.isSpoiled) {
-      const batches = whole.read(this.#deps.control, position, timeMicros);
-      let next = await batches.next();
-      for (; !next.done; next = await batches.next()) yield* this.#noted(next.value);
-      again = next.value;
-    }
+    const batches = whole.read(this.#deps.control, position, timeMicros);
+    let next = await batches.next();
+    for (; !next.done; next = await batches.next()) yield* this.#noted(next.value);
     await connection.end();
     this.#round = null;
-    for (const table of again) this.#waiting.set(table.name, table);
+    for (const table of next.value) this.#waiting.set(table.name, table);
+    for (const { name } of whole.tables) {
+      const table = whole.isSpoiled(name) && this.#waiting.get(name);
+      const known = this.#restless.get(name) ?? { tries: 0, sinceMs: performance.now() };
+      if (table) this.#restless.set(name, { ...known, table, tries: known.tries + 1 });
+      else this.#restless.delete(name);
+    }
     await this.begin();
+  }
+
+  /** Tables without a key that have been changed within so many snapshots that only a key may help. */
+  restless(): { table: SourceTable; tries: number }[] {
+    return [...this.#restless.values()].filter(
+      ({ tries, sinceMs }) => tries >= manyTries && performance.now() - sinceMs >= longMs,
+    );
   }
 
   /** True for a table (database.table) whose rows that have landed are to be replaced. */

@@ -25,14 +25,14 @@ export interface WholeTablesDeps {
  * Tables without a key in one snapshot, which is a barrier in the stream: their rows are handed out where the stream has
  * come to `until`, and their changes count from there on. MariaDB says where its snapshot stands, which is `until`. On MySQL
  * it sees whatever was executed before it began, and nothing from behind `until`: a change of one of the tables between the
- * two, which may be in the log before it can be seen, makes the snapshot useless.
+ * two, which may be in the log before it can be seen, makes the snapshot useless for that table.
  */
 export class WholeTables {
   readonly tables: readonly SourceTable[];
   readonly names: ReadonlySet<string>;
   readonly until: Pick<Position, 'log' | 'logPosition'>;
-  /** True once a change of one of the tables was seen that the snapshot may or may not hold. */
-  isSpoiled = false;
+  /** Tables of which a change was seen that the snapshot may or may not hold. */
+  readonly #spoiled = new Set<string>();
   /** What the snapshot sees for certain; null where that is whatever stands before `until`. */
   readonly #seen: GtidSet | null;
   readonly #deps: WholeTablesDeps;
@@ -64,22 +64,32 @@ export class WholeTables {
   }
 
   /** A change of one of the tables comes, in this transaction, before the barrier. */
-  noteChange(transaction: BinlogBegin): void {
+  noteChange(table: string, transaction: BinlogBegin): void {
     const isSeen = this.#seen ? this.#seen.has(transaction.gtid) : comparePlaces(transaction, this.until) < 0;
-    if (!isSeen) this.isSpoiled = true;
+    if (!isSeen) this.spoil(table);
   }
 
-  /** The rows, table by table, each ending with a complete batch. Answers the tables that were altered meanwhile. */
+  /** The snapshot is of no use for this table: it is not read. */
+  spoil(table: string): void {
+    this.#spoiled.add(table);
+  }
+
+  isSpoiled(table: string): boolean {
+    return this.#spoiled.has(table);
+  }
+
+  /** The rows, table by table, each ending with a complete batch. Answers the tables that another snapshot is needed for. */
   async *read(catalog: Connection, position: SourcePosition, timeMicros: bigint): AsyncGenerator<Batch, SourceTable[]> {
-    const altered: SourceTable[] = [];
+    const again: SourceTable[] = [];
     for (const table of this.tables) {
       const [now] = await findTables(catalog, [table.name], true);
       if (now === undefined) continue;
-      if (isSameShape(table, now) && (yield* this.#readTable(now, position, timeMicros))) continue;
-      altered.push(now);
+      const isUseful = !this.isSpoiled(table.name) && isSameShape(table, now);
+      if (isUseful && (yield* this.#readTable(now, position, timeMicros))) continue;
+      again.push(now);
     }
     await rowsOf(this.#deps.connection, 'ROLLBACK');
-    return altered;
+    return again;
   }
 
   /**

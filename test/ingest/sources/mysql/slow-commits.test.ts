@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { describeServers, startServer, type TestServer, type TestServerDatabase } from '#test/fixtures/mysql-server.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror, never } from './mirror.ts';
 
 /*
  * Between a transaction's place in the log and the moment when it can be seen lies its commit, which takes as long as the
@@ -9,6 +9,7 @@ import { Mirror } from './mirror.ts';
  */
 const commitMicros = 400_000;
 const rounds = 4;
+const waiting = { timeout: 120_000, interval: 200 };
 
 describeServers('commits that take long', ['MariaDB 11.8', 'MySQL 9'], (name) => {
   let server: TestServer;
@@ -47,6 +48,40 @@ describeServers('commits that take long', ['MariaDB 11.8', 'MySQL 9'], (name) =>
         await busy;
         await mirror.stop();
       }
+    }
+  });
+
+  test('a table without a key that never rests keeps no other waiting, and is told', async () => {
+    await using database = await server.createDatabase();
+    for (const table of ['busy', 'calm']) {
+      await database.query(`CREATE TABLE ${table} (id INT)`);
+      await database.query(`INSERT INTO ${table} VALUES (1), (2)`);
+    }
+    let isDone = false;
+    const writers = Array.from({ length: 6 }, async () => {
+      while (!isDone) await server.query(`INSERT INTO ${database.name}.busy VALUES (3)`);
+    });
+    const mirror = new Mirror(server.url(), [`${database.name}.*`]);
+    const warnings = () => mirror.source.warnings?.({ position: mirror.position, at: new Date() }, never);
+    try {
+      await mirror.start();
+      await mirror.until(() => mirror.table(`${database.name}.calm`).isWhole);
+      if (name === 'MySQL 9') {
+        await vi.waitFor(async () => expect(await warnings()).toMatchObject([{ code: 'table_restless' }]), waiting);
+        const statement = `ALTER TABLE \`${database.name}\`.\`busy\` ADD PRIMARY KEY`;
+        expect((await warnings())?.[0]?.message).toContain(statement);
+      }
+      isDone = true;
+      await Promise.all(writers);
+      await mirror.until(() => mirror.table(`${database.name}.busy`).isWhole);
+      await mirror.caughtUp();
+      expect(await warnings()).toEqual([]);
+      const [count] = await database.query('SELECT count(*) AS n FROM busy');
+      expect(mirror.rows(`${database.name}.busy`)).toHaveLength(Number(count?.n));
+    } finally {
+      isDone = true;
+      await Promise.all(writers);
+      await mirror.stop();
     }
   });
 
