@@ -192,13 +192,17 @@ export class KeyIndex {
     });
   }
 
-  /** Removes all entries and files; the stand becomes unfinished. */
-  async clear(shape: string): Promise<void> {
+  /**
+   * Removes all entries and files; the stand becomes unfinished. With `keepsFiles` the files stay: what `rowEntry` has given,
+   * and is yet to be written, tells them by their numbers.
+   */
+  async clear(shape: string, { keepsFiles = false } = {}): Promise<void> {
     await this.markUnfinished(shape);
     await this.#entries.clearAsync();
-    await this.#files.clearAsync();
     await this.#moves.clearAsync();
     this.#moved.clear();
+    if (keepsFiles) return;
+    await this.#files.clearAsync();
     this.#locations.clear();
     this.#ids.clear();
   }

@@ -263,7 +263,7 @@ export class TableIndex {
   }
 
   async #beginUnfinished(): Promise<void> {
-    if (this.#ignoresStored) await this.store.clear(this.#shape);
+    if (this.#ignoresStored) await this.store.clear(this.#shape, { keepsFiles: true });
     else if (!this.#isUnfinished) await this.store.markUnfinished(this.#shape);
     this.#ignoresStored = false;
     this.#isUnfinished = true;

@@ -350,7 +350,8 @@ test('any history under maintenance leaves the table, and every state that is ke
         await run.end();
       },
     ),
-    { seed, numRuns: 15 },
+    // One that hangs is told with its steps.
+    { seed, numRuns: 15, timeout: 240_000, endOnFailure: true },
   );
   console.log(JSON.stringify(done));
   expect(Math.min(done.rewrites, done.expired)).toBeGreaterThan(0);
