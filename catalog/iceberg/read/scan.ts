@@ -141,8 +141,8 @@ export function liveRowsSql(target: ScanTarget, files: readonly ScannedFile[]): 
 
 /**
  * The branches in the order in which DuckDB begins them: the first one, and then from the last to the second. Each part of a
- * file is read by one thread, so the largest are begun first, and last what all threads read together: none waits, which it
- * does busily, for another's part.
+ * file is read by one thread, so the largest are begun first, and last what all threads read together, which fills what these
+ * leave.
  */
 function begunInOrder([first, ...others]: readonly string[]): string[] {
   return first === undefined ? [] : [first, ...others.reverse()];

@@ -1,9 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { z } from 'zod';
-import { DailiesError } from '#catalog/error.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
-import type { ProcessorModule } from '#ingest/processor.ts';
 import { readTable, sorted } from '#test/catalog/iceberg/warehouse.ts';
+import { rejectBad } from './reject-bad.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
 
 /*
@@ -11,31 +9,6 @@ import { movie, RuntimeSetup } from './runtime-setup.ts';
  * the second change leaves out is not in the target, for the row under the old key could not be read again either.
  */
 const waiting = { timeout: 60_000, interval: 30 };
-const config = z.strictObject({});
-/** Rejects rows whose title begins with `bad`. */
-const rejectBad: ProcessorModule<typeof config> = {
-  kind: 'processor',
-  id: 'reject-bad',
-  title: 'Reject bad',
-  summary: 'Rejects bad titles.',
-  config,
-  example: {},
-  open: () => ({
-    bind: async (input) => ({
-      output: input,
-      consumes: [],
-      apply: async (changes) => {
-        const isBad = (row: Row | null) => String(row?.[1]).startsWith('bad');
-        const error = new DailiesError('graphql_no_answer', 'The graph knows no such movie.').toJSON();
-        return {
-          changes: { ...changes, events: changes.events.filter(({ after }) => !isBad(after)) },
-          rejected: changes.events.filter(({ after }) => isBad(after)).map((event) => ({ event, error })),
-        };
-      },
-    }),
-    close: async () => {},
-  }),
-};
 
 let setup: RuntimeSetup;
 beforeEach(async () => {

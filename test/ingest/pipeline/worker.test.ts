@@ -1,44 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { z } from 'zod';
 import { system } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
 import { type Row, type Schema, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { resumePipeline } from '#catalog/services/pipeline/set-desired.ts';
-import type { ProcessorModule } from '#ingest/processor.ts';
+import { rejectBad, rejecting } from './reject-bad.ts';
 import { movie, RuntimeSetup } from './runtime-setup.ts';
 
 const waiting = { timeout: 60_000, interval: 30 };
-/** Rejects titles that begin with `bad` as long as the graph is said to be without them; refuses a shape without `title`. */
-const rejecting = { isMended: false };
-const config = z.strictObject({ field: z.string().default('title') });
-const rejectBad: ProcessorModule<typeof config> = {
-  kind: 'processor',
-  id: 'reject-bad',
-  title: 'Reject bad',
-  summary: 'Rejects bad titles.',
-  config,
-  example: {},
-  open: ({ field }) => ({
-    bind: async (input) => {
-      const at = input.fields.findIndex(({ name }) => name === field);
-      if (at < 0) throw new DailiesError('schema_incompatible', `The field ${field} is gone.`);
-      return {
-        output: input,
-        consumes: [{ path: field, required: true }],
-        apply: async (changes) => {
-          const isBad = (title: unknown) => !rejecting.isMended && String(title).startsWith('bad');
-          const bad = changes.events.filter(({ after }) => after && isBad(after[at]));
-          const error = new DailiesError('graphql_no_answer', 'The graph knows no such movie.').toJSON();
-          return {
-            changes: { ...changes, events: changes.events.filter((event) => !bad.includes(event)) },
-            rejected: bad.map((event) => ({ event, error })),
-          };
-        },
-      };
-    },
-    close: async () => {},
-  }),
-};
 
 let setup: RuntimeSetup;
 beforeEach(async () => {
