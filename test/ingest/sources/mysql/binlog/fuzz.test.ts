@@ -148,6 +148,23 @@ describe('bytes that were changed', () => {
     );
   });
 
+  it('under checksums never pass for an event of another type', async () => {
+    const events = history(true);
+    const whole = await decode(events);
+    for (const [which, real] of events.entries()) {
+      for (let type = 0; type < 256; type++) {
+        const broken = [...events];
+        broken[which] = Buffer.from(real);
+        broken[which].writeUInt8(type, 4);
+        const items = await decode(broken).catch((error) => {
+          expect(error).toBeInstanceOf(DailiesError);
+          return whole;
+        });
+        expect(items, `event ${which} as of type ${type}`).toEqual(whole);
+      }
+    }
+  });
+
   it.each(['mysql', 'mariadb'] as const)(
     'without checksums (%s) end in an error of ours or in some event, never otherwise, and soon',
     async (flavor) => {
