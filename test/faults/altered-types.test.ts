@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { currentSnapshot, liveRows, schemaOf } from '#catalog/iceberg/metadata/table-metadata.ts';
 import { triggerStatement } from '#ingest/sources/postgres/ddl-trigger.ts';
 import { WorkerSetup } from './worker-setup.ts';
@@ -181,3 +181,87 @@ test('a worker that is killed in the middle, and one that finds the new shape, r
   await areEqual('after');
   expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
 });
+
+test('nor a table that is altered again and again within its very first snapshot', async () => {
+  await setup.source.query(`CREATE TABLE first_read (id int PRIMARY KEY, n text);
+    INSERT INTO first_read SELECT i, 'number ' || i FROM generate_series(1, 10000) i;
+    CREATE TABLE busy (id int PRIMARY KEY, pad text)`);
+  setup.start();
+  await setup.define(['public.first_read', 'public.busy'], { all });
+  const rowsRead = async () => {
+    const table = await setup.test.state.sourceTable.findFirst({ where: { name: 'public.first_read' } });
+    return (table?.snapshot as { rows?: number } | null)?.rows ?? 0;
+  };
+  await vi.waitFor(async () => expect(await rowsRead(), setup.lines.join('')).toBeGreaterThan(100), {
+    timeout: 60_000,
+    interval: 5,
+  });
+  // The stream comes to what is altered after the chunks do.
+  await setup.source.query(`INSERT INTO busy SELECT i, repeat('x', 200) FROM generate_series(1, 100000) i`);
+  for (const alter of ['int USING length(n)', `date USING DATE '2026-01-01' + n`, 'text USING n::text']) {
+    await setup.source.query(`ALTER TABLE first_read ALTER n TYPE ${alter};
+      UPDATE first_read SET n = (SELECT n FROM first_read WHERE id = 7000) WHERE id IN (1, 5000, 9999)`);
+  }
+  const sql = `concat_ws('|', id, n)`;
+  await setup.becomesEqual('production.first_read', `SELECT ${sql} FROM first_read`, sql);
+  expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
+});
+
+const returns: readonly { table: string; type: string; value: string; work: string }[] = [
+  { table: 'same', type: 'text', value: `'n' || i`, work: 'ALTER TABLE same ALTER n TYPE text USING upper(n)' },
+  {
+    table: 'type_back',
+    type: 'text',
+    value: `'n' || i`,
+    work: `BEGIN; ALTER TABLE type_back ALTER n TYPE int USING length(n); INSERT INTO type_back VALUES (9001, 1);
+      ALTER TABLE type_back ALTER n TYPE text USING 'back ' || n; UPDATE type_back SET n = 'x' WHERE id = 5; COMMIT`,
+  },
+  {
+    table: 'name_back',
+    type: 'text',
+    value: `'n' || i`,
+    work: `BEGIN; ALTER TABLE name_back RENAME n TO m; INSERT INTO name_back VALUES (9001, 'm');
+      ALTER TABLE name_back RENAME m TO n; UPDATE name_back SET n = 'x' WHERE id = 5; COMMIT`,
+  },
+  {
+    table: 'zone_back',
+    type: 'timestamp',
+    value: `timestamp '2026-01-01' + i * interval '1 minute'`,
+    work: `SET timezone = 'UTC'; BEGIN; ALTER TABLE zone_back ALTER n TYPE timestamptz; INSERT INTO zone_back VALUES (9001, '2026-02-01 00:00:00+00');
+      ALTER TABLE zone_back ALTER n TYPE timestamp; UPDATE zone_back SET n = '2026-03-01' WHERE id = 5; COMMIT`,
+  },
+];
+
+test.each([
+  { hasTrigger: false, isDown: false },
+  { hasTrigger: false, isDown: true },
+  { hasTrigger: true, isDown: false },
+  { hasTrigger: true, isDown: true },
+])(
+  'a column that is another for a while, or has other values of its type (event trigger: $hasTrigger, worker down: $isDown)',
+  async ({ hasTrigger, isDown }) => {
+    if (hasTrigger) await setup.source.query(triggerStatement);
+    for (const { table, type, value } of returns) {
+      await setup.source.query(
+        `CREATE TABLE ${table} (id int PRIMARY KEY, n ${type}); INSERT INTO ${table} SELECT i, ${value} FROM generate_series(1, ${rows}) i`,
+      );
+    }
+    setup.start();
+    await setup.define(['public.*'], { all });
+    const areAlike = async () => {
+      for (const { table } of returns) {
+        const sql = `concat_ws('|', id, CAST(n AS varchar))`;
+        await setup.becomesEqual(`production.${table}`, `SELECT ${sql} FROM ${table}`, sql);
+      }
+    };
+    await areAlike();
+    if (isDown) await setup.end('SIGTERM');
+    for (const { table, work } of returns) {
+      await setup.source.query(work);
+      await setup.source.query(`INSERT INTO ${table} SELECT 9002, n FROM ${table} WHERE id = 7`);
+    }
+    if (isDown) setup.start();
+    await areAlike();
+    expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
+  },
+);

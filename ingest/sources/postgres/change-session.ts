@@ -6,7 +6,7 @@ import { checkServer, checkTables, notReady } from './check.ts';
 import { hasChunks } from './chunked-tables.ts';
 import { connect, databaseError, rowsOf } from './connection.ts';
 import { readDdlTrigger } from './ddl-trigger.ts';
-import { findTables, readTables, type SourceTable } from './discovery.ts';
+import { carriedColumns, findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
 import type { Kept } from './kept.ts';
 import { parseLsn } from './lsn.ts';
@@ -24,7 +24,7 @@ import { cutWhenSilent } from './silence.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
 import { SnapshotDebts } from './snapshot-debts.ts';
-import { imprintOf, isReadingOutdated } from './table-imprint.ts';
+import { hasComeBack, imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const identityEveryMs = 5_000;
@@ -340,17 +340,18 @@ export class ChangeSession {
     const table =
       (isTold ? this.#schemas?.toldTable(message.oid) : undefined) ??
       (await readTables(control, [message.oid], this.#names))[0];
-    if (table && !isTold) await this.#noteAltered(control, table);
+    if (table && !isTold) await this.#noteAltered(control, table, message);
     const isUnderWay = asked.snapshot && this.#request.from !== null;
     return announcedRelation(control, message, table, this.#context, isUnderWay);
   }
 
   /** Owes a snapshot to a table whose old rows read differently now. */
-  async #noteAltered(control: pg.Client, table: SourceTable): Promise<void> {
-    const { memory } = this.#context;
+  async #noteAltered(control: pg.Client, table: SourceTable, { columns }: RelationMessage): Promise<void> {
+    const { memory, streamsGenerated } = this.#context;
     const imprint = memory.imprint(table.name);
     if (imprint === null || this.#stream === null || this.#round?.tables.has(table.name)) return;
-    const isOutdated = isReadingOutdated(imprint, table);
+    const isOutdated =
+      isReadingOutdated(imprint, table) || hasComeBack(imprint, carriedColumns(table, streamsGenerated), columns);
     memory.setImprint(table.name, imprintOf(table));
     if (isOutdated) await this.#readAgain(control, table);
   }

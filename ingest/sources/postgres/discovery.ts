@@ -18,6 +18,8 @@ export interface TableColumn {
   hasMissing: boolean;
   /** COMMENT ON COLUMN. */
   comment: string | null;
+  /** The transaction that has altered it last: its name, type, default or whatever else the catalog says of it. */
+  alteredBy: string;
 }
 
 /** A table as the catalogs describe it now. */
@@ -122,7 +124,7 @@ export async function readTables(
   return tables.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-type ColumnRow = [string, string | number, number, boolean, string, number, boolean, string | null];
+type ColumnRow = [string, string | number, number, boolean, string, number, boolean, string | null, string];
 
 interface IndexRow {
   primary: boolean;
@@ -134,7 +136,8 @@ interface IndexRow {
 /** A row of `tableRowsQuery`, each value as the text that the server prints, before `withPublished`. */
 export function tableOfRow(row: Record<string, string | null>): SourceTable {
   const columns = (JSON.parse(row.columns ?? '[]') as ColumnRow[]).map(
-    ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing, comment]): TableColumn => ({
+    ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing, comment, alteredBy]): TableColumn => ({
+      alteredBy,
       comment,
       attnum,
       hasMissing,

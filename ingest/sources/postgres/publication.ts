@@ -80,7 +80,8 @@ function noteTables(
     if (newlyPublished.has(table.name)) memory.shapes.forget(table.name);
     const isOutdated = newlyPublished.has(table.name) || memory.isOutdated(table);
     if (isOutdated && !isAsked(table.name)) memory.owe(table.name);
-    if (!memory.shapes.has(table) || isOutdated) memory.setImprint(table.name, imprintOf(table));
+    // Else what it was like stays: the stream may have shapes that came between and are gone again.
+    if (isOutdated || memory.imprint(table.name) === null) memory.setImprint(table.name, imprintOf(table));
   }
   memory.keepTables(new Set(tables.map((table) => table.name)));
 }

@@ -1,40 +1,78 @@
 import { createHash } from 'node:crypto';
 import { typeName } from '#catalog/schemas/schema.ts';
 import { columnType, isBuiltInType } from './column-type.ts';
-import type { SourceTable } from './discovery.ts';
+import type { SourceTable, TableColumn } from './discovery.ts';
 
 /**
- * What a table's columns and storage looked like, short enough to be kept: `files;attnum:name:type;…` with hashes of files
- * and names, and behind the files `!` and a hash of the row filter and column list, if any. Postgres never gives a column's
- * attnum to another.
+ * What a table's columns and storage looked like, short enough to be kept: `files;attnum:name:type:xid;…` with hashes of
+ * files and names and the transaction that altered the column last, and behind the files `!` and a hash of the row filter
+ * and column list, if any. Postgres never gives a column's attnum to another.
  */
 export function imprintOf(table: SourceTable): string {
   const columns = table.columns.map(
-    (column) => `${column.attnum}:${hash(column.name)}:${column.typeOid}.${column.typmod}`,
+    ({ attnum, name, typeOid, typmod, alteredBy }) => `${attnum}:${hash(name)}:${typeOid}.${typmod}:${alteredBy}`,
   );
   return [`${hash(table.files)}${publishedPart(table)}`, ...columns].join(';');
 }
 
 /**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
- * default was added, or one with the name of a dropped one, one was renamed, or a type was changed with a rewrite or to
- * one that we carry otherwise, or other rows or columns are published. Truncations and VACUUM FULL alone are none.
+ * default was added, or one with the name of a dropped one, one was renamed, or a type was changed with a rewrite (to
+ * another one or, by USING, to the same) or to one that we carry otherwise, or other rows or columns are published.
+ * Truncations and VACUUM FULL alone are none: they alter no column, but for the first one after a column came with a default.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
-  const [first = '', ...columns] = imprint.split(';');
   if (isPublishedOtherwise(imprint, table)) return true;
-  const before = new Map(
-    columns.map((column) => column.split(':')).map(([attnum, name, type]) => [attnum, { name, type }]),
-  );
-  const isRewritten = first.split('!')[0] !== hash(table.files);
+  const isRewritten = /^[^;!]*/.exec(imprint)?.[0] !== hash(table.files);
+  const before = columnsOf(imprint);
   const names = new Set([...before.values()].map(({ name }) => name));
   return table.columns.some((column) => {
-    const old = before.get(String(column.attnum));
+    const old = before.get(column.attnum);
     if (old === undefined) return column.hasMissing || isRewritten || names.has(hash(column.name));
     if (old.name !== hash(column.name)) return true;
     const type = `${column.typeOid}.${column.typmod}`;
-    return old.type !== type && (isRewritten || isCarriedOtherwise(old.type ?? '', type));
+    if (isRewritten) return old.type !== type || old.alteredBy !== column.alteredBy;
+    return old.type !== type && isCarriedOtherwise(old.type, type);
   });
+}
+
+/**
+ * True if the table had, since `imprint` was taken, one of these columns under another name or in another type that we carry
+ * otherwise, and has it again as it was: `announced` is the shape that the stream has come to.
+ */
+export function hasComeBack(
+  imprint: string,
+  columns: readonly TableColumn[],
+  announced: readonly Pick<TableColumn, 'name' | 'typeOid' | 'typmod'>[],
+): boolean {
+  const before = columnsOf(imprint);
+  return columns.some((column) => {
+    const old = before.get(column.attnum);
+    if (old === undefined || old.name !== hash(column.name) || old.alteredBy === column.alteredBy) return false;
+    const then = announced.find(({ name }) => name === column.name);
+    if (then === undefined) return true;
+    const type = `${then.typeOid}.${then.typmod}`;
+    return old.type !== type && isCarriedOtherwise(old.type, type);
+  });
+}
+
+interface OldColumn {
+  /** A hash of it. */
+  name: string;
+  type: string;
+  /** Undefined where the imprint is of a version that did not note it. */
+  alteredBy: string | undefined;
+}
+
+/** By attnum. */
+function columnsOf(imprint: string): Map<number, OldColumn> {
+  const [, ...parts] = imprint.split(';');
+  return new Map(
+    parts.map((part) => {
+      const [attnum, name = '', type = '', alteredBy] = part.split(':');
+      return [Number(attnum), { name, type, alteredBy }];
+    }),
+  );
 }
 
 /** True if our publications carried other rows or columns of the table than now. */

@@ -13,7 +13,7 @@ WITH RECURSIVE tree AS (
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, obj_description(c.oid, 'pg_class') AS comment,
   (SELECT json_agg(json_build_array(a.attname, a.atttypid, a.atttypmod,
       a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)),
-      a.attgenerated, a.attnum, a.atthasmissing OR (c.relkind = 'p' AND a.atthasdef), col_description(c.oid, a.attnum)) ORDER BY a.attnum)
+      a.attgenerated, a.attnum, a.atthasmissing OR (c.relkind = 'p' AND a.atthasdef), col_description(c.oid, a.attnum), a.xmin::text) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT json_agg(json_build_object('primary', i.indisprimary, 'identity', i.indisreplident, 'usable', i.indimmediate AND i.indisvalid,
       'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
