@@ -328,6 +328,7 @@ test.each([
   'ALTER TABLE t DROP n; UPDATE t SET pad = NULL WHERE id % 500 = 0',
   'ALTER TABLE t RENAME n TO number; UPDATE t SET number = 1 WHERE id % 500 = 0',
   'ALTER TABLE t ALTER n TYPE bigint; UPDATE t SET n = 5000000000 WHERE id % 500 = 0',
+  'ALTER TABLE t ALTER n TYPE int USING n * 2; UPDATE t SET pad = NULL WHERE id % 500 = 0',
   'ALTER TABLE t ALTER n TYPE text USING n * 2; UPDATE t SET pad = NULL WHERE id % 500 = 0',
   'TRUNCATE t; INSERT INTO t SELECT i, -i FROM generate_series(1500, 2500) i',
   'VACUUM FULL t',

@@ -16,6 +16,7 @@ const makers: readonly (readonly [weight: number, make: Make])[] = [
   [4, dropColumn],
   [4, renameColumn],
   [7, alterType],
+  [2, comeBack],
   [2, renameTable],
   [2, () => 'drop and create again'],
   [2, changeKey],
@@ -95,6 +96,23 @@ function alterType({ random }: DdlDice, table: RandomTable): string | null {
   const { name, sql, using } = random.pick(choices);
   const expression = using === null ? '' : ` USING ${using.replaceAll('#', quoted(name))}`;
   return alter(table, `ALTER ${quoted(name)} TYPE ${sql}${expression}`);
+}
+
+/** Within one transaction another name or type, and back: the rows in between have it. */
+function comeBack({ random, names }: DdlDice, table: RandomTable): string | null {
+  const column = plainColumn(random, table);
+  if (column === null) return null;
+  const name = quoted(column.name);
+  const touch = (now: string) => `UPDATE ${nameOf(table)} SET ${now} = ${now}`;
+  if (random.chance(0.5)) {
+    const between = quoted(names.next());
+    return `BEGIN; ${alter(table, `RENAME ${name} TO ${between}`)}; ${touch(between)};
+      ${alter(table, `RENAME ${between} TO ${name}`)}; COMMIT`;
+  }
+  const [sql, using] = random.pick(column.type.becomes ?? [['text', null]]);
+  const there = using === null ? '' : ` USING ${using.replaceAll('#', name)}`;
+  return `BEGIN; ${alter(table, `ALTER ${name} TYPE ${sql}${there}`)}; ${touch(name)};
+    ${alter(table, `ALTER ${name} TYPE ${column.type.sql} USING NULL`)}; COMMIT`;
 }
 
 function renameTable({ random, names }: DdlDice, table: RandomTable): string {

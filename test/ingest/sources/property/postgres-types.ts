@@ -117,6 +117,7 @@ const integer: RandomType = {
   canonical: printed,
   isKey: true,
   becomes: [
+    ['integer', '# / 2'],
     ['bigint', null],
     ['text', null],
     ['double precision', null],
@@ -129,6 +130,7 @@ const text: RandomType = {
   canonical: printed,
   isLong: true,
   becomes: [
+    ['text', 'upper(#)'],
     ['integer', 'length(#)'],
     ['character varying(9)', 'left(#, 9)'],
     ['text[]', 'ARRAY[#]'],
