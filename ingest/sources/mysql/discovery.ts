@@ -33,6 +33,8 @@ export interface SourceTable {
   /** Set for a system-versioned table (MariaDB): `transaction` where its period is of transactions' ids. */
   versionedBy: 'time' | 'transaction' | null;
   comment: string | null;
+  /** Of text columns that are made without one of their own. */
+  charset: string | null;
   /** All columns in order, generated and invisible ones too, without those of a system-versioned table's period. */
   columns: TableColumn[];
   /** Columns of the primary key, in its order, without the end of the period. */
@@ -106,7 +108,7 @@ async function readTables(connection: Connection, chosen: readonly TextRow[]): P
   const values = only ? [databases, only.t] : [databases];
   const about = await rowsOf(
     connection,
-    `SELECT table_schema AS d, table_name AS t, table_type AS k, engine, table_comment, table_rows,
+    `SELECT table_schema AS d, table_name AS t, table_type AS k, engine, table_comment, table_collation, table_rows,
        COALESCE((SELECT transactions FROM information_schema.engines e WHERE e.engine = i.engine), 'NO') AS transactions
        FROM information_schema.tables i WHERE ${where}`,
     values,
@@ -146,6 +148,7 @@ function toTable(row: TextRow, allColumns: readonly TextRow[], keys: readonly Te
     isTransactional: row.transactions === 'YES',
     versionedBy: isVersioned ? versionedBy : null,
     comment: row.table_comment || null,
+    charset: row.table_collation?.split('_')[0] ?? null,
     columns,
     key: keys.map((key) => key.column_name ?? '').filter((name) => columns.some((column) => column.name === name)),
     rows: Number(row.table_rows ?? 0),

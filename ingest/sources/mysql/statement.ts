@@ -1,7 +1,10 @@
+import { type Alteration, readAlteration } from './alteration.ts';
+import { isSign, type Token, tokenize, word } from './statement-tokens.ts';
+
 /**
  * What a statement of the log may mean for tables. The log tells changes of rows as rows, so that statements are DDL, and
- * changes of data of sessions that have left binlog_format = ROW. Nothing is concluded from a statement's grammar but what
- * kind it is and which names stand in it: what became of a table is asked of the catalog.
+ * changes of data of sessions that have left binlog_format = ROW. What became of a table is asked of the catalog; but that
+ * may be ahead of the log, so that of an ALTER TABLE it is read, too, what it makes of columns.
  */
 export type Statement =
   /** Rows of these tables are gone, without events. */
@@ -24,18 +27,9 @@ export interface TableName {
   table: string;
 }
 
-export interface Alteration {
-  /** Names in lower case that it drops, or gives to something else: columns, and other things that have names. */
-  dropped: readonly string[];
-  /** A column has another name now. */
-  renamesColumns: boolean;
-  /** Partitions emptied, dropped or exchanged, a tablespace exchanged: rows came or went without events. */
-  movesRows: boolean;
-}
-
 /** `database` is the statement's default; `sqlMode` as the log tells it. */
 export function readStatement(sql: string, database: string, sqlMode: bigint): Statement {
-  const tokens = tokenize(sql, sqlMode);
+  const tokens = withoutSettings(tokenize(sql, sqlMode));
   switch (word(tokens[0])) {
     case 'TRUNCATE':
       return { kind: 'truncate', tables: firstName(tokens, database) };
@@ -73,67 +67,20 @@ export function readStatement(sql: string, database: string, sqlMode: bigint): S
   }
 }
 
-interface Token {
-  kind: 'word' | 'quoted' | 'text' | 'sign';
-  value: string;
+/** What follows `SET STATEMENT name = value, … FOR` (MariaDB). */
+function withoutSettings(tokens: Token[]): Token[] {
+  if (word(tokens[0]) !== 'SET' || word(tokens[1]) !== 'STATEMENT') return tokens;
+  return tokens.slice(tokens.findIndex((token) => word(token) === 'FOR') + 1);
 }
 
-const ANSI_QUOTES = 0x4n;
-const NO_BACKSLASH_ESCAPES = 0x100000n;
-
-/** Words, quoted names, texts and signs; comments are left out, but what stands in a versioned one counts, since it was run. */
-function tokenize(sql: string, sqlMode: bigint): Token[] {
-  const isNameQuote = (sqlMode & ANSI_QUOTES) !== 0n;
-  const hasEscapes = (sqlMode & NO_BACKSLASH_ESCAPES) === 0n;
-  const tokens: Token[] = [];
-  let at = 0;
-  while (at < sql.length) {
-    const letter = sql[at] as string;
-    if (/\s/.test(letter)) at += 1;
-    else if (letter === '#' || /^--(\s|$)/.test(sql.slice(at, at + 3))) {
-      const end = sql.indexOf('\n', at);
-      at = end < 0 ? sql.length : end + 1;
-    } else if (sql.startsWith('/*', at)) {
-      const [marker] = /^\/\*M?!\d*/.exec(sql.slice(at, at + 12)) ?? [];
-      if (marker !== undefined) at += marker.length;
-      else {
-        const end = sql.indexOf('*/', at + 2);
-        at = end < 0 ? sql.length : end + 2;
-      }
-    } else if (sql.startsWith('*/', at)) at += 2;
-    else if (letter === '`' || letter === '"' || letter === "'") {
-      const isName = letter === '`' || (letter === '"' && isNameQuote);
-      const { value, end } = quotedAt(sql, at, !isName && hasEscapes);
-      tokens.push({ kind: isName ? 'quoted' : 'text', value });
-      at = end;
-    } else {
-      const [run] = /^[\p{L}\p{N}_$\u0080-\uffff]+/u.exec(sql.slice(at, at + 256)) ?? [];
-      tokens.push(run === undefined ? { kind: 'sign', value: letter } : { kind: 'word', value: run });
-      at += run?.length ?? 1;
-    }
-  }
-  return tokens;
-}
-
-function quotedAt(sql: string, start: number, hasEscapes: boolean): { value: string; end: number } {
-  const quote = sql[start] as string;
-  let value = '';
-  for (let at = start + 1; at < sql.length; at++) {
-    const letter = sql[at] as string;
-    if (letter === '\\' && hasEscapes) {
-      at += 1;
-      value += sql[at] ?? '';
-    } else if (letter !== quote) value += letter;
-    else if (sql[at + 1] === quote) {
-      at += 1;
-      value += quote;
-    } else return { value, end: at + 1 };
-  }
-  return { value, end: sql.length };
-}
-
-function word(token: Token | undefined): string {
-  return token?.kind === 'word' ? token.value.toUpperCase() : '';
+function readAlter(tokens: readonly Token[], database: string): Statement {
+  const alteration = readAlteration(tokens.slice(firstNameSpan(tokens).end));
+  const isLossy = tokens.slice(1, 4).some((token) => word(token) === 'IGNORE');
+  // Rows that are not unique any more were left out.
+  const movesRows = alteration.movesRows || isLossy;
+  // What moves rows may name a second table.
+  const tables = movesRows ? namesIn(tokens, database) : firstName(tokens, database);
+  return { kind: 'alter', tables, alteration: { ...alteration, movesRows } };
 }
 
 const beforeTable: ReadonlySet<string> = new Set(['OR', 'REPLACE', 'TEMPORARY', 'ONLINE', 'OFFLINE', 'IGNORE']);
@@ -153,8 +100,13 @@ const beforeName: ReadonlySet<string> = new Set([
 
 /** The table that a statement is of: what follows its first words. */
 function firstName(tokens: readonly Token[], database: string): TableName[] {
-  const at = tokens.findIndex((token) => !beforeName.has(word(token)));
-  return namesIn(tokens.slice(at, isDot(tokens[at + 1]) ? at + 3 : at + 1), database);
+  const { start, end } = firstNameSpan(tokens);
+  return namesIn(tokens.slice(start, end), database);
+}
+
+function firstNameSpan(tokens: readonly Token[]): { start: number; end: number } {
+  const start = tokens.findIndex((token) => !beforeName.has(word(token)));
+  return { start, end: isSign(tokens[start + 1], '.') ? start + 3 : start + 1 };
 }
 
 /** Every name that could be a table's: `a.b`, and each single word as a table of the default database. */
@@ -162,39 +114,10 @@ function namesIn(tokens: readonly Token[], database: string): TableName[] {
   const names: TableName[] = [];
   for (const [index, token] of tokens.entries()) {
     if (token.kind === 'text' || token.kind === 'sign') continue;
-    if (isDot(tokens[index - 1])) {
+    if (isSign(tokens[index - 1], '.')) {
       const before = tokens[index - 2];
       if (before) names.push({ database: before.value, table: token.value });
-    } else if (!isDot(tokens[index + 1])) names.push({ database, table: token.value });
+    } else if (!isSign(tokens[index + 1], '.')) names.push({ database, table: token.value });
   }
   return names;
-}
-
-function isDot(token: Token | undefined): boolean {
-  return token?.kind === 'sign' && token.value === '.';
-}
-
-function readAlter(tokens: readonly Token[], database: string): Statement {
-  const dropped: string[] = [];
-  let renamesColumns = false;
-  let movesRows = false;
-  for (const [index, token] of tokens.entries()) {
-    const next = tokens[index + 1];
-    const verb = word(token);
-    if (verb === 'DROP' || verb === 'CHANGE' || verb === 'RENAME') {
-      const rest = tokens.slice(index + 1).filter((t) => !['COLUMN', 'IF', 'EXISTS'].includes(word(t)));
-      if (rest[0] && rest[0].kind !== 'sign') dropped.push(rest[0].value.toLowerCase());
-      if (verb === 'RENAME') renamesColumns ||= word(next) === 'COLUMN';
-      if (verb === 'CHANGE') renamesColumns ||= rest[0]?.value.toLowerCase() !== rest[1]?.value.toLowerCase();
-    }
-    if (['TRUNCATE', 'DROP', 'EXCHANGE', 'CONVERT'].includes(verb) && ['PARTITION', 'TABLE'].includes(word(next))) {
-      movesRows = true;
-    }
-    if (['DISCARD', 'IMPORT'].includes(verb) && ['TABLESPACE', 'PARTITION'].includes(word(next))) movesRows = true;
-    // Another partition scheme may leave rows out; so may a table that takes this one's name.
-    if (verb === 'RENAME' && !['COLUMN', 'INDEX', 'KEY'].includes(word(next))) movesRows = true;
-  }
-  // What moves rows may name a second table.
-  const tables = movesRows ? namesIn(tokens, database) : firstName(tokens, database);
-  return { kind: 'alter', tables, alteration: { dropped, renamesColumns, movesRows } };
 }

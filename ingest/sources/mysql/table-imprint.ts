@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { typeName } from '#catalog/schemas/schema.ts';
-import { codecOf } from './column-type.ts';
+import type { Alteration } from './alteration.ts';
 import type { SourceTable, TableColumn } from './discovery.ts';
+import { type MadeColumn, plainCharset, plainType } from './made-column.ts';
 
 /**
  * What a table's key and columns looked like, short enough to be kept: `key;name:nullable:type:charset:expression;…` with hashed
@@ -20,53 +20,130 @@ export function hasOtherKey(imprint: string, table: SourceTable): boolean {
 }
 
 /**
+ * The imprint of a table that reads as it did before an ALTER TABLE which has added the columns of these names (in lower
+ * case). Columns that are neither among these nor in `before` come with statements that the log has not told yet.
+ */
+export function imprintAfter(before: string, table: SourceTable, added: readonly string[]): string {
+  const known = columnsOf(before);
+  const columns = table.columns.filter(({ name }) => known.has(hash(name)) || added.includes(name.toLowerCase()));
+  return imprintOf({ ...table, columns });
+}
+
+/**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
  * default was added, one no longer takes NULL, a type was changed to one that prints some values otherwise, a character
  * set to one that has not all characters, or what a generated column is made by.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
-  const before = new Map(
-    imprint
-      .split(';')
-      .slice(1)
-      .map((column) => column.split(':'))
-      .map(([name, nullable, type, charset, expression]) => [
-        name,
-        { isNullable: nullable === '1', type: decodeURIComponent(type ?? ''), charset, expression },
-      ]),
-  );
+  const before = columnsOf(imprint);
   return table.columns.some((column) => {
     const old = before.get(hash(column.name));
     if (old === undefined) return column.hasDefault;
-    if (old.isNullable && !column.isNullable) return true;
     if (old.expression !== undefined && old.expression !== hash(column.expression ?? '')) return true;
-    if (old.charset !== undefined && old.charset !== (column.charset ?? '') && !hasAllCharacters(column)) return true;
-    return old.type !== column.columnType && !isWidened(old.type, column);
+    return readsOtherwise(old, formOf(column));
   });
 }
 
-function hasAllCharacters({ charset }: TableColumn): boolean {
-  return charset !== null && ['utf8mb4', 'utf32', 'utf16', 'utf16le', 'gb18030'].includes(charset);
+/**
+ * True if a statement has made something of a table's columns by which rows read differently, whether or not `table`, as it
+ * is now, has been made otherwise since: from `imprint` to what the statement says, or from there to now.
+ */
+export function isOutdatedBy(alteration: Alteration, imprint: string, table: SourceTable): boolean {
+  const before = columnsOf(imprint);
+  const { columns, convertsTo, defaultCharset } = alteration;
+  if (defaultCharset !== null && table.charset !== null && defaultCharset !== plainCharset(table.charset)) return true;
+  return table.columns.some((column) => {
+    const old = before.get(hash(column.name));
+    const now = formOf(column);
+    if (convertsTo !== null && now.charset !== '') {
+      if (old?.charset && losesCharacters(old.charset, convertsTo)) return true;
+      if (losesCharacters(convertsTo, now.charset)) return true;
+    }
+    const made = columns.find(({ name }) => name === column.name.toLowerCase());
+    return made !== undefined && isMadeOtherwise(made, old, table, column);
+  });
+}
+
+function isMadeOtherwise(made: MadeColumn, old: Form | undefined, table: SourceTable, column: TableColumn): boolean {
+  if (made.isConditional && made.isAdded === (old !== undefined)) return false;
+  const now = formOf(column);
+  // MariaDB's JSON is a text.
+  const isJsonText = made.type === 'json' && now.type === 'longtext';
+  const type = isJsonText ? now.type : made.type;
+  const charset = isJsonText ? 'utf8mb4' : plainCharset(made.charset ?? table.charset ?? now.charset ?? '');
+  const isNullable = made.isNullable ?? now.isNullable;
+  const then: Form = {
+    ...{ type, charset: isText(type) ? charset : '' },
+    isNullable: isNullable && !table.key.includes(column.name),
+  };
+  if (readsOtherwise(then, now)) return true;
+  if (made.isAdded) return made.hasDefault || made.isGenerated || !then.isNullable;
+  return made.isGenerated || old === undefined || readsOtherwise(old, then);
+}
+
+/** What of a column tells how its values read. */
+interface Form {
+  isNullable: boolean;
+  /** As `plainType` has it. */
+  type: string;
+  /** Empty for none; undefined where it was not noted. */
+  charset: string | undefined;
+}
+
+function formOf({ isNullable, columnType, charset }: TableColumn): Form & { charset: string } {
+  return { isNullable, type: plainType(columnType), charset: plainCharset(charset ?? '') };
+}
+
+/** By the hash of their names. */
+function columnsOf(imprint: string): Map<string, Form & { expression: string | undefined }> {
+  const [, ...columns] = imprint.split(';');
+  return new Map(
+    columns.map((column) => {
+      const [name = '', nullable, type = '', charset, expression] = column.split(':');
+      const form = {
+        isNullable: nullable === '1',
+        type: plainType(decodeURIComponent(type)),
+        charset: charset === undefined ? undefined : plainCharset(charset),
+      };
+      return [name, { ...form, expression }];
+    }),
+  );
+}
+
+/** True if values of a column may read, or land, differently once it has the other form. */
+function readsOtherwise(old: Form, now: Form): boolean {
+  if (old.isNullable && !now.isNullable) return true;
+  if (old.charset !== undefined && losesCharacters(old.charset, now.charset ?? '')) return true;
+  return old.type !== now.type && !isWidened(old.type, now.type);
+}
+
+function losesCharacters(old: string, now: string): boolean {
+  return old !== now && !['utf8mb4', 'utf32', 'utf16', 'utf16le', 'gb18030'].includes(now);
+}
+
+function isText(type: string): boolean {
+  return /^(char|varchar|tinytext|text|mediumtext|longtext|enum|set)\b/.test(type);
 }
 
 const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'];
 
 /** True if every value of the old type reads the same in the new one, and lands as the same or a promoted type. */
-function isWidened(old: string, { columnType: now, type }: TableColumn): boolean {
+function isWidened(old: string, now: string): boolean {
   const [a, b] = [partsOf(old), partsOf(now)];
+  if (a.isUnsigned !== b.isUnsigned) return false;
   if (integers.includes(a.name) && integers.includes(b.name)) {
     const isBigger = integers.indexOf(b.name) >= integers.indexOf(a.name);
-    const lands = type === null ? '' : typeName(codecOf(type).type);
-    return isBigger && a.isUnsigned === b.isUnsigned && (!a.isUnsigned || lands === 'int' || a.name === b.name);
+    const landsAsInt = b.name !== 'bigint' && b.name !== 'int';
+    return isBigger && (!a.isUnsigned || landsAsInt || a.name === b.name);
   }
-  if (a.name !== b.name || a.isUnsigned !== b.isUnsigned) return false;
+  if (a.name !== b.name) return false;
   switch (a.name) {
     case 'varchar':
     case 'varbinary':
       return Number(b.size) >= Number(a.size);
     case 'enum':
     case 'set':
-      return b.size.startsWith(a.size);
+      return b.size.startsWith(`${a.size},`);
     case 'decimal': {
       const [digitsBefore = 0, scaleBefore = 0] = a.size.split(',').map(Number);
       const [digits = 0, scale = 0] = b.size.split(',').map(Number);

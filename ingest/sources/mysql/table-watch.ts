@@ -2,7 +2,7 @@ import type { BinlogQuery } from './binlog/binlog-item.ts';
 import { type Connection, rowsOf } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
 import { readStatement, type Statement, type TableName } from './statement.ts';
-import { hasOtherKey, imprintOf, isReadingOutdated } from './table-imprint.ts';
+import { hasOtherKey, imprintAfter, imprintOf, isOutdatedBy, isReadingOutdated } from './table-imprint.ts';
 import type { TableMemory } from './table-memory.ts';
 
 /** What a statement of the log asks to be done for tables (database.table) that are followed. */
@@ -85,10 +85,16 @@ export class TableWatch {
       if (imprint !== null && hasOtherKey(imprint, table)) rekeyed.push(table.name);
       // A name that was dropped and is there again is another column.
       const isReused = table.columns.some(({ name }) => alteration.dropped.includes(name.toLowerCase()));
-      const { movesRows, renamesColumns } = alteration;
-      const isOutdated = imprint === null || isReadingOutdated(imprint, table);
-      this.#memory.setImprint(table.name, imprintOf(table));
-      if (movesRows || renamesColumns || isReused || isOutdated) outdated.push(table);
+      const { movesRows, renamesColumns, columns } = alteration;
+      const isChanged =
+        imprint === null || isReadingOutdated(imprint, table) || isOutdatedBy(alteration, imprint, table);
+      if (movesRows || renamesColumns || isReused || isChanged) {
+        this.#memory.setImprint(table.name, imprintOf(table));
+        outdated.push(table);
+      } else {
+        const added = columns.filter(({ isAdded }) => isAdded).map(({ name }) => name);
+        this.#memory.setImprint(table.name, imprintAfter(imprint, table, added));
+      }
     }
     return { outdated, rekeyed };
   }

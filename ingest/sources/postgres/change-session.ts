@@ -136,7 +136,7 @@ export class ChangeSession {
     const tables = await this.#prepare(control);
     // From here on nothing on it waits for anybody's lock.
     this.#ping = cutWhenSilent(control, this.#clients, this.#silentMs);
-    const identities = new IdentityWatch(tables, this.#names, (table) => this.#context.memory.imprint(table));
+    const identities = new IdentityWatch(tables, this.#names, this.#context.memory);
     const { from } = this.#request;
     const schemas = await SchemaFollower.open(tables, {
       control,
@@ -266,7 +266,7 @@ export class ChangeSession {
       for (const [table, debt] of memory.owed) this.#context.memory.owe(table, debt);
       throw new DailiesError(
         'source_protocol',
-        'A table has gained or lost its primary key or replica identity; its rows are read again.',
+        'A table has gained or lost its primary key or replica identity, or is published or printed otherwise; its rows are read again.',
       );
     } catch (error) {
       if (!this.#signal.aborted) this.#stream?.fail(error);

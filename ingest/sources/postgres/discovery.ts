@@ -3,6 +3,7 @@ import { DailiesError } from '#catalog/error.ts';
 import { nearestName } from '#catalog/services/nearest-name.ts';
 import { isBuiltInType, type TypeRow } from './column-type.ts';
 import { rowsOf } from './connection.ts';
+import { withMadeTypes } from './made-types.ts';
 import type { ServerNames } from './names.ts';
 import { type Published, withPublished } from './published.ts';
 import { tableRowsQuery } from './table-rows-query.ts';
@@ -43,6 +44,8 @@ export interface SourceTable {
   files: string;
   /** What our publications carry of it. */
   published: Published;
+  /** Enums, with their labels in the order of their making, and composites that its columns are made of, by object id. */
+  types: ReadonlyMap<number, readonly string[]>;
 }
 
 /**
@@ -120,7 +123,7 @@ export async function readTables(
   if (oids.length === 0) return [];
   const list = `{${oids.join(',')}}`;
   const rows = await rowsOf(client, tableRowsQuery('$1::oid[]'), [list]);
-  const tables = await withPublished(client, rows.map(tableOfRow), names);
+  const tables = await withCurrent(client, rows.map(tableOfRow), names);
   return tables.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -133,7 +136,16 @@ interface IndexRow {
   columns: string[];
 }
 
-/** A row of `tableRowsQuery`, each value as the text that the server prints, before `withPublished`. */
+/** Adds what is known of tables beside their own catalog rows, as it is now. */
+export async function withCurrent(
+  client: pg.Client,
+  tables: readonly SourceTable[],
+  names: ServerNames,
+): Promise<SourceTable[]> {
+  return withMadeTypes(client, await withPublished(client, tables, names));
+}
+
+/** A row of `tableRowsQuery`, each value as the text that the server prints, before `withCurrent`. */
 export function tableOfRow(row: Record<string, string | null>): SourceTable {
   const columns = (JSON.parse(row.columns ?? '[]') as ColumnRow[]).map(
     ([name, typeOid, typmod, isNotNull, generated, attnum, hasMissing, comment, alteredBy]): TableColumn => ({
@@ -171,6 +183,7 @@ export function tableOfRow(row: Record<string, string | null>): SourceTable {
     identity: isKeyStreamed ? identity : 'none',
     files: row.files ?? '',
     published: { filter: null, columns: null },
+    types: new Map(),
   };
 }
 

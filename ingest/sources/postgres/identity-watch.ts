@@ -1,27 +1,29 @@
 import type pg from 'pg';
 import { rowsOf } from './connection.ts';
 import { readTables, type SourceTable } from './discovery.ts';
+import { typesSignature } from './made-types.ts';
 import type { ServerNames } from './names.ts';
-import { isPublishedOtherwise } from './table-imprint.ts';
+import type { RowMemory } from './row-memory.ts';
+import { isReadOtherwise, withTypesOf } from './table-imprint.ts';
 
 /**
  * Notices when a table gains or loses the replica identity that its publication relies on: an application whose primary
  * key was dropped cannot update a table that is still published with its updates. And when another table has taken a
  * table's name (swapped, dropped and made again), for a publication holds on to the table that it was given. And when
- * somebody has changed the row filter or the column list that our publication has for a table.
+ * somebody has changed the row filter or the column list that our publication has for a table, has renamed the label of an
+ * enum, or given a composite another attribute.
  */
 export class IdentityWatch {
   readonly #oids: readonly number[];
   readonly #names: readonly string[];
   readonly #server: ServerNames;
-  readonly #imprintOf: (table: string) => string | null;
+  readonly #memory: Pick<RowMemory, 'imprint' | 'setImprint'>;
   readonly #hadIdentity: ReadonlyMap<number, boolean>;
   #signature: string | null = null;
 
-  /** `imprintOf`: what a table looked like when its rows were last known to be read right. */
-  constructor(tables: readonly SourceTable[], server: ServerNames, imprintOf: (table: string) => string | null) {
+  constructor(tables: readonly SourceTable[], server: ServerNames, memory: Pick<RowMemory, 'imprint' | 'setImprint'>) {
     this.#server = server;
-    this.#imprintOf = imprintOf;
+    this.#memory = memory;
     this.#oids = tables.map((table) => table.oid);
     this.#names = tables.map((table) => table.name);
     this.#hadIdentity = new Map(tables.map((table) => [table.oid, table.identity !== 'none']));
@@ -32,7 +34,7 @@ export class IdentityWatch {
     return (await rowsOf(client, replacedQuery, [this.#oids, this.#names])).length > 0;
   }
 
-  /** All tables as they are now if any is in the wrong publication, or published otherwise than it was read, else null. A cheap look comes first. */
+  /** All tables as they are now if any is in the wrong publication, or read otherwise than it was, else null. A cheap look comes first. */
   async changed(client: pg.Client): Promise<SourceTable[] | null> {
     const { publication, insertsPublication } = this.#server;
     const [row] = await rowsOf(client, signatureQuery, [
@@ -44,11 +46,16 @@ export class IdentityWatch {
     const tables = await readTables(client, this.#oids, this.#server);
     this.#signature = signature;
     const isChanged = tables.some((table) => {
-      const imprint = this.#imprintOf(table.name);
-      const isOtherwise = imprint !== null && isPublishedOtherwise(imprint, table);
+      const imprint = this.#memory.imprint(table.name);
+      const isOtherwise = imprint !== null && isReadOtherwise(imprint, table);
       return isOtherwise || (table.identity !== 'none') !== this.#hadIdentity.get(table.oid);
     });
-    return isChanged ? tables : null;
+    if (isChanged) return tables;
+    for (const table of tables) {
+      const imprint = this.#memory.imprint(table.name);
+      if (imprint !== null) this.#memory.setImprint(table.name, withTypesOf(table, imprint));
+    }
+    return null;
   }
 }
 
@@ -62,5 +69,5 @@ SELECT md5(string_agg(concat(c.oid, c.relreplident, (
     SELECT string_agg(concat(i.indexrelid, i.indisprimary, i.indisreplident, i.indimmediate, i.indisvalid), ',' ORDER BY i.indexrelid)
       FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)),
     (SELECT string_agg(concat(r.prpubid, to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs'), ',' ORDER BY r.oid)
-      FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = c.oid AND p.pubname = ANY ($2::text[]))), ';' ORDER BY c.oid)) AS signature
+      FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = c.oid AND p.pubname = ANY ($2::text[]))), ';' ORDER BY c.oid)) || ${typesSignature} AS signature
   FROM pg_class c WHERE c.oid = ANY ($1::oid[])`;

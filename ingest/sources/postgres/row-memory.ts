@@ -3,7 +3,7 @@ import { TableNotes } from '../table-notes.ts';
 import type { SourceTable } from './discovery.ts';
 import type { Kept } from './kept.ts';
 import { ShapeHistory, type StoredHistory } from './shape-history.ts';
-import { isPublishedOtherwise, isReadingOutdated } from './table-imprint.ts';
+import { isReadingOutdated, isReadOtherwise } from './table-imprint.ts';
 
 /**
  * Of tables by schema.table, kept in the comment of our first publication, where it lives and dies with it; of a standby, with us.
@@ -46,7 +46,7 @@ export class RowMemory extends TableNotes {
   isOutdated(table: SourceTable): boolean {
     const imprint = this.imprint(table.name);
     if (imprint === null) return false;
-    return this.shapes.has(table) ? isPublishedOtherwise(imprint, table) : isReadingOutdated(imprint, table);
+    return this.shapes.has(table) ? isReadOtherwise(imprint, table) : isReadingOutdated(imprint, table);
   }
 
   /** By table, each debt's own name. */

@@ -2,9 +2,8 @@ import type pg from 'pg';
 import type { Schema } from '#catalog/schemas/schema.ts';
 import type { ChangesRequest } from '../../source.ts';
 import { parseDdlMessage } from './ddl-message.ts';
-import { isWanted, readTables, type SourceTable } from './discovery.ts';
+import { isWanted, readTables, type SourceTable, withCurrent } from './discovery.ts';
 import type { RelationMessage } from './pgoutput.ts';
-import { withPublished } from './published.ts';
 import { serverHead } from './server-head.ts';
 import { imprintOf, isReadingOutdated } from './table-imprint.ts';
 import { pastRelation, type ShapeContext, tableRelation } from './table-shape.ts';
@@ -74,7 +73,7 @@ export class SchemaFollower {
     const announced: Announced[] = [];
     const others = [...message.names, ...message.gone];
     const { control, context, request, patterns } = this.#options;
-    for (const table of await withPublished(control, message.tables, context.names)) {
+    for (const table of await withCurrent(control, message.tables, context.names)) {
       if (request.tables.has(table.name)) {
         const schema = await this.#table(table, place);
         const fullName = `${context.source}.${table.name}`;

@@ -2,27 +2,28 @@ import { createHash } from 'node:crypto';
 import { typeName } from '#catalog/schemas/schema.ts';
 import { columnType, isBuiltInType } from './column-type.ts';
 import type { SourceTable, TableColumn } from './discovery.ts';
+import { hasOtherTypes, typesImprint } from './made-types.ts';
 
 /**
  * What a table's columns and storage looked like, short enough to be kept: `files;attnum:name:type:xid;…` with hashes of
  * files and names and the transaction that altered the column last, and behind the files `!` and a hash of the row filter
- * and column list, if any. Postgres never gives a column's attnum to another.
+ * and column list, if any; last, behind `@`, the types that columns are made of (made-types.ts). Postgres never gives a column's attnum to another.
  */
 export function imprintOf(table: SourceTable): string {
   const columns = table.columns.map(
     ({ attnum, name, typeOid, typmod, alteredBy }) => `${attnum}:${hash(name)}:${typeOid}.${typmod}:${alteredBy}`,
   );
-  return [`${hash(table.files)}${publishedPart(table)}`, ...columns].join(';');
+  return [`${hash(table.files)}${publishedPart(table)}`, ...columns, ...typesPart(table)].join(';');
 }
 
 /**
  * True if rows that were read before `imprint` was taken, and not changed since, read differently now: a column with a
  * default was added, or one with the name of a dropped one, one was renamed, or a type was changed with a rewrite (to
- * another one or, by USING, to the same) or to one that we carry otherwise, or other rows or columns are published.
+ * another one or, by USING, to the same) or to one that we carry otherwise, or as `isReadOtherwise` says.
  * Truncations and VACUUM FULL alone are none: they alter no column, but for the first one after a column came with a default.
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
-  if (isPublishedOtherwise(imprint, table)) return true;
+  if (isReadOtherwise(imprint, table)) return true;
   const isRewritten = /^[^;!]*/.exec(imprint)?.[0] !== hash(table.files);
   const before = columnsOf(imprint);
   const names = new Set([...before.values()].map(({ name }) => name));
@@ -68,16 +69,38 @@ interface OldColumn {
 function columnsOf(imprint: string): Map<number, OldColumn> {
   const [, ...parts] = imprint.split(';');
   return new Map(
-    parts.map((part) => {
-      const [attnum, name = '', type = '', alteredBy] = part.split(':');
-      return [Number(attnum), { name, type, alteredBy }];
-    }),
+    parts
+      .filter((part) => !part.startsWith('@'))
+      .map((part) => {
+        const [attnum, name = '', type = '', alteredBy] = part.split(':');
+        return [Number(attnum), { name, type, alteredBy }];
+      }),
   );
 }
 
-/** True if our publications carried other rows or columns of the table than now. */
-export function isPublishedOtherwise(imprint: string, table: SourceTable): boolean {
-  return /^[^;!]*(![^;]*)?/.exec(imprint)?.[1] !== (publishedPart(table) || undefined);
+/**
+ * True if rows read differently though no column was altered: our publications carried other rows or columns of the table,
+ * or the label of an enum was another, or a composite had other attributes.
+ */
+export function isReadOtherwise(imprint: string, table: SourceTable): boolean {
+  if (/^[^;!]*(![^;]*)?/.exec(imprint)?.[1] !== (publishedPart(table) || undefined)) return true;
+  const types = typesPartOf(imprint);
+  return types !== undefined && hasOtherTypes(types, table);
+}
+
+/** The imprint with the types that the table's columns are made of now. */
+export function withTypesOf(table: SourceTable, imprint: string): string {
+  const others = imprint.split(';').filter((part) => part !== typesPartOf(imprint));
+  return [...others, ...typesPart(table)].join(';');
+}
+
+function typesPartOf(imprint: string): string | undefined {
+  return imprint.split(';').find((part) => part.startsWith('@'));
+}
+
+function typesPart(table: SourceTable): string[] {
+  const types = typesImprint(table);
+  return types === '' ? [] : [types];
 }
 
 function publishedPart({ published: { filter, columns } }: SourceTable): string {
