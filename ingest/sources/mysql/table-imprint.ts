@@ -8,11 +8,13 @@ import { type MadeColumn, plainCharset, plainType } from './made-column.ts';
  * names and expressions. The two last are not in what was kept before they were looked at.
  */
 export function imprintOf(table: SourceTable): string {
-  const columns = table.columns.map(
-    ({ name, isNullable, columnType, charset, expression }) =>
-      `${hash(name)}:${isNullable ? 1 : 0}:${encodeURIComponent(columnType)}:${charset ?? ''}:${hash(expression ?? '')}`,
-  );
-  return [hash(table.key.join('\0')), ...columns].join(';');
+  return [hash(table.key.join('\0')), ...table.columns.map((column) => partOf(column, column))].join(';');
+}
+
+function partOf({ name, expression }: TableColumn, form: Pick<TableColumn, 'isNullable' | 'columnType' | 'charset'>) {
+  const { isNullable, columnType, charset } = form;
+  const type = encodeURIComponent(columnType);
+  return `${hash(name)}:${isNullable ? 1 : 0}:${type}:${charset ?? ''}:${hash(expression ?? '')}`;
 }
 
 export function hasOtherKey(imprint: string, table: SourceTable): boolean {
@@ -20,13 +22,23 @@ export function hasOtherKey(imprint: string, table: SourceTable): boolean {
 }
 
 /**
- * The imprint of a table that reads as it did before an ALTER TABLE which has added the columns of these names (in lower
- * case). Columns that are neither among these nor in `before` come with statements that the log has not told yet.
+ * The imprint of a table behind a statement by which its rows read no differently. What the catalog says of columns that the
+ * statement has not made is left to statements that the log has not told yet.
  */
-export function imprintAfter(before: string, table: SourceTable, added: readonly string[]): string {
-  const known = columnsOf(before);
-  const columns = table.columns.filter(({ name }) => known.has(hash(name)) || added.includes(name.toLowerCase()));
-  return imprintOf({ ...table, columns });
+export function imprintAfter(alteration: Alteration, before: string, table: SourceTable): string {
+  const [, ...parts] = before.split(';');
+  const known = new Map(parts.map((part) => [part.split(':')[0], part]));
+  const columns = table.columns.flatMap((column) => {
+    const kept = known.get(hash(column.name));
+    const made = madeOf(alteration, column);
+    if (made !== undefined && !isIdle(made, kept !== undefined)) {
+      const { type, charset = '', isNullable } = formMadeBy(made, table, column);
+      return [partOf(column, { columnType: type, charset, isNullable })];
+    }
+    if (kept === undefined) return [];
+    return [alteration.convertsTo === null ? kept : partOf(column, column)];
+  });
+  return [hash(table.key.join('\0')), ...columns].join(';');
 }
 
 /**
@@ -50,7 +62,7 @@ export function isReadingOutdated(imprint: string, table: SourceTable): boolean 
  */
 export function isOutdatedBy(alteration: Alteration, imprint: string, table: SourceTable): boolean {
   const before = columnsOf(imprint);
-  const { columns, convertsTo, defaultCharset } = alteration;
+  const { convertsTo, defaultCharset } = alteration;
   if (defaultCharset !== null && table.charset !== null && defaultCharset !== plainCharset(table.charset)) return true;
   return table.columns.some((column) => {
     const old = before.get(hash(column.name));
@@ -59,26 +71,37 @@ export function isOutdatedBy(alteration: Alteration, imprint: string, table: Sou
       if (old?.charset && losesCharacters(old.charset, convertsTo)) return true;
       if (losesCharacters(convertsTo, now.charset)) return true;
     }
-    const made = columns.find(({ name }) => name === column.name.toLowerCase());
-    return made !== undefined && isMadeOtherwise(made, old, table, column);
+    const made = madeOf(alteration, column);
+    if (made === undefined || isIdle(made, old !== undefined)) return false;
+    const then = formMadeBy(made, table, column);
+    if (readsOtherwise(then, now)) return true;
+    if (made.isAdded) return made.hasDefault || made.isGenerated || !then.isNullable;
+    return made.isGenerated || old === undefined || readsOtherwise(old, then);
   });
 }
 
-function isMadeOtherwise(made: MadeColumn, old: Form | undefined, table: SourceTable, column: TableColumn): boolean {
-  if (made.isConditional && made.isAdded === (old !== undefined)) return false;
+function madeOf({ columns }: Alteration, { name }: TableColumn): MadeColumn | undefined {
+  return columns.find((made) => made.name === name.toLowerCase());
+}
+
+/** True for `IF EXISTS` of a column that was not there, and for `IF NOT EXISTS` of one that was. */
+function isIdle({ isConditional, isAdded }: MadeColumn, wasThere: boolean): boolean {
+  return isConditional && isAdded === wasThere;
+}
+
+/** `column`: as it is now, for what the statement leaves open. */
+function formMadeBy(made: MadeColumn, table: SourceTable, column: TableColumn): Form {
   const now = formOf(column);
   // MariaDB's JSON is a text.
   const isJsonText = made.type === 'json' && now.type === 'longtext';
   const type = isJsonText ? now.type : made.type;
-  const charset = isJsonText ? 'utf8mb4' : plainCharset(made.charset ?? table.charset ?? now.charset ?? '');
+  const charset = isJsonText ? 'utf8mb4' : plainCharset(made.charset ?? table.charset ?? now.charset);
   const isNullable = made.isNullable ?? now.isNullable;
-  const then: Form = {
-    ...{ type, charset: isText(type) ? charset : '' },
+  return {
+    type,
+    charset: isText(type) ? charset : '',
     isNullable: isNullable && !table.key.includes(column.name),
   };
-  if (readsOtherwise(then, now)) return true;
-  if (made.isAdded) return made.hasDefault || made.isGenerated || !then.isNullable;
-  return made.isGenerated || old === undefined || readsOtherwise(old, then);
 }
 
 /** What of a column tells how its values read. */

@@ -85,16 +85,12 @@ export class TableWatch {
       if (imprint !== null && hasOtherKey(imprint, table)) rekeyed.push(table.name);
       // A name that was dropped and is there again is another column.
       const isReused = table.columns.some(({ name }) => alteration.dropped.includes(name.toLowerCase()));
-      const { movesRows, renamesColumns, columns } = alteration;
+      const { movesRows, renamesColumns } = alteration;
       const isChanged =
         imprint === null || isReadingOutdated(imprint, table) || isOutdatedBy(alteration, imprint, table);
-      if (movesRows || renamesColumns || isReused || isChanged) {
-        this.#memory.setImprint(table.name, imprintOf(table));
-        outdated.push(table);
-      } else {
-        const added = columns.filter(({ isAdded }) => isAdded).map(({ name }) => name);
-        this.#memory.setImprint(table.name, imprintAfter(imprint, table, added));
-      }
+      const isOutdated = movesRows || renamesColumns || isReused || isChanged;
+      this.#memory.setImprint(table.name, isOutdated ? imprintOf(table) : imprintAfter(alteration, imprint, table));
+      if (isOutdated) outdated.push(table);
     }
     return { outdated, rekeyed };
   }

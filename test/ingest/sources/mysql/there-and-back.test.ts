@@ -158,7 +158,7 @@ const histories: Record<string, History> = {
 
 /** None of them makes a row read differently. */
 const harmless: [string, ...string[]][] = [
-  ['v VARCHAR(10)', 'ALTER TABLE t MODIFY v VARCHAR(20)', 'ALTER TABLE t CHANGE COLUMN `v` `v` NVARCHAR(30)'],
+  ['v VARCHAR(10)', 'ALTER TABLE t MODIFY v VARCHAR(20)', 'ALTER TABLE t CHANGE COLUMN `v` `v` VARCHARACTER(30)'],
   ["e ENUM('a','it''s')", "ALTER TABLE t MODIFY e ENUM('a','it''s ', 'b\\\\c')"],
   ["e SET('a','b')", "ALTER TABLE t MODIFY `e` set('a', 'b', 'c') COMMENT 'NOT NULL, CHARSET latin1' AFTER id"],
   ['i INT', 'ALTER TABLE t MODIFY i INTEGER', 'ALTER TABLE t MODIFY i INT(5)', 'ALTER TABLE t MODIFY i INT8 NULL'],
@@ -179,7 +179,11 @@ const harmless: [string, ...string[]][] = [
   ],
   ['f FLOAT', 'ALTER TABLE t MODIFY f FLOAT4', 'ALTER TABLE t MODIFY f FLOAT(20)'],
   ['c CHAR, b BIT', 'ALTER TABLE t MODIFY c CHARACTER(1), MODIFY b BIT(1)', 'ALTER TABLE t MODIFY c CHAR'],
-  ['v VARCHAR(9) CHARACTER SET utf8', 'ALTER TABLE t MODIFY v CHAR VARYING(9) CHARACTER SET utf8mb3'],
+  [
+    'v VARCHAR(9) CHARACTER SET utf8',
+    'ALTER TABLE t MODIFY v NVARCHAR(9)',
+    'ALTER TABLE t MODIFY v CHAR VARYING(9) CHARACTER SET utf8mb3',
+  ],
   [
     'v VARCHAR(9) CHARSET latin1',
     'ALTER TABLE t MODIFY v VARCHAR(9) COLLATE latin1_bin',
