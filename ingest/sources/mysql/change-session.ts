@@ -124,7 +124,10 @@ export class ChangeSession {
     });
     const stream = await openBinlog(optionsFrom(start.position.gtids.toString()), this.#stop.signal);
     this.#stream = stream;
-    const watch = new TableWatch(control, new Set(this.#request.tables.keys()), this.#memory);
+    const followed = new Set(this.#request.tables.keys());
+    const watch = new TableWatch({
+      ...{ connection: control, version, followed, memory: this.#memory, signal: this.#stop.signal },
+    });
     const follower = new LogFollower({
       version,
       context,

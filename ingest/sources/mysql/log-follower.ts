@@ -170,7 +170,10 @@ export class LogFollower {
 
   async #takeQuery(query: BinlogQuery): Promise<void> {
     const { control, snapshots, watch, context, cascades } = this.#deps;
-    const { truncated, outdated, rekeyed, mayChangeKeys, isTakenBack } = await watch.look(query);
+    const { truncated, outdated, rekeyed, mayChangeKeys, isTakenBack } = await watch.look(
+      query,
+      this.#begin?.gtid ?? null,
+    );
     // Which of its rows these are is not told.
     if (isTakenBack) for (const name of this.#touched) this.#unsure.add(name);
     if (mayChangeKeys) cascades.current = await Cascades.read(control);

@@ -1,7 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { DailiesError } from '#catalog/error.ts';
 import { type GtidSet, parseGtidSet } from './binlog/gtid.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import type { Position } from './position.ts';
+
+const seenAfterMs = 5;
 
 export interface ServerHead {
   /** Not before anything that was visible when this was asked. */
@@ -34,6 +37,17 @@ export async function knownGtids(
     `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) AS micros, ${variable} AS gtids`,
   );
   return { gtids: parseGtidSet(flavor, row?.gtids ?? ''), timeMicros: BigInt(row?.micros ?? 0) };
+}
+
+/** Waits until what a transaction has done can be seen: MySQL tells of it in the log before, as long before as its commit takes. */
+export async function untilSeen(
+  connection: Connection,
+  version: ServerVersion,
+  gtid: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (version.flavor !== 'mysql') return;
+  while (!(await knownGtids(connection, version)).gtids.has(gtid)) await delay(seenAfterMs, undefined, { signal });
 }
 
 /** Its logs, oldest first, with their bytes. */

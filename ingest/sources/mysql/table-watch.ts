@@ -1,6 +1,7 @@
 import type { BinlogQuery } from './binlog/binlog-item.ts';
-import { type Connection, rowsOf } from './connection.ts';
+import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
+import { untilSeen } from './server-head.ts';
 import { readStatement, type Statement, type TableName } from './statement.ts';
 import { hasOtherKey, imprintAfter, imprintOf, isOutdatedBy, isReadingOutdated } from './table-imprint.ts';
 import type { TableMemory } from './table-memory.ts';
@@ -24,16 +25,28 @@ export class TableWatch {
   readonly #connection: Connection;
   readonly #followed: ReadonlySet<string>;
   readonly #memory: TableMemory;
+  readonly #version: ServerVersion;
+  readonly #signal: AbortSignal;
 
-  constructor(connection: Connection, followed: ReadonlySet<string>, memory: TableMemory) {
-    this.#connection = connection;
-    this.#followed = followed;
-    this.#memory = memory;
+  constructor(deps: {
+    connection: Connection;
+    version: ServerVersion;
+    followed: ReadonlySet<string>;
+    memory: TableMemory;
+    signal: AbortSignal;
+  }) {
+    this.#connection = deps.connection;
+    this.#version = deps.version;
+    this.#followed = deps.followed;
+    this.#memory = deps.memory;
+    this.#signal = deps.signal;
   }
 
-  async look({ sql, database, sqlMode }: BinlogQuery): Promise<Consequences> {
+  /** `gtid`: of the statement's transaction. */
+  async look({ sql, database, sqlMode }: BinlogQuery, gtid: string | null): Promise<Consequences> {
     const statement = readStatement(sql, database, sqlMode);
     const mayChangeKeys = ['create', 'alter', 'drop'].includes(statement.kind);
+    if (mayChangeKeys && gtid !== null) await untilSeen(this.#connection, this.#version, gtid, this.#signal);
     const none: Consequences = { truncated: [], outdated: [], rekeyed: [], mayChangeKeys, isTakenBack: false };
     switch (statement.kind) {
       case 'truncate':
