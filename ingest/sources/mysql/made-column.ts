@@ -11,7 +11,7 @@ export interface MadeColumn {
   type: string;
   /** Null where none is told: the table's. */
   charset: string | null;
-  /** Null where settings of the server tell: TIMESTAMP. */
+  /** Null for a TIMESTAMP that tells neither: explicit_defaults_for_timestamp does. */
   isNullable: boolean | null;
   hasDefault: boolean;
   /** Made from other columns. */

@@ -1,3 +1,4 @@
+import type { Alteration } from './alteration.ts';
 import type { BinlogQuery } from './binlog/binlog-item.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
@@ -86,11 +87,9 @@ export class TableWatch {
     return this.#now([...tables].filter((table) => this.#followed.has(table)));
   }
 
-  async #alter({
-    tables,
-    alteration,
-  }: Extract<Statement, { kind: 'alter' }>): Promise<Pick<Consequences, 'outdated' | 'rekeyed'>> {
-    const found = await this.#now(this.#named(tables));
+  async #alter(statement: Extract<Statement, { kind: 'alter' }>): Promise<Pick<Consequences, 'outdated' | 'rekeyed'>> {
+    const found = await this.#now(this.#named(statement.tables));
+    const alteration = found.length === 0 ? statement.alteration : await this.#completed(statement.alteration);
     const outdated: SourceTable[] = [];
     const rekeyed: string[] = [];
     for (const table of found) {
@@ -106,6 +105,15 @@ export class TableWatch {
       if (isOutdated) outdated.push(table);
     }
     return { outdated, rekeyed };
+  }
+
+  /** With what the server's settings say of columns that the statement leaves open. */
+  async #completed(alteration: Alteration): Promise<Alteration> {
+    if (alteration.columns.every(({ isNullable }) => isNullable !== null)) return alteration;
+    const [row] = await rowsOf(this.#connection, 'SELECT @@GLOBAL.explicit_defaults_for_timestamp AS is_explicit');
+    const isExplicit = row?.is_explicit === '1';
+    const columns = alteration.columns.map((made) => ({ ...made, isNullable: made.isNullable ?? isExplicit }));
+    return { ...alteration, columns };
   }
 
   /** Tables that a change told as text may have written: those it names, and those that their triggers name. */

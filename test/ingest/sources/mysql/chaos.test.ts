@@ -93,6 +93,7 @@ function chaosOf(name: ServerName): void {
       await mirror.until(() => mirror.failure !== null || mirror.batches.length > count + round);
       await mirror.stop();
       for (let at = 0; at < 4; at++) await work.transaction();
+      if (round > 3) await work.alter();
     }
     await mirror.start();
     await expectEqual(setup);

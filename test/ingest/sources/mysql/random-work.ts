@@ -97,7 +97,7 @@ export class RandomWork {
     const columns = (await this.columnsOf(table ?? '')).filter((name) => /^c\d+$/.test(name));
     const column = columns[this.#below(columns.length)];
     const fresh = `c${this.#columns++}`;
-    switch (this.#below(column === undefined ? 4 : 9)) {
+    switch (this.#below(column === undefined ? 5 : 10)) {
       case 0:
         await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NULL`);
         return;
@@ -111,20 +111,40 @@ export class RandomWork {
         await this.run(table === 'movie' ? 'ALTER TABLE movie ADD INDEX (n)' : `ALTER TABLE ${table} FORCE`);
         return;
       case 4:
-        await this.run(`ALTER TABLE ${table} DROP COLUMN ${column}`);
+        await this.#thereAndBack(table ?? '');
         return;
       case 5:
-        await this.run(`ALTER TABLE ${table} RENAME COLUMN ${column} TO ${fresh}`);
+        await this.run(`ALTER TABLE ${table} DROP COLUMN ${column}`);
         return;
       case 6:
-        await this.run(`ALTER TABLE ${table} MODIFY ${column} VARCHAR(30)`);
+        await this.run(`ALTER TABLE ${table} RENAME COLUMN ${column} TO ${fresh}`);
         return;
       case 7:
+        await this.run(`ALTER TABLE ${table} MODIFY ${column} VARCHAR(30)`);
+        return;
+      case 8:
         await this.run(`ALTER TABLE ${table} DROP COLUMN ${column}, ADD COLUMN ${column} INT NULL`);
         return;
       default:
         await this.run(`TRUNCATE TABLE ${table}`);
     }
+  }
+
+  /** A column that is another one for a moment, after which its values are not what they were. */
+  async #thereAndBack(table: string): Promise<void> {
+    const steps: Record<string, string[]> = {
+      movie: ['MODIFY n DECIMAL(12,1)', 'MODIFY n INT NOT NULL DEFAULT 0'],
+      pair: ['MODIFY COLUMN n TINYINT UNSIGNED', 'MODIFY COLUMN n INT'],
+      entry: ['MODIFY what VARCHAR(3) NULL', 'MODIFY what VARCHAR(20)'],
+    };
+    await this.run("SET SESSION sql_mode = ''");
+    for (const step of steps[table] ?? []) {
+      await this.run(`ALTER TABLE ${table} ${step}`);
+      if (table === 'movie') await this.run(`UPDATE movie SET n = n + 0.5 WHERE id % 3 = ${this.#below(3)}`);
+      else if (table === 'pair') await this.run(`UPDATE pair SET n = n + 100 WHERE a % 5 = ${this.#below(5)}`);
+      else await this.run(`INSERT INTO entry (movie, what) VALUES (${this.#below(this.#next)}, 'for a while')`);
+    }
+    await this.run('SET SESSION sql_mode = DEFAULT');
   }
 
   async columnsOf(table: string): Promise<string[]> {

@@ -86,6 +86,17 @@ describe('a statement of the log', () => {
     expect(read(sql)).toEqual({ kind: 'drop-database', database: 'my db' });
   });
 
+  test('rows that are not unique may be left out', () => {
+    expect(read('ALTER IGNORE TABLE t ADD UNIQUE (a)')).toMatchObject({ alteration: { movesRows: true } });
+  });
+
+  test('settings of a statement stand before it', () => {
+    const settings = "SET STATEMENT sql_mode = 'ANSI', lock_wait_timeout = 5 FOR";
+    expect(read(`${settings} TRUNCATE t`)).toEqual({ kind: 'truncate', tables: names('t') });
+    expect(read(`${settings} ALTER TABLE t DROP a`)).toMatchObject({ alteration: { dropped: ['a'] } });
+    expect(read('SET @a = 1')).toEqual({ kind: 'other' });
+  });
+
   test('what stands in a versioned comment was run', () => {
     expect(read('ALTER TABLE t /*!50100 DROP COLUMN a */')).toMatchObject({ alteration: { dropped: ['a'] } });
   });

@@ -65,6 +65,7 @@ const histories: Record<string, History> = {
     "INSERT INTO t VALUES (3, 'b')",
     "ALTER TABLE t MODIFY n ENUM('a','b','c')",
   ),
+  'a label that another begins with': of("n ENUM('a')", ["'a'"], "ALTER TABLE t MODIFY n ENUM('a''b')"),
   'a number whose sign was lost': of(
     'n INT',
     ['-5', '5'],
@@ -128,6 +129,12 @@ const histories: Record<string, History> = {
     ['1', '2'],
     'ALTER TABLE t ADD COLUMN x INT NOT NULL FIRST',
     'ALTER TABLE t MODIFY x INT NULL',
+  ),
+  'a moment that came as NOT NULL where settings say so': of(
+    'n INT',
+    ['1', '2'],
+    'ALTER TABLE t ADD x TIMESTAMP',
+    'ALTER TABLE t MODIFY x TIMESTAMP NULL',
   ),
   'a column that came as another type': of(
     'n INT',
@@ -193,6 +200,7 @@ const harmless: [string, ...string[]][] = [
   ['b CHAR(5) BYTE', 'ALTER TABLE t MODIFY b BINARY(5)', 'ALTER TABLE t MODIFY b CHAR(5) CHARACTER SET binary'],
   ['y YEAR', 'ALTER TABLE t MODIFY y YEAR(4)'],
   ['at TIMESTAMP(3) NULL', 'ALTER TABLE t MODIFY at TIMESTAMP(3) NULL DEFAULT NULL'],
+  ['at TIMESTAMP', 'ALTER TABLE t MODIFY at TIMESTAMP'],
   ['at DATETIME', 'ALTER TABLE t MODIFY at DATETIME(0) DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP'],
   ['g GEOMETRYCOLLECTION', 'ALTER TABLE t MODIFY g GEOMETRYCOLLECTION'],
   ['n INT NOT NULL', 'ALTER TABLE t MODIFY n INT NOT NULL DEFAULT 5', 'ALTER TABLE t MODIFY n BIGINT'],
