@@ -157,6 +157,8 @@ describeServers('what only this server has', ['MySQL 9'], (name) => {
     await session.query("XA PREPARE 'large'");
     await session.end();
     await mirror?.caughtUp();
+    // Rows of what is rolled back are there until the table is read again.
+    if (mirror) mirror.isStrict = false;
     await run("XA ROLLBACK 'large'", "INSERT INTO t VALUES (1, 'after')");
     await mirror?.caughtUp();
     const expected = [

@@ -258,6 +258,7 @@ export const randomTypes: readonly RandomType[] = [
   }),
   decimal(14, 2),
   decimal(12, 4),
+  decimal(10, 3),
   decimal(38, 0),
   decimal(38, 37),
   {
