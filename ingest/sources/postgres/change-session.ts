@@ -13,6 +13,7 @@ import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { publishTables, saveMemory } from './publication.ts';
+import { untilSeen } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
@@ -178,7 +179,7 @@ export class ChangeSession {
       from: position,
       fromMicros: timeMicros,
       barrier: this.#round,
-      resolve: (message, commitLsn) => this.#resolve(control, message, commitLsn),
+      resolve: (message, transaction) => this.#resolve(control, message, transaction),
       ...(schemas ? { takeDdl: (content, place) => schemas.take(content, place) } : {}),
       head: () => serverHead(control),
       heartbeat: () => heartbeat(control),
@@ -332,15 +333,22 @@ export class ChangeSession {
     return batch;
   }
 
-  async #resolve(control: pg.Client, message: RelationMessage, commitLsn: bigint): Promise<Relation | null> {
+  async #resolve(
+    control: pg.Client,
+    message: RelationMessage,
+    { commitLsn, xid }: { commitLsn: bigint; xid: number },
+  ): Promise<Relation | null> {
     const asked = this.#request.tables.get(`${message.schemaName}.${message.tableName}`);
     if (asked === undefined) return null;
     const isTold = this.#schemas?.isAsTold(message, commitLsn) ?? false;
+    // What it has made of the table is in the catalogs once it is seen.
+    const isSeen = isTold || (await untilSeen(control, xid, this.#signal));
     // Asked each time: columns of the same names and types may be others by now.
     const table =
       (isTold ? this.#schemas?.toldTable(message.oid) : undefined) ??
       (await readTables(control, [message.oid], this.#names))[0];
-    if (table && !isTold) await this.#noteAltered(control, table, message);
+    if (table && !isSeen) await this.#readAgain(control, table);
+    else if (table && !isTold) await this.#noteAltered(control, table, message);
     const isUnderWay = asked.snapshot && this.#request.from !== null;
     return announcedRelation(control, message, table, this.#context, isUnderWay);
   }

@@ -1,9 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Batch } from '../../event.ts';
 import { rowsOf } from './connection.ts';
 
 const epochXids = 1n << 32n;
 const replayed = 'replayed';
+const seenLimitMs = 5_000;
+const againMs = 10;
 const snapshotQuery = `
 SELECT CASE WHEN pg_is_in_recovery() THEN '${replayed}' ELSE pg_current_snapshot()::text END AS snapshot`;
 
@@ -13,7 +16,11 @@ SELECT CASE WHEN pg_is_in_recovery() THEN '${replayed}' ELSE pg_current_snapshot
  * and only then counts as done.
  */
 export class RecentTransactions {
-  readonly #ids = new Set<number>();
+  readonly #ids: Set<number>;
+
+  constructor(ids: Iterable<number> = []) {
+    this.#ids = new Set(ids);
+  }
 
   get size(): number {
     return this.#ids.size;
@@ -64,4 +71,18 @@ function isBefore(id: number, end: bigint): boolean {
 export async function currentSnapshot(client: pg.Client): Promise<string> {
   const [row] = await rowsOf(client, snapshotQuery);
   return row?.snapshot ?? '';
+}
+
+/**
+ * Waits until a transaction that the stream tells of is seen as committed. False if it is not after 5 s: it waits for a
+ * standby, which may not come, or (where synchronous_standby_names is `*`) for this very stream.
+ */
+export async function untilSeen(client: pg.Client, xid: number, signal: AbortSignal): Promise<boolean> {
+  const transaction = new RecentTransactions([xid]);
+  const limit = performance.now() + seenLimitMs;
+  while (!transaction.areSeenBy(await currentSnapshot(client))) {
+    if (performance.now() > limit) return false;
+    await setTimeout(againMs, undefined, { signal });
+  }
+  return true;
 }

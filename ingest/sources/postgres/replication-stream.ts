@@ -58,7 +58,7 @@ export class ReplicationStream implements PgoutputHandler {
   /** Tables that the next barrier's rows replace, whose events until then are in a shape that nobody knows yet. */
   readonly #leftOut = new Set<string>();
   /** Of the transaction at hand, as its beginning has told. */
-  #begun: { commitLsn: bigint; timeMicros: bigint } | null = null;
+  #begun: { commitLsn: bigint; timeMicros: bigint; xid: number } | null = null;
   #lastEnd = 0n;
   #isSkipping = false;
   #isHolding = false;
@@ -224,7 +224,7 @@ export class ReplicationStream implements PgoutputHandler {
 
   begin(commitLsn: bigint, timeMicros: bigint, xid: number): void {
     if (this.#begun !== null || commitLsn < this.#lastEnd) throw malformed();
-    this.#begun = { commitLsn, timeMicros };
+    this.#begun = { commitLsn, timeMicros, xid };
     this.#isSkipping = commitLsn < this.#options.from;
     this.#builder.begin(String(xid), commitLsn, timeMicros);
   }
@@ -243,7 +243,7 @@ export class ReplicationStream implements PgoutputHandler {
   relation(message: RelationMessage): void {
     if (this.#begun === null) throw malformed();
     const { resolve } = this.#options;
-    this.#rest(resolve(message, this.#begun.commitLsn), (relation) => this.#relations.add(message.oid, relation));
+    this.#rest(resolve(message, this.#begun), (relation) => this.#relations.add(message.oid, relation));
   }
 
   /** Reads nothing more until the work is done. */

@@ -14,8 +14,8 @@ export interface StreamOptions {
   fromMicros: bigint;
   /** Events of `tables` in transactions that committed before `position` are left out, and the stream stops there once. */
   barrier: { position: bigint; tables: ReadonlySet<string> } | null;
-  /** The shape of a table that the stream announces; null for one that is not wanted. */
-  resolve(message: RelationMessage, commitLsn: bigint): Promise<Relation | null>;
+  /** The shape of a table that the stream announces in this transaction; null for one that is not wanted. */
+  resolve(message: RelationMessage, transaction: { commitLsn: bigint; xid: number }): Promise<Relation | null>;
   /**
    * Where given, it is told what our event triggers write, within a transaction that commits there, and answers which shapes
    * are to be announced in its place. `isPast`: of a transaction that is left out.
