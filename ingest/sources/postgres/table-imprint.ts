@@ -4,6 +4,8 @@ import { columnType, isBuiltInType } from './column-type.ts';
 import type { SourceTable, TableColumn } from './discovery.ts';
 import { hasOtherTypes, typesImprint } from './made-types.ts';
 
+const mostFiles = 4;
+
 /**
  * What a table's columns and storage looked like, short enough to be kept: `files;attnum:name:type:xid;…` with hashes of
  * files and names and the transaction that altered the column last, and behind the files `!` and a hash of the row filter
@@ -13,7 +15,7 @@ export function imprintOf(table: SourceTable): string {
   const columns = table.columns.map(
     ({ attnum, name, typeOid, typmod, alteredBy }) => `${attnum}:${hash(name)}:${typeOid}.${typmod}:${alteredBy}`,
   );
-  return [`${hash(table.files)}${publishedPart(table)}`, ...columns, ...typesPart(table)].join(';');
+  return [`${filesPart(table)}${publishedPart(table)}`, ...columns, ...typesPart(table)].join(';');
 }
 
 /**
@@ -24,7 +26,7 @@ export function imprintOf(table: SourceTable): string {
  */
 export function isReadingOutdated(imprint: string, table: SourceTable): boolean {
   if (isReadOtherwise(imprint, table)) return true;
-  const isRewritten = /^[^;!]*/.exec(imprint)?.[0] !== hash(table.files);
+  const isRewritten = hasOtherFiles(imprint, table);
   const before = columnsOf(imprint);
   const names = new Set([...before.values()].map(({ name }) => name));
   return table.columns.some((column) => {
@@ -92,6 +94,23 @@ export function isReadOtherwise(imprint: string, table: SourceTable): boolean {
 export function withTypesOf(table: SourceTable, imprint: string): string {
   const others = imprint.split(';').filter((part) => part !== typesPartOf(imprint));
   return [...others, ...typesPart(table)].join(';');
+}
+
+/** Of a partitioned table's many files a few that stand for all: partitions come and go, a rewrite leaves none as it was. */
+function filesPart(table: SourceTable): string {
+  return filesOf(table).sort().slice(0, mostFiles).join('.');
+}
+
+function hasOtherFiles(imprint: string, table: SourceTable): boolean {
+  const now = new Set(filesOf(table));
+  const [before = ''] = /^[^;!]*/.exec(imprint) ?? [];
+  return before.split('.').every((file) => !now.has(file));
+}
+
+/** Hashes of their numbers; what only holds partitions has 0 for its own. */
+function filesOf({ files }: SourceTable): string[] {
+  const own = files.split(',').filter((file) => file !== '0');
+  return (own.length > 0 ? own : ['0']).map(hash);
 }
 
 function typesPartOf(imprint: string): string | undefined {
