@@ -1,6 +1,7 @@
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
 import { serverName } from './address.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
+import { isLostConnection } from './binlog/lost-connection.ts';
 
 interface DriverError {
   /** The server's number of an error, or null where it did not come from the server. */
@@ -67,6 +68,14 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
       );
     case 1053:
       return fail('source_unreachable', `${server} is shutting down.`);
+    case 1158: // network errors
+    case 1159:
+    case 1160:
+    case 1161:
+    case 1317: // killed
+    case 1927:
+    case 3169:
+      return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
     case null:
       break;
     default:
@@ -87,7 +96,7 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
         `${server} does not encrypt connections; set it up there, or take ssl-mode=PREFERRED in the source's url.`,
       );
     default:
-      if (/SSL|TLS|CERT|SELF_SIGNED|UNABLE_TO/i.test(code)) {
+      if (!isLostConnection(thrown) && /SSL|TLS|CERT|SELF_SIGNED|UNABLE_TO|^EPROTO$/i.test(code)) {
         return fail('source_refused', `No encrypted connection to ${server}: ${message}.`);
       }
       return fail('source_unreachable', `No connection to ${server}: ${message || code}.`);
@@ -109,6 +118,7 @@ export function statementError(thrown: unknown): DailiesError {
     case 1161:
     case 1317: // killed
     case 1927:
+    case 3169:
       return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
     case 1044:
     case 1142:

@@ -62,21 +62,30 @@ export class PacketSocket {
     return new PacketSocket(socket, options.highBytes);
   }
 
-  /** Goes on encrypted; nothing but the server's greeting may have been read. */
-  async encrypt(options: tls.ConnectionOptions): Promise<void> {
+  /**
+   * Goes on encrypted; nothing but the server's greeting may have been read. Errors are the socket's own, or
+   * `source_unreachable` if the server has ended the connection or does not agree within `timeoutMs`.
+   */
+  async encrypt(options: tls.ConnectionOptions, timeoutMs: number): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
     if (this.#available > 0) throw malformed('bytes came in the clear after encryption was agreed');
     const plain = this.#socket;
     plain.off('data', this.#onData).off('error', this.#onError).off('close', this.#onClose);
     const secured = tls.connect({ ...options, socket: plain });
+    let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
+      const lost = (sentence: string) => () => reject(new DailiesError('source_unreachable', sentence));
+      timer = setTimeout(lost('The source has not agreed on encryption within the time.'), timeoutMs);
       secured.once('secureConnect', resolve);
       secured.once('error', reject);
-      secured.once('close', () => reject(new Error('the server ended the connection')));
-    }).catch((error: unknown) => {
-      secured.on('error', () => {});
-      secured.destroy();
-      throw error;
-    });
+      secured.once('close', lost('The source ended the connection before it was encrypted.'));
+    })
+      .catch((error: unknown) => {
+        // Late errors of sockets that nobody waits for any more.
+        for (const socket of [secured, plain]) socket.on('error', () => {}).destroy();
+        throw error;
+      })
+      .finally(() => clearTimeout(timer));
     secured.removeAllListeners('error').removeAllListeners('close');
     this.#socket = secured;
     this.#listen();

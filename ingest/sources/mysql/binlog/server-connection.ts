@@ -98,7 +98,7 @@ async function logIn(socket: PacketSocket, address: ServerAddress): Promise<Serv
   head[8] = utf8mb4;
   if (isEncrypted && address.tls !== null) {
     socket.send(head, 'answer');
-    await socket.encrypt(address.tls.options);
+    await socket.encrypt(address.tls.options, connectTimeoutMs);
   }
   // A plugin that we do not speak is answered by one that we do: the server then asks for the user's own.
   const plugin = firstAnswer(greeting.plugin, '', greeting.nonce) === null ? 'mysql_native_password' : greeting.plugin;

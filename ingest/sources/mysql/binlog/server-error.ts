@@ -1,5 +1,6 @@
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
 import { ByteReader } from './byte-reader.ts';
+import { isLostConnection } from './lost-connection.ts';
 import type { ServerAddress } from './server-connection.ts';
 
 /** An error that the server has sent, not yet told in our words: only within this folder. */
@@ -46,6 +47,14 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
         return fail('source_unreachable', `${server} has no free connection left; raise max_connections there.`);
       case 1053:
         return fail('source_unreachable', `${server} is shutting down.`);
+      case 1158: // network errors
+      case 1159:
+      case 1160:
+      case 1161:
+      case 1317: // killed
+      case 1927:
+      case 3169:
+        return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
       default:
         return fail('source_refused', `${server} refused the connection: ${message}.`);
     }
@@ -59,7 +68,7 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
     case 'ENOENT':
       return fail('source_unreachable', `Nothing answers at ${server}; check host and port in the source's url.`);
     default:
-      if (/CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO/.test(code)) {
+      if (!isLostConnection(thrown) && /CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO|^EPROTO$/.test(code)) {
         return fail('source_refused', `No encrypted connection to ${server}: ${message}.`);
       }
       return fail('source_unreachable', `No connection to ${server}: ${message}.`);
@@ -89,6 +98,7 @@ export function sessionError(thrown: unknown, user: string): DailiesError {
     case 1053:
     case 1317:
     case 1927:
+    case 3169:
       return fail('source_unreachable', `The source ended our session: ${message}.`);
     default:
       return fail('source_protocol', `The source refused to send its binary log: ${message}.`);

@@ -1,0 +1,17 @@
+import { getSystemErrorName } from 'node:util';
+
+/**
+ * True for what connecting fails with where the connection went away, at any point of it: an error of the network, or an
+ * end of the stream before TLS was agreed on. False for a refusal of TLS: an alert, a certificate, no common protocol.
+ *
+ * The driver writes a code of its own over Node's, and leaves what else the error holds.
+ */
+export function isLostConnection(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false;
+  const { errno, reason, code, message } = thrown as Error & { errno?: unknown; reason?: unknown; code?: unknown };
+  if (typeof errno === 'number' && errno < 0) return getSystemErrorName(errno) !== 'EPROTO';
+  if (code === 'ECONNRESET' || code === 'ERR_SSL_UNEXPECTED_EOF_WHILE_READING') return true;
+  if (reason === 'unexpected eof while reading') return true;
+  // Node's own ECONNRESET (lib/_tls_wrap.js, onConnectEnd): of nothing but its message once the code is gone.
+  return message.startsWith('Client network socket disconnected before secure TLS connection');
+}
