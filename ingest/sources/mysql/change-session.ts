@@ -125,9 +125,8 @@ export class ChangeSession {
     const stream = await openBinlog(optionsFrom(start.position.gtids.toString()), this.#stop.signal);
     this.#stream = stream;
     const followed = new Set(this.#request.tables.keys());
-    const watch = new TableWatch({
-      ...{ connection: control, version, followed, memory: this.#memory, signal: this.#stop.signal },
-    });
+    const { signal } = this.#stop;
+    const watch = new TableWatch({ connection: control, version, followed, memory: this.#memory, signal });
     const follower = new LogFollower({
       version,
       context,

@@ -4,7 +4,10 @@ import { type GtidSet, parseGtidSet } from './binlog/gtid.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import type { Position } from './position.ts';
 
-const seenAfterMs = 5;
+/** How long a transaction that the log has told may take to be seen: as a commit may take, or a replica be late. */
+export const seenWithinMs = 30_000;
+const firstPauseMs = 5;
+const longestPauseMs = 250;
 
 export interface ServerHead {
   /** Not before anything that was visible when this was asked. */
@@ -39,15 +42,25 @@ export async function knownGtids(
   return { gtids: parseGtidSet(flavor, row?.gtids ?? ''), timeMicros: BigInt(row?.micros ?? 0) };
 }
 
-/** Waits until what a transaction has done can be seen: MySQL tells of it in the log before, as long before as its commit takes. */
+/**
+ * Waits until what a transaction has done can be seen: MySQL tells of it in the log before, as long before as its commit takes.
+ * False if that did not come within `limitMs`: its commit waits for a replica that is gone, the server's history was reset
+ * meanwhile, or the address leads to a server that does not have it.
+ */
 export async function untilSeen(
   connection: Connection,
   version: ServerVersion,
   gtid: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if (version.flavor !== 'mysql') return;
-  while (!(await knownGtids(connection, version)).gtids.has(gtid)) await delay(seenAfterMs, undefined, { signal });
+  { limitMs, signal }: { limitMs: number; signal: AbortSignal },
+): Promise<boolean> {
+  if (version.flavor !== 'mysql') return true;
+  const deadline = performance.now() + limitMs;
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    if ((await knownGtids(connection, version)).gtids.has(gtid)) return true;
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) return false;
+    await delay(Math.min(pauseMs, leftMs), undefined, { signal });
+  }
 }
 
 /** Its logs, oldest first, with their bytes. */

@@ -2,7 +2,7 @@ import type { Alteration } from './alteration.ts';
 import type { BinlogQuery } from './binlog/binlog-item.ts';
 import { type Connection, rowsOf, type ServerVersion } from './connection.ts';
 import { findTables, type SourceTable } from './discovery.ts';
-import { untilSeen } from './server-head.ts';
+import { seenWithinMs, untilSeen } from './server-head.ts';
 import { readStatement, type Statement, type TableName } from './statement.ts';
 import { hasOtherKey, imprintAfter, imprintOf, isOutdatedBy, isReadingOutdated } from './table-imprint.ts';
 import type { TableMemory } from './table-memory.ts';
@@ -27,28 +27,36 @@ export class TableWatch {
   readonly #followed: ReadonlySet<string>;
   readonly #memory: TableMemory;
   readonly #version: ServerVersion;
+  readonly #seenWithinMs: number;
   readonly #signal: AbortSignal;
 
+  /** `seenWithinMs`: how long what a statement has made of a table may take to be seen. */
   constructor(deps: {
     connection: Connection;
     version: ServerVersion;
     followed: ReadonlySet<string>;
     memory: TableMemory;
+    seenWithinMs?: number;
     signal: AbortSignal;
   }) {
     this.#connection = deps.connection;
     this.#version = deps.version;
     this.#followed = deps.followed;
     this.#memory = deps.memory;
+    this.#seenWithinMs = deps.seenWithinMs ?? seenWithinMs;
     this.#signal = deps.signal;
   }
 
   /** `gtid`: of the statement's transaction. */
   async look({ sql, database, sqlMode }: BinlogQuery, gtid: string | null): Promise<Consequences> {
     const statement = readStatement(sql, database, sqlMode);
-    const mayChangeKeys = ['create', 'alter', 'drop'].includes(statement.kind);
-    if (mayChangeKeys && gtid !== null) await untilSeen(this.#connection, this.#version, gtid, this.#signal);
-    const none: Consequences = { truncated: [], outdated: [], rekeyed: [], mayChangeKeys, isTakenBack: false };
+    const isOfTable = statement.kind === 'create' || statement.kind === 'alter' || statement.kind === 'drop';
+    const none: Consequences = {
+      ...{ truncated: [], outdated: [], rekeyed: [], mayChangeKeys: isOfTable, isTakenBack: false },
+    };
+    if (isOfTable && gtid !== null && !(await this.#isSeen(gtid))) {
+      return { ...none, ...(await this.#unseen(statement.kind, this.#named(statement.tables))) };
+    }
     switch (statement.kind) {
       case 'truncate':
         return { ...none, truncated: this.#named(statement.tables) };
@@ -87,6 +95,32 @@ export class TableWatch {
     return this.#now([...tables].filter((table) => this.#followed.has(table)));
   }
 
+  #isSeen(gtid: string): Promise<boolean> {
+    const limits = { limitMs: this.#seenWithinMs, signal: this.#signal };
+    return untilSeen(this.#connection, this.#version, gtid, limits);
+  }
+
+  /**
+   * Tables of which the catalog may not tell yet what a statement has made of them: they are read again, and what they looked
+   * like when they were last read is kept, for the next statement to be compared with.
+   */
+  async #unseen(
+    kind: Statement['kind'],
+    names: readonly string[],
+  ): Promise<Pick<Consequences, 'outdated' | 'rekeyed'>> {
+    for (const name of names) this.#memory.owe(name);
+    const outdated = await this.#now(names);
+    const rekeyed = kind === 'alter' ? outdated.filter((table) => this.#isRekeyed(table)) : [];
+    // Told once: the source begins again by the new key.
+    for (const table of rekeyed) this.#memory.setImprint(table.name, imprintOf(table));
+    return { outdated, rekeyed: rekeyed.map(({ name }) => name) };
+  }
+
+  #isRekeyed(table: SourceTable): boolean {
+    const imprint = this.#memory.imprint(table.name);
+    return imprint !== null && hasOtherKey(imprint, table);
+  }
+
   async #alter(statement: Extract<Statement, { kind: 'alter' }>): Promise<Pick<Consequences, 'outdated' | 'rekeyed'>> {
     const found = await this.#now(this.#named(statement.tables));
     const alteration = found.length === 0 ? statement.alteration : await this.#completed(statement.alteration);
@@ -94,7 +128,7 @@ export class TableWatch {
     const rekeyed: string[] = [];
     for (const table of found) {
       const imprint = this.#memory.imprint(table.name);
-      if (imprint !== null && hasOtherKey(imprint, table)) rekeyed.push(table.name);
+      if (this.#isRekeyed(table)) rekeyed.push(table.name);
       // A name that was dropped and is there again is another column.
       const isReused = table.columns.some(({ name }) => alteration.dropped.includes(name.toLowerCase()));
       const { movesRows, renamesColumns } = alteration;
