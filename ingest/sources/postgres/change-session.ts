@@ -2,18 +2,18 @@ import type pg from 'pg';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch } from '../../event.ts';
 import type { ChangesRequest } from '../../source.ts';
+import { AlteredTables } from './altered-tables.ts';
 import { checkServer, checkTables, notReady } from './check.ts';
 import { hasChunks } from './chunked-tables.ts';
 import { connect, databaseError, rowsOf } from './connection.ts';
 import { readDdlTrigger } from './ddl-trigger.ts';
-import { carriedColumns, findTables, readTables, type SourceTable } from './discovery.ts';
+import { findTables, readTables, type SourceTable } from './discovery.ts';
 import { IdentityWatch } from './identity-watch.ts';
 import type { Kept } from './kept.ts';
 import { parseLsn } from './lsn.ts';
 import type { ServerNames } from './names.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { publishTables, saveMemory } from './publication.ts';
-import { untilSeen } from './recent-transactions.ts';
 import type { Relation } from './relation.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { RowMemory } from './row-memory.ts';
@@ -25,7 +25,7 @@ import { cutWhenSilent } from './silence.ts';
 import { createSlot, createTemporarySlot, dropSlot, type ExportedSnapshot, requireSlot } from './slot.ts';
 import { snapshotTables } from './snapshot.ts';
 import { SnapshotDebts } from './snapshot-debts.ts';
-import { hasComeBack, imprintOf, isReadingOutdated } from './table-imprint.ts';
+import { imprintOf } from './table-imprint.ts';
 import { announcedRelation, type ShapeContext, tableRelation } from './table-shape.ts';
 
 const identityEveryMs = 5_000;
@@ -55,7 +55,7 @@ interface SnapshotRound {
 export class ChangeSession {
   #round: SnapshotRound | null = null;
   /** Tables whose old rows read differently since they were altered, for the round after the one under way. */
-  readonly #altered = new Map<number, SourceTable>();
+  readonly #postponed = new Map<number, SourceTable>();
   readonly #url: string;
   readonly #names: ServerNames;
   readonly #kept: Kept;
@@ -69,6 +69,7 @@ export class ChangeSession {
   /** Null where no event triggers tell of changes to schemas. */
   #schemas: SchemaFollower | null = null;
   #control: pg.Client | null = null;
+  #altered: AlteredTables | null = null;
   #watch: NodeJS.Timeout | null = null;
   #ping: NodeJS.Timeout | null = null;
   readonly #silentMs: number;
@@ -128,6 +129,7 @@ export class ChangeSession {
     this.#stream?.acknowledge(upTo);
     this.#debts.settle(upTo);
     this.#context.memory.shapes.settle(upTo);
+    this.#altered?.passed(upTo);
     if (this.#control) await saveMemory(this.#control, this.#names, this.#context.memory);
   }
 
@@ -137,6 +139,8 @@ export class ChangeSession {
     const tables = await this.#prepare(control);
     // From here on nothing on it waits for anybody's lock.
     this.#ping = cutWhenSilent(control, this.#clients, this.#silentMs);
+    this.#altered = new AlteredTables(control, this.#context);
+    await this.#altered.noteWaiting(tables);
     const identities = new IdentityWatch(tables, this.#names, this.#context.memory);
     const { from } = this.#request;
     const schemas = await SchemaFollower.open(tables, {
@@ -211,8 +215,8 @@ export class ChangeSession {
         const { client, exported, timeMicros: atMicros } = this.#round;
         const postponed = yield* this.#snapshot(control, this.#round.owed, exported, atMicros);
         await this.#end(client);
-        const next = new Map([...this.#altered, ...postponed.map((table) => [table.oid, table] as const)]);
-        this.#altered.clear();
+        const next = new Map([...this.#postponed, ...postponed.map((table) => [table.oid, table] as const)]);
+        this.#postponed.clear();
         this.#round = await this.#beginRound(control, [...next.values()]);
         stream.passBarrier(this.#round);
       }
@@ -257,6 +261,12 @@ export class ChangeSession {
       }
       if (await identities.isReplaced(control)) {
         throw new DailiesError('source_protocol', 'A table was replaced by another of its name, which is read whole.');
+      }
+      const late = (await this.#altered?.oweSeenLate()) ?? [];
+      if (late.length > 0) {
+        await saveMemory(control, this.#names, this.#context.memory);
+        const told = `${late.join(', ')}: altered by a commit that was seen late; the rows are read again.`;
+        throw new DailiesError('source_protocol', told);
       }
       const tables = await identities.changed(control);
       if (tables === null) return;
@@ -341,27 +351,15 @@ export class ChangeSession {
     const asked = this.#request.tables.get(`${message.schemaName}.${message.tableName}`);
     if (asked === undefined) return null;
     const isTold = this.#schemas?.isAsTold(message, commitLsn) ?? false;
-    // What it has made of the table is in the catalogs once it is seen.
-    const isSeen = isTold || (await untilSeen(control, xid, this.#signal));
+    if (!isTold) await this.#altered?.noteCommit(xid, message);
     // Asked each time: columns of the same names and types may be others by now.
     const table =
       (isTold ? this.#schemas?.toldTable(message.oid) : undefined) ??
       (await readTables(control, [message.oid], this.#names))[0];
-    if (table && !isSeen) await this.#readAgain(control, table);
-    else if (table && !isTold) await this.#noteAltered(control, table, message);
+    const mayBeAltered = table !== undefined && !isTold && !this.#round?.tables.has(table.name);
+    if (mayBeAltered && (await this.#altered?.isOutdated(table, message))) await this.#readAgain(control, table);
     const isUnderWay = asked.snapshot && this.#request.from !== null;
     return announcedRelation(control, message, table, this.#context, isUnderWay);
-  }
-
-  /** Owes a snapshot to a table whose old rows read differently now. */
-  async #noteAltered(control: pg.Client, table: SourceTable, { columns }: RelationMessage): Promise<void> {
-    const { memory, streamsGenerated } = this.#context;
-    const imprint = memory.imprint(table.name);
-    if (imprint === null || this.#stream === null || this.#round?.tables.has(table.name)) return;
-    const isOutdated =
-      isReadingOutdated(imprint, table) || hasComeBack(imprint, carriedColumns(table, streamsGenerated), columns);
-    memory.setImprint(table.name, imprintOf(table));
-    if (isOutdated) await this.#readAgain(control, table);
   }
 
   async #readAgain(control: pg.Client, table: SourceTable): Promise<void> {
@@ -372,7 +370,7 @@ export class ChangeSession {
     if (hasChunks(table)) {
       await this.#chunks?.beginAnew(table);
     } else if (this.#round !== null) {
-      this.#altered.set(table.oid, table);
+      this.#postponed.set(table.oid, table);
       this.#stream.leaveOut(table.name);
     } else {
       this.#round = await this.#beginRound(control, [table]);

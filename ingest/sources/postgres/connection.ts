@@ -5,7 +5,7 @@ import { unlessAborted } from '#catalog/wait.ts';
 
 /**
  * Both kinds of connection print values alike, whatever the server, database or role have set; row_security=off makes a
- * policy an error where it would hide rows.
+ * policy an error where it would hide rows; what we write there is flushed, but waits for no standby, which might be away.
  */
 const pinned = [
   'datestyle=ISO',
@@ -14,7 +14,7 @@ const pinned = [
   'extra_float_digits=3',
   'bytea_output=hex',
   'row_security=off',
-  'synchronous_commit=on',
+  'synchronous_commit=local',
   'statement_timeout=0',
   'lock_timeout=0',
   'idle_in_transaction_session_timeout=0',

@@ -22,9 +22,11 @@ export async function withPublished(
   names: ServerNames,
 ): Promise<SourceTable[]> {
   if (tables.length === 0) return [];
+  const ours = [names.publication, names.insertsPublication];
   const oids = `{${tables.map(({ oid }) => oid).join(',')}}`;
-  const rows = await rowsOf(client, publishedQuery, [oids, [names.publication, names.insertsPublication]]);
-  if (rows.length === 0) return [...tables];
+  // The view below opens each table of a publication, and would wait for whoever alters one.
+  if ((await rowsOf(client, limitedQuery, [oids, ours])).length === 0) return [...tables];
+  const rows = await rowsOf(client, publishedQuery, [oids, ours]);
   const limits = new Map(
     rows.map((row) => [
       Number(row.oid),
@@ -47,6 +49,11 @@ function limitedTo(table: SourceTable, published: Published): SourceTable {
     key: isIdentityListed || table.key.every((name) => listed.includes(name)) ? table.key : [],
   };
 }
+
+const limitedQuery = `
+SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+ WHERE p.pubname = ANY ($2::text[]) AND r.prrelid = ANY ($1::oid[])
+   AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL) LIMIT 1`;
 
 // The view prints the filter; which columns were listed only the catalog tells. Before Postgres 15 there is neither.
 const publishedQuery = `

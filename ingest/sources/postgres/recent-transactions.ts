@@ -1,12 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Batch } from '../../event.ts';
 import { rowsOf } from './connection.ts';
 
 const epochXids = 1n << 32n;
 const replayed = 'replayed';
-const seenLimitMs = 5_000;
-const againMs = 10;
 const snapshotQuery = `
 SELECT CASE WHEN pg_is_in_recovery() THEN '${replayed}' ELSE pg_current_snapshot()::text END AS snapshot`;
 
@@ -16,11 +13,7 @@ SELECT CASE WHEN pg_is_in_recovery() THEN '${replayed}' ELSE pg_current_snapshot
  * and only then counts as done.
  */
 export class RecentTransactions {
-  readonly #ids: Set<number>;
-
-  constructor(ids: Iterable<number> = []) {
-    this.#ids = new Set(ids);
-  }
+  readonly #ids = new Set<number>();
 
   get size(): number {
     return this.#ids.size;
@@ -31,6 +24,10 @@ export class RecentTransactions {
       if (item.kind !== 'changes') continue;
       for (const { id } of item.changes.transactions) this.#ids.add(Number(id));
     }
+  }
+
+  add(xid: number): void {
+    this.#ids.add(xid);
   }
 
   /** Commits that wait for a standby now: an earlier stream may have told of them. */
@@ -71,18 +68,4 @@ function isBefore(id: number, end: bigint): boolean {
 export async function currentSnapshot(client: pg.Client): Promise<string> {
   const [row] = await rowsOf(client, snapshotQuery);
   return row?.snapshot ?? '';
-}
-
-/**
- * Waits until a transaction that the stream tells of is seen as committed. False if it is not after 5 s: it waits for a
- * standby, which may not come, or (where synchronous_standby_names is `*`) for this very stream.
- */
-export async function untilSeen(client: pg.Client, xid: number, signal: AbortSignal): Promise<boolean> {
-  const transaction = new RecentTransactions([xid]);
-  const limit = performance.now() + seenLimitMs;
-  while (!transaction.areSeenBy(await currentSnapshot(client))) {
-    if (performance.now() > limit) return false;
-    await setTimeout(againMs, undefined, { signal });
-  }
-  return true;
 }

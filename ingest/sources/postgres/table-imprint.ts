@@ -34,7 +34,7 @@ export function isReadingOutdated(imprint: string, table: SourceTable): boolean 
     if (old === undefined) return column.hasMissing || isRewritten || names.has(hash(column.name));
     if (old.name !== hash(column.name)) return true;
     const type = `${column.typeOid}.${column.typmod}`;
-    if (isRewritten) return old.type !== type || old.alteredBy !== column.alteredBy;
+    if (isRewritten) return old.type !== type || isAltered(old, column);
     return old.type !== type && isCarriedOtherwise(old.type, type);
   });
 }
@@ -51,7 +51,7 @@ export function hasComeBack(
   const before = columnsOf(imprint);
   return columns.some((column) => {
     const old = before.get(column.attnum);
-    if (old === undefined || old.name !== hash(column.name) || old.alteredBy === column.alteredBy) return false;
+    if (old === undefined || old.name !== hash(column.name) || !isAltered(old, column)) return false;
     const then = announced.find(({ name }) => name === column.name);
     if (then === undefined) return true;
     const type = `${then.typeOid}.${then.typmod}`;
@@ -65,6 +65,10 @@ interface OldColumn {
   type: string;
   /** Undefined where the imprint is of a version that did not note it. */
   alteredBy: string | undefined;
+}
+
+function isAltered(old: OldColumn, { alteredBy }: TableColumn): boolean {
+  return old.alteredBy !== undefined && old.alteredBy !== alteredBy;
 }
 
 /** By attnum. */
@@ -102,7 +106,8 @@ function filesPart(table: SourceTable): string {
 }
 
 function hasOtherFiles(imprint: string, table: SourceTable): boolean {
-  const now = new Set(filesOf(table));
+  // In an older version one hash stood for all of them.
+  const now = new Set([...filesOf(table), hash(table.files)]);
   const [before = ''] = /^[^;!]*/.exec(imprint) ?? [];
   return before.split('.').every((file) => !now.has(file));
 }
