@@ -7,7 +7,10 @@ export interface MadeColumn {
   isAdded: boolean;
   /** Nothing was done if one that is added was there already, or one that is altered was not. */
   isConditional: boolean;
-  /** As `plainType` of what the catalog prints of such a column. One that is not known here is as it was written. */
+  /**
+   * As `plainType` of what the catalog prints of such a column, but `text(n)` and `blob(n)`, for `sizedType`. One that is not
+   * known here is as it was written.
+   */
   type: string;
   /** Null where none is told: the table's. */
   charset: string | null;
@@ -59,7 +62,7 @@ export function readColumn(
   return [
     {
       ...{ name: name.value.toLowerCase(), isAdded, isConditional },
-      type: isBytes ? type.replace(/^(var)?char\b/, '$1binary').replace(/text$/, 'blob') : type,
+      type: isBytes ? type.replace(/^(var)?char\b/, '$1binary').replace(/text(?=$|\()/, 'blob') : type,
       charset: isBytes ? null : charset,
       isNullable: isNotNull ? false : isLeftOpen ? null : true,
       hasDefault: words.some((one, at) => one === 'DEFAULT' && words[at + 1] !== 'NULL'),
@@ -80,6 +83,21 @@ export function plainType(columnType: string): string {
     .replace(/^((?:tiny|small|medium|big)?int|year)\(\d+\)/, '$1')
     .replace(/ zerofill$/, '')
     .replace(/^geomcollection$/, 'geometrycollection');
+}
+
+/** Of their longest characters; those that are not here have characters of one byte. */
+const characterBytes: Readonly<Record<string, number>> = {
+  ...{ utf8mb4: 4, utf16: 4, utf16le: 4, utf32: 4, gb18030: 4, utf8mb3: 3, ujis: 3, eucjpms: 3 },
+  ...{ ucs2: 2, big5: 2, gbk: 2, gb2312: 2, euckr: 2, sjis: 2, cp932: 2 },
+};
+
+/** Which of the sizes of TEXT and BLOB it is that takes so many characters: `mediumtext` for `text(65535)` in utf8mb4. Others stay. */
+export function sizedType(type: string, charset: string): string {
+  const [, kind, length] = /^(text|blob)\((\d+)\)$/.exec(type) ?? [];
+  if (kind === undefined) return type;
+  const bytes = Number(length) * (kind === 'text' ? (characterBytes[charset] ?? 1) : 1);
+  const size = bytes < 2 ** 8 ? 'tiny' : bytes < 2 ** 16 ? '' : bytes < 2 ** 24 ? 'medium' : 'long';
+  return `${size}${kind}`;
 }
 
 /** MySQL's and MariaDB's older name of utf8mb3 is utf8. */
@@ -141,10 +159,14 @@ function decimalSizes(sizes: string): string {
   return `${digits === 0 && scale === 0 ? 10 : digits},${scale}`;
 }
 
-/** Labels as the catalog prints them: without spaces at their end. */
+const printed: Readonly<Record<string, string>> = {
+  ...{ "'": "''", '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\0': '\\0' },
+};
+
+/** Labels as the catalog prints them: without spaces at their end, and with few escapes. */
 function textOf({ kind, value }: Token): string {
   if (kind !== 'text') return value;
-  return `'${value.replace(/ +$/, '').replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+  return `'${[...value.replace(/ +$/, '')].map((letter) => printed[letter] ?? letter).join('')}'`;
 }
 
 /** Words of a definition outside of parentheses, up to where the column's place is told. */

@@ -41,6 +41,11 @@ export function tokenize(sql: string, sqlMode: bigint): Token[] {
   return tokens;
 }
 
+/** What stands behind a backslash for something else than itself (dev.mysql.com, String Literals). */
+const escapes: Readonly<Record<string, string>> = {
+  ...{ '0': '\0', b: '\b', n: '\n', r: '\r', t: '\t', Z: '\x1a', '%': '\\%', _: '\\_' },
+};
+
 function quotedAt(sql: string, start: number, hasEscapes: boolean): { value: string; end: number } {
   const quote = sql[start] as string;
   let value = '';
@@ -48,7 +53,8 @@ function quotedAt(sql: string, start: number, hasEscapes: boolean): { value: str
     const letter = sql[at] as string;
     if (letter === '\\' && hasEscapes) {
       at += 1;
-      value += sql[at] ?? '';
+      const escaped = sql[at] ?? '';
+      value += escapes[escaped] ?? escaped;
     } else if (letter !== quote) value += letter;
     else if (sql[at + 1] === quote) {
       at += 1;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Alteration } from './alteration.ts';
 import type { SourceTable, TableColumn } from './discovery.ts';
-import { type MadeColumn, plainCharset, plainType } from './made-column.ts';
+import { type MadeColumn, plainCharset, plainType, sizedType } from './made-column.ts';
 
 /**
  * What a table's key and columns looked like, short enough to be kept: `key;name:nullable:type:charset:expression;…` with hashed
@@ -94,8 +94,8 @@ function formMadeBy(made: MadeColumn, table: SourceTable, column: TableColumn): 
   const now = formOf(column);
   // MariaDB's JSON is a text.
   const isJsonText = made.type === 'json' && now.type === 'longtext';
-  const type = isJsonText ? now.type : made.type;
   const charset = isJsonText ? 'utf8mb4' : plainCharset(made.charset ?? table.charset ?? now.charset);
+  const type = isJsonText ? now.type : sizedType(made.type, charset);
   const isNullable = made.isNullable ?? now.isNullable;
   return {
     type,
@@ -149,6 +149,7 @@ function isText(type: string): boolean {
 }
 
 const integers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'];
+const large = ['text', 'blob'].map((kind) => ['tiny', '', 'medium', 'long'].map((size) => `${size}${kind}`));
 
 /** True if every value of the old type reads the same in the new one, and lands as the same or a promoted type. */
 function isWidened(old: string, now: string): boolean {
@@ -159,6 +160,7 @@ function isWidened(old: string, now: string): boolean {
     const landsAsInt = b.name !== 'bigint' && b.name !== 'int';
     return isBigger && (!a.isUnsigned || landsAsInt || a.name === b.name);
   }
+  if (large.some((sizes) => sizes.includes(a.name) && sizes.indexOf(b.name) >= sizes.indexOf(a.name))) return true;
   if (a.name !== b.name) return false;
   switch (a.name) {
     case 'varchar':

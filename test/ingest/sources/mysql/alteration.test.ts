@@ -44,6 +44,9 @@ describe('what an ALTER TABLE makes of columns', () => {
     ['GEOMCOLLECTION', 'geometrycollection'],
     ['VECTOR', 'vector(2048)'],
     [String.raw`ENUM('a','it''s','b\\c','d  ')`, String.raw`enum('a','it''s','b\\c','d')`],
+    [String.raw`ENUM('a\nb','c\td\0','\%\q\'')`, `enum('a\\nb','c\td\\0','\\\\%q''')`],
+    ['TEXT(65535)', 'text(65535)'],
+    ['TEXT(5) BYTE', 'blob(5)'],
     ['set( "x", "y" )', "set('x','y')"],
     ['SOMETHING_ELSE(3)', 'something_else(3)'],
   ])('MODIFY c %s: %s', (written, type) => {

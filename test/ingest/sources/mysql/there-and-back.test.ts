@@ -58,6 +58,20 @@ const histories: Record<string, History> = {
     "INSERT INTO t VALUES (2, 'abcdef')",
     'ALTER TABLE t MODIFY n VARCHAR(3)',
   ),
+  'a text whose size was smaller': of(
+    'n TEXT',
+    [`'${'long '.repeat(60)}'`, "'short'"],
+    'ALTER TABLE t MODIFY n TEXT(60)',
+    "INSERT INTO t VALUES (3, 'x')",
+    'ALTER TABLE t MODIFY n TEXT(65535)',
+  ),
+  'a label with a newline that was another': of(
+    String.raw`n ENUM('a\nb','c')`,
+    [String.raw`'a\nb'`, "'c'"],
+    "ALTER TABLE t MODIFY n ENUM('anb','c')",
+    "INSERT INTO t VALUES (3, 'anb')",
+    String.raw`ALTER TABLE t MODIFY n ENUM('a\nb','c')`,
+  ),
   'labels that were fewer': of(
     "n ENUM('a','b','c')",
     ["'a'", "'c'"],
@@ -167,6 +181,28 @@ const histories: Record<string, History> = {
 const harmless: [string, ...string[]][] = [
   ['v VARCHAR(10)', 'ALTER TABLE t MODIFY v VARCHAR(20)', 'ALTER TABLE t CHANGE COLUMN `v` `v` VARCHARACTER(30)'],
   ["e ENUM('a','it''s')", "ALTER TABLE t MODIFY e ENUM('a','it''s ', 'b\\\\c')"],
+  [
+    String.raw`e ENUM('a\\b','c\nd','e\tf','g\r','h\0','\%\_\q"')`,
+    String.raw`ALTER TABLE t MODIFY e ENUM('a\\b',"c\nd",'e\tf','g\r','h\0','\%\_q"')`,
+    String.raw`ALTER TABLE t MODIFY e ENUM('a\\b','c\nd','e\tf','g\r','h\0','\%\_q"','i\nj')`,
+  ],
+  [
+    'c TEXT',
+    'ALTER TABLE t MODIFY c TEXT(16383)',
+    'ALTER TABLE t MODIFY c TEXT(65535)',
+    'ALTER TABLE t MODIFY c LONGTEXT',
+  ],
+  [
+    'c TEXT(80) CHARSET latin1',
+    'ALTER TABLE t MODIFY c TEXT(255) CHARSET latin1',
+    'ALTER TABLE t MODIFY c TEXT(21845)',
+  ],
+  [
+    'c TINYBLOB',
+    'ALTER TABLE t MODIFY c BLOB(255)',
+    'ALTER TABLE t MODIFY c BLOB(65535)',
+    'ALTER TABLE t MODIFY c BLOB',
+  ],
   ["e SET('a','b')", "ALTER TABLE t MODIFY `e` set('a', 'b', 'c') COMMENT 'NOT NULL, CHARSET latin1' AFTER id"],
   ['i INT', 'ALTER TABLE t MODIFY i INTEGER', 'ALTER TABLE t MODIFY i INT(5)', 'ALTER TABLE t MODIFY i INT8 NULL'],
   ['i TINYINT UNSIGNED', 'ALTER TABLE t MODIFY i SMALLINT UNSIGNED ZEROFILL', 'ALTER TABLE t MODIFY i INT3 UNSIGNED'],
