@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type pg from 'pg';
 import { carriedColumns, readTables, type SourceTable } from './discovery.ts';
 import type { RelationMessage } from './pgoutput.ts';
@@ -5,6 +6,10 @@ import { currentSnapshot, RecentTransactions } from './recent-transactions.ts';
 import { serverHead } from './server-head.ts';
 import { hasComeBack, imprintOf, isReadingOutdated } from './table-imprint.ts';
 import type { ShapeContext } from './table-shape.ts';
+
+/** Within this a commit is seen that waits for nobody, unless the server is busy. */
+const soonMs = 300;
+const againMs = 5;
 
 /** A look at the catalogs, which may be ahead of the stream. */
 interface Look {
@@ -21,7 +26,7 @@ interface Look {
  * They may be ahead of the stream: what a table looked like (its imprint) is followed up only when the stream has come to
  * where it was looked at, so that what it was in between is compared with what it was before. And they may be behind: a commit
  * that waits for a standby (synchronous_standby_names) is told before anybody can see it; its tables are looked at again when
- * it is seen (`oweSeenLate`), and nothing waits for that.
+ * it is seen (`oweSeenLate`), and nothing waits for that longer than a moment.
  */
 export class AlteredTables {
   readonly #control: pg.Client;
@@ -42,10 +47,19 @@ export class AlteredTables {
     if (this.#unseen.size > 0) for (const { oid } of tables) this.#late.set(oid, null);
   }
 
-  /** At an announcement, before the catalogs are asked: whether they can know of its transaction. */
+  /** At an announcement, before the catalogs are asked: whether they know of its transaction, as they mostly do at once. */
   async noteCommit(xid: number, { oid, columns }: RelationMessage): Promise<void> {
-    this.#unseen.add(xid);
-    if (!this.#unseen.areSeenBy(await currentSnapshot(this.#control))) this.#late.set(oid, columns);
+    const commit = new RecentTransactions();
+    commit.add(xid);
+    const limit = performance.now() + soonMs;
+    while (!commit.areSeenBy(await currentSnapshot(this.#control))) {
+      if (performance.now() > limit) {
+        this.#unseen.add(xid);
+        this.#late.set(oid, columns);
+        return;
+      }
+      await setTimeout(againMs);
+    }
   }
 
   /** True if old rows of a table that is announced read differently now; what it looks like counts as known from then on. */

@@ -154,7 +154,8 @@ test.each(seeds)(
         const { rows } = await database.query(rowsQuery(table));
         expect(sorted(follower.rowsOf(table)), `${table}, seed ${seed}`).toEqual(sorted(rows));
       }
-      expect(chunks).toBeGreaterThan(10);
+      // More than one of some table; how many depends on what the work leaves of them.
+      expect(chunks).toBeGreaterThan(tables.length);
       await follower.stop();
       await follower.source.close();
     } finally {
