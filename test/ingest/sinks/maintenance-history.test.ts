@@ -75,6 +75,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 type ModelRow = Record<string, Value>;
 
+const limitMs = 240_000;
+
 class Crash extends Error {}
 
 /** Of all runs: a test in which nothing is rewritten or expires proves nothing. */
@@ -344,14 +346,22 @@ test('any history under maintenance leaves the table, and every state that is ke
       fc.constantFrom(2 as const, 3 as const),
       fc.constantFrom([], ['bucket(3, id)']),
       async (steps, isKeyless, formatVersion, partition) => {
+        let at = 'its beginning';
+        const tell = () => console.log(`stands at ${at}, open: ${process.getActiveResourcesInfo().join(', ')}`);
+        const watch = setTimeout(tell, 0.9 * limitMs).unref();
         await using run = new Run(warehouse, `movie${count++}`, isKeyless, { formatVersion, partition });
         await run.begin();
-        for (const one of steps) await run.take(one);
+        for (const [index, one] of steps.entries()) {
+          at = `step ${index}, ${JSON.stringify(one)}`;
+          await run.take(one);
+        }
+        at = 'its end';
         await run.end();
+        clearTimeout(watch);
       },
     ),
-    // One that hangs is told with its steps.
-    { seed, numRuns: 15, timeout: 240_000, endOnFailure: true },
+    // One that hangs is told with its steps, and with what it waits for.
+    { seed, numRuns: 15, timeout: limitMs, endOnFailure: true },
   );
   console.log(JSON.stringify(done));
   expect(Math.min(done.rewrites, done.expired)).toBeGreaterThan(0);
