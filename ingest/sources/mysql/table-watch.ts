@@ -52,7 +52,11 @@ export class TableWatch {
     const statement = readStatement(sql, database, sqlMode);
     const isOfTable = statement.kind === 'create' || statement.kind === 'alter' || statement.kind === 'drop';
     const none: Consequences = {
-      ...{ truncated: [], outdated: [], rekeyed: [], mayChangeKeys: isOfTable, isTakenBack: false },
+      truncated: [],
+      outdated: [],
+      rekeyed: [],
+      mayChangeKeys: isOfTable,
+      isTakenBack: false,
     };
     if (isOfTable && gtid !== null && !(await this.#isSeen(gtid))) {
       return { ...none, ...(await this.#unseen(statement.kind, this.#named(statement.tables))) };
