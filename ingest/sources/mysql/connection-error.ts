@@ -1,7 +1,7 @@
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
 import { serverName } from './address.ts';
 import type { ServerAddress } from './binlog/binlog-stream.ts';
-import { isLostConnection } from './binlog/lost-connection.ts';
+import { hasEndedConnection, isLostConnection } from './binlog/lost-connection.ts';
 
 interface DriverError {
   /** The server's number of an error, or null where it did not come from the server. */
@@ -68,17 +68,12 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
       );
     case 1053:
       return fail('source_unreachable', `${server} is shutting down.`);
-    case 1158: // network errors
-    case 1159:
-    case 1160:
-    case 1161:
-    case 1317: // killed
-    case 1927:
-    case 3169:
-      return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
     case null:
       break;
     default:
+      if (hasEndedConnection(number)) {
+        return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
+      }
       return fail('source_refused', `${server} refused the connection: ${message}.`);
   }
   switch (code) {
@@ -112,13 +107,6 @@ export function statementError(thrown: unknown): DailiesError {
   switch (number) {
     case null:
     case 1053: // shutting down
-    case 1158: // network errors
-    case 1159:
-    case 1160:
-    case 1161:
-    case 1317: // killed
-    case 1927:
-    case 3169:
       return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
     case 1044:
     case 1142:
@@ -129,6 +117,9 @@ export function statementError(thrown: unknown): DailiesError {
         `The source's user lacks a privilege: ${message}. Run \`dailies check\` on the source's url for the GRANT.`,
       );
     default:
+      if (hasEndedConnection(number)) {
+        return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
+      }
       return fail('source_protocol', `The source refused a statement: ${message}.`);
   }
 }

@@ -15,3 +15,11 @@ export function isLostConnection(thrown: unknown): boolean {
   // Node's own ECONNRESET (lib/_tls_wrap.js, onConnectEnd): of nothing but its message once the code is gone.
   return message.startsWith('Client network socket disconnected before secure TLS connection');
 }
+
+/** The server's numbers for errors of the network, and for a connection or statement that somebody has killed. */
+const ended: ReadonlySet<number> = new Set([1158, 1159, 1160, 1161, 1317, 1927, 3169]);
+
+/** True for an error that a server sends as it gives a connection up. */
+export function hasEndedConnection(number: number): boolean {
+  return ended.has(number);
+}

@@ -1,6 +1,6 @@
 import { DailiesError, type ErrorCode } from '#catalog/error.ts';
 import { ByteReader } from './byte-reader.ts';
-import { isLostConnection } from './lost-connection.ts';
+import { hasEndedConnection, isLostConnection } from './lost-connection.ts';
 import type { ServerAddress } from './server-connection.ts';
 
 /** An error that the server has sent, not yet told in our words: only within this folder. */
@@ -47,15 +47,10 @@ export function connectError(thrown: unknown, address: ServerAddress): DailiesEr
         return fail('source_unreachable', `${server} has no free connection left; raise max_connections there.`);
       case 1053:
         return fail('source_unreachable', `${server} is shutting down.`);
-      case 1158: // network errors
-      case 1159:
-      case 1160:
-      case 1161:
-      case 1317: // killed
-      case 1927:
-      case 3169:
-        return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
       default:
+        if (hasEndedConnection(thrown.number)) {
+          return fail('source_unreachable', `${server} ended the connection while it was being made: ${message}.`);
+        }
         return fail('source_refused', `${server} refused the connection: ${message}.`);
     }
   }
