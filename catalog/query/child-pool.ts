@@ -7,8 +7,10 @@ import { StatementError } from './query-problem.ts';
 
 const childFile = fileURLToPath(new URL('./query-child.ts', import.meta.url));
 
-/** What Node and an idle DuckDB occupy besides the memory that a query is given. */
+/** What Node, DuckDB and the writing of the result may occupy besides the memory that a query is given. */
 const overheadBytes = 1.5 * 2 ** 30;
+/** Node reserves as much for code, as writable memory that it never fills; the system's limit counts it all the same. */
+const reservedBytes = 2 ** 30;
 
 const refillDelayMs = 300;
 
@@ -200,11 +202,11 @@ export class QueryChild {
 }
 
 /**
- * `sh` sets the limits and becomes Node: data segments (all writable memory, reservations not counted; Linux holds any
- * process to it), no core files. The environment is empty but for the channel to us.
+ * `sh` sets the limits and becomes Node: data segments (all writable memory, touched or not; Linux holds any process to
+ * it), no core files. The environment is empty but for the channel to us.
  */
 function spawnLimited(settings: ChildSettings, { cwd, compiledDir }: PoolOptions): ChildProcess {
-  const kilobytes = Math.ceil(settings.processBytes / 1024);
+  const kilobytes = Math.ceil((settings.processBytes + reservedBytes) / 1024);
   const script = `ulimit -c 0; ulimit -d ${kilobytes} 2>/dev/null; exec "$0" "$@"`;
   const node = [process.execPath, '--max-old-space-size=256', '--disable-warning=ExperimentalWarning', childFile];
   return spawn('/bin/sh', ['-c', script, ...node, JSON.stringify(settings)], {

@@ -352,7 +352,7 @@ describe('the lock of DuckDB itself, were the check of the statement ever passed
           .sort(),
       ).toEqual(expect.not.arrayContaining(['DATABASE_URL', 'PATH', 'DAILIES_SECRET']));
       const limits = fs.readFileSync(`/proc/${child.pid}/limits`, 'utf8');
-      expect(limits).toMatch(/Max data size\s+2684354560/);
+      expect(limits).toMatch(/Max data size\s+3758096384/);
       expect(limits).toMatch(/Max core file size\s+0/);
     } finally {
       delete process.env.DAILIES_TEST_SECRET;
