@@ -16,6 +16,7 @@ import type { RelationMessage } from './pgoutput.ts';
 import { publishTables, saveMemory } from './publication.ts';
 import type { Relation } from './relation.ts';
 import { ReplicationStream } from './replication-stream.ts';
+import { rolledBack } from './rolled-back.ts';
 import { RowMemory } from './row-memory.ts';
 import { SchemaFollower } from './schema-follower.ts';
 import { heartbeat, serverHead } from './server-head.ts';
@@ -185,6 +186,7 @@ export class ChangeSession {
       barrier: this.#round,
       resolve: (message, transaction) => this.#resolve(control, message, transaction),
       ...(schemas ? { takeDdl: (content, place) => schemas.take(content, place) } : {}),
+      rolledBack: (xids) => rolledBack(control, xids),
       head: () => serverHead(control),
       heartbeat: () => heartbeat(control),
     });

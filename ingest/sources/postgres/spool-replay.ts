@@ -1,17 +1,19 @@
 import { MessageFramer } from './message-framer.ts';
 import { maxMessageBytes } from './oversized-change.ts';
+import { isDoneBy } from './rolled-back.ts';
 import type { TransactionSpool } from './transaction-spool.ts';
 
-/** Reads the messages of a spool, at the pace of whoever takes them. */
+/** Reads the messages of a spool but for those of subtransactions that were rolled back, at the pace of whoever takes them. */
 export class SpoolReplay {
   readonly #framer: MessageFramer;
+  #rolledBack: ReadonlySet<number> = new Set();
   #isStopped = false;
   #wake: () => void = () => {};
 
   constructor(message: (bytes: Buffer, start: number, end: number) => void) {
     const sink = {
       message: (_code: number, bytes: Buffer, start: number, end: number) => {
-        message(bytes, start, end);
+        if (!isDoneBy(this.#rolledBack, bytes, start, end)) message(bytes, start, end);
         return true;
       },
       piece: () => undefined,
@@ -34,7 +36,8 @@ export class SpoolReplay {
   }
 
   /** True when all is read, false if it was stopped. `mustRest` is asked again after each `resume`. */
-  async run(spool: TransactionSpool, mustRest: () => boolean): Promise<boolean> {
+  async run(spool: TransactionSpool, rolledBack: ReadonlySet<number>, mustRest: () => boolean): Promise<boolean> {
+    this.#rolledBack = rolledBack;
     for await (const chunk of spool.chunks()) {
       if (this.#isStopped) return false;
       this.#framer.push(chunk);

@@ -21,6 +21,8 @@ export interface StreamOptions {
    * are to be announced in its place. `isPast`: of a transaction that is left out.
    */
   takeDdl?: (content: Buffer, place: { commitLsn: bigint; isPast: boolean }) => Promise<Announced[]>;
+  /** Those of these subtransactions of a committed transaction that were rolled back. */
+  rolledBack(xids: readonly number[]): Promise<ReadonlySet<number>>;
   /** Where the server's history ends, and the server's time just before that was asked. */
   head(): Promise<{ position: bigint; timeMicros: bigint }>;
   /** Writes something into the server's history that the stream will pass. */

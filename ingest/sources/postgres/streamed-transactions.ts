@@ -1,8 +1,7 @@
 import { DailiesError } from '#catalog/error.ts';
-import { ddlTransaction } from './ddl-message.ts';
 import { malformed } from './decode-value.ts';
 import { type Oversized, standInBytes, toStandIn } from './oversized-change.ts';
-import { readLogicalMessage } from './pgoutput.ts';
+import { subtransactionOf } from './rolled-back.ts';
 import { TransactionSpool } from './transaction-spool.ts';
 
 const RELATION = 82;
@@ -51,19 +50,8 @@ export class StreamedTransactions {
   append(bytes: Buffer, at: number, end: number, arrive: () => number): void {
     const code = bytes[at];
     if (this.#current === null || !streamed.has(code) || end < at + 5) throw malformed();
-    this.#current.append(this.#subtransaction(bytes, at, end), bytes, at, end, code === RELATION ? arrive() : null);
-  }
-
-  /** Its own id; an origin has none, and a message the whole transaction's. */
-  #subtransaction(bytes: Buffer, at: number, end: number): number {
-    switch (bytes[at]) {
-      case ORIGIN:
-        return this.#xid;
-      case MESSAGE:
-        return ddlTransaction(readLogicalMessage(bytes, at + 5, end)) ?? bytes.readUInt32BE(at + 1);
-      default:
-        return bytes.readUInt32BE(at + 1);
-    }
+    const xid = subtransactionOf(bytes, at, end) ?? this.#xid;
+    this.#current.append(xid, bytes, at, end, code === RELATION ? arrive() : null);
   }
 
   /** A change of the transaction at hand that is too long to be held. */
@@ -78,14 +66,18 @@ export class StreamedTransactions {
     if (this.memoryBytes > maxMemoryBytes) for (const spool of this.#spools.values()) spool.spill();
   }
 
+  /**
+   * Of one that was not told there is nothing to forget: Postgres 18 tells, too, that a subtransaction was rolled back which it
+   * left out, since it had been by the time it was read (bug 19616).
+   */
   abort(xid: number, subxid: number): void {
+    if (this.#current !== null) throw outOfOrder('is rolled back', xid);
     const spool = this.#spools.get(xid);
-    if (spool === undefined || this.#current !== null) throw outOfOrder('is rolled back', xid);
     if (xid === subxid) {
       this.#spools.delete(xid);
-      spool.discard();
+      spool?.discard();
     } else {
-      spool.abort(subxid);
+      spool?.abort(subxid);
     }
   }
 

@@ -36,6 +36,11 @@ export class TransactionSpool {
     return this.#tail.length;
   }
 
+  /** Of the transaction and of its subtransactions, as far as they have told something and were not rolled back. */
+  get xids(): number[] {
+    return [...this.#firstAt.keys()];
+  }
+
   get arrivals(): readonly number[] {
     return this.#described.map(({ arrival }) => arrival);
   }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { type MajorServer, majors, startMajor } from '#test/fixtures/postgres-majors.ts';
 import {
+  forgottenRollbackCase,
   identitiesCase,
   preparedCase,
   publicationsCase,
@@ -9,6 +10,7 @@ import {
   streamedCutCase,
   streamedShapesCase,
   truncateCase,
+  untoldRollbackCase,
 } from './stream-cases.ts';
 
 describeWith('postgres-majors', 'the stream of each version', (folder) => {
@@ -27,6 +29,12 @@ describeWith('postgres-majors', 'the stream of each version', (folder) => {
 
     test('transactions under way wait for their commit, without what was rolled back within them', async () =>
       streamedCase(await server.createDatabase()));
+
+    test('what the server does not tell as rolled back is left out all the same', async () =>
+      untoldRollbackCase(await server.createDatabase()));
+
+    test('what was rolled back before the server read it is nothing', async () =>
+      forgottenRollbackCase(await server.createDatabase()));
 
     test('a shape that only a rolled back subtransaction had does not outlive it', async () =>
       streamedShapesCase(await server.createDatabase()));

@@ -77,6 +77,7 @@ export async function readPayloads(
     fromMicros: 0n,
     barrier: null,
     resolve: async (message) => (isWanted(message.tableName) ? relationOf(message, memory) : null),
+    rolledBack: async () => new Set(),
     head: async () => ({ position: 2n ** 63n, timeMicros: 1n }),
     heartbeat: async () => undefined,
     logicalMessage: (message) => told.messages.push(message),

@@ -82,6 +82,50 @@ export async function streamedCase(database: CaseDatabase): Promise<void> {
   await stop(follower);
 }
 
+/** Long rows: 16 kB each, stored beside the table, which the server's stream tells in about nine parts. */
+const longRows = (from: number, to: number) =>
+  `INSERT INTO film SELECT i, 'long', (SELECT string_agg(md5((i * 1000 + j)::text), '') FROM generate_series(1, 512) j)
+     FROM generate_series(${from}, ${to}) i`;
+
+/**
+ * Subtransactions of long rows, which the server puts on its disk before it tells them, and of which it does not tell that they were
+ * rolled back; one that commits within each.
+ */
+export async function untoldRollbackCase(database: CaseDatabase): Promise<void> {
+  await database.query(`${filmTable}; ALTER TABLE film ALTER pad SET STORAGE EXTERNAL`);
+  const name = sourceName();
+  const options = encodeURIComponent('-c logical_decoding_work_mem=10MB');
+  const follower = await follow(`${database.url}?options=${options}`, name);
+  const client = await database.connect();
+  await client.query(`BEGIN; ${longRows(1, 50)}; SAVEPOINT a; ${longRows(1001, 2100)}`);
+  await untilStreamed(database, name, 1);
+  await client.query(`SAVEPOINT b; UPDATE film SET title = 'within' WHERE id < 10; RELEASE b; ROLLBACK TO a`);
+  await client.query(`${fill(1001, 1100, 'again')}; RELEASE a; UPDATE film SET title = 'kept' WHERE id = 7; COMMIT`);
+  await database.query(`UPDATE film SET title = 'after' WHERE id = 1001`);
+  await follower.caughtUp();
+  expect(follower.rowsOf('film')).toEqual(await tableRows(database, 'film'));
+  await stop(follower);
+}
+
+/** Transactions that were rolled back with their subtransactions by the time that the server reads them. */
+export async function forgottenRollbackCase(database: CaseDatabase): Promise<void> {
+  await database.query(filmTable);
+  const url = streamingUrl(database.url);
+  const name = sourceName();
+  const first = await follow(url, name);
+  await first.caughtUp();
+  await stop(first);
+  const client = await database.connect();
+  await client.query(`BEGIN; SAVEPOINT a; ${fill(1, 500, 'within')}; RELEASE a; ROLLBACK`);
+  await client.query(`BEGIN; ${fill(1, 5, 'lost')}; SAVEPOINT a; ${fill(11, 900, 'within')}; RELEASE a; ROLLBACK`);
+  await client.query(`BEGIN; SAVEPOINT a; ${fill(1, 500, 'within')}; ROLLBACK TO a; ${fill(601, 900, 'kept')}; COMMIT`);
+  const source = openSource(url, name);
+  const follower = new Follower(source, await requestFor(source, first.position));
+  await follower.caughtUp();
+  expect(follower.rowsOf('film')).toEqual(await tableRows(database, 'film'));
+  await stop(follower);
+}
+
 /** A column that only a rolled back subtransaction had, one that stays, and one that a whole rolled back transaction had. */
 export async function streamedShapesCase(database: CaseDatabase): Promise<void> {
   await database.query(`${filmTable}; CREATE TYPE mood AS ENUM ('sad', 'glad');`);

@@ -6,6 +6,7 @@ import { Follower, follow, openSource, requestFor, sourceName } from './follower
 import { readPayloads, recordStream } from './raw-stream.ts';
 import {
   type CaseDatabase,
+  forgottenRollbackCase,
   publicationsCase,
   streamedCase,
   streamedCutCase,
@@ -14,6 +15,7 @@ import {
   tableRows,
   truncateCase,
   untilStreamed,
+  untoldRollbackCase,
 } from './stream-cases.ts';
 
 async function on(run: (database: CaseDatabase) => Promise<void>): Promise<void> {
@@ -33,6 +35,10 @@ async function on(run: (database: CaseDatabase) => Promise<void>): Promise<void>
 }
 
 test('transactions under way wait for their commit, without what was rolled back within them', () => on(streamedCase));
+
+test('what the server does not tell as rolled back is left out all the same', () => on(untoldRollbackCase));
+
+test('what was rolled back before the server read it is nothing', () => on(forgottenRollbackCase));
 
 test('a shape that only a rolled back subtransaction had does not outlive it', () => on(streamedShapesCase));
 
