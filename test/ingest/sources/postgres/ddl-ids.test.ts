@@ -84,6 +84,9 @@ test(`random changes of a schema, in transactions with rows, end with the same r
     await writer.query(isKept ? 'COMMIT' : 'ROLLBACK');
     await writer.end();
     if (step % 5 < 4) continue;
+    // A row that only this look can have: rows of two columns that were exchanged may be alike before and after.
+    const [{ name: key } = { name: 'id' }] = await columnsOf(database);
+    await database.query(`INSERT INTO t (${key}) VALUES (${1000 + step})`);
     await landing.equals('t');
     const ids = await landing.fieldIds('t');
     const now = new Map<number, { id: number; type: string }>();
