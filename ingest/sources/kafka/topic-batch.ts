@@ -85,7 +85,7 @@ export class ChangeReader {
     last: ReadChange | null,
     { topic, partition, offset }: { topic: string; partition: number; offset: number },
   ): void {
-    if (!record.headers.includes('__debezium.oldkey') || event.after === null || last?.event.op === 'd') return;
+    if (!isKeyChange(record) || event.after === null || last?.event.op === 'd') return;
     const unknown = event.after.indexOf(UNKNOWN);
     if (unknown < 0) return;
     const field = schema.fields[unknown]?.name ?? '';
@@ -106,6 +106,11 @@ export class ChangeReader {
       details: { table: `${this.#source}.${this.#table.name}`, ...place, ...details },
     });
   }
+}
+
+/** True for the second half: the row under its new key, right after its removal under the old one. */
+export function isKeyChange(record: TopicRecord): boolean {
+  return record.headers.includes('__debezium.oldkey');
 }
 
 /** Consecutive changes of one schema as one item each. All transactions end at the batch's end: topics do not tell where. */

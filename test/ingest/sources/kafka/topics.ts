@@ -43,7 +43,7 @@ export function known({ fields }: Pick<Seen, 'fields'>, row: Row | null): Record
 
 /**
  * The rows of a keyed table after all changes, by key, however often one of them is told: Debezium tells again what it had told
- * before it was killed. A row under a new key has what it leaves out from the one that went right before.
+ * before it was killed. What a row under a new key says is unknown it has from the one that went right before.
  */
 export function lastRowsOf(follower: Follower, table: string): Map<unknown, Record<string, unknown>> {
   const rows = new Map<unknown, Record<string, unknown>>();
@@ -55,9 +55,12 @@ export function lastRowsOf(follower: Follower, table: string): Map<unknown, Reco
     const base = event.op === 'c' ? removed : undefined;
     removed = undefined;
     if (event.op === 't') rows.clear();
-    else if (event.after)
-      rows.set(keyOf(event.after), { ...base, ...rows.get(keyOf(event.after)), ...known(seen, event.after) });
-    else if (event.before) {
+    else if (event.after) {
+      const { after } = event;
+      const moved = seen.fields.flatMap((name, index) => (after[index] === UNKNOWN ? [[name, base?.[name]]] : []));
+      const kept = { ...(base && Object.fromEntries(moved)), ...rows.get(keyOf(after)) };
+      rows.set(keyOf(after), { ...kept, ...known(seen, after) });
+    } else if (event.before) {
       removed = rows.get(keyOf(event.before));
       rows.delete(keyOf(event.before));
     }
