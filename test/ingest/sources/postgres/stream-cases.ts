@@ -89,7 +89,7 @@ const longRows = (from: number, to: number) =>
 
 /**
  * Subtransactions of long rows, which the server puts on its disk before it tells them, and of which it does not tell that they were
- * rolled back; one that commits within each.
+ * rolled back, nor that the table was altered there; one that commits within each.
  */
 export async function untoldRollbackCase(database: CaseDatabase): Promise<void> {
   await database.query(`${filmTable}; ALTER TABLE film ALTER pad SET STORAGE EXTERNAL`);
@@ -97,13 +97,16 @@ export async function untoldRollbackCase(database: CaseDatabase): Promise<void> 
   const options = encodeURIComponent('-c logical_decoding_work_mem=10MB');
   const follower = await follow(`${database.url}?options=${options}`, name);
   const client = await database.connect();
-  await client.query(`BEGIN; ${longRows(1, 50)}; SAVEPOINT a; ${longRows(1001, 2100)}`);
+  await client.query(
+    `BEGIN; ${longRows(1, 50)}; SAVEPOINT a; ALTER TABLE film ADD COLUMN gone int; ${longRows(1001, 2100)}`,
+  );
   await untilStreamed(database, name, 1);
   await client.query(`SAVEPOINT b; UPDATE film SET title = 'within' WHERE id < 10; RELEASE b; ROLLBACK TO a`);
   await client.query(`${fill(1001, 1100, 'again')}; RELEASE a; UPDATE film SET title = 'kept' WHERE id = 7; COMMIT`);
   await database.query(`UPDATE film SET title = 'after' WHERE id = 1001`);
   await follower.caughtUp();
   expect(follower.rowsOf('film')).toEqual(await tableRows(database, 'film'));
+  expect(new Set(follower.eventsOf('film').map(({ fields }) => fields.join()))).toEqual(new Set(['id,title,pad']));
   await stop(follower);
 }
 
