@@ -20,8 +20,10 @@ const chunkBytes = 256 << 10;
 export class TransactionSpool {
   /** First place of each subtransaction. */
   readonly #firstAt = new Map<number, number>();
+  /** The same ones in the order of their places. */
+  readonly #xids: number[] = [];
   /** The tables that were described, in order: when that came, among all that the stream has described. */
-  #described: { at: number; arrival: number }[] = [];
+  readonly #described: { at: number; arrival: number }[] = [];
   #path: string | null = null;
   #file: number | null = null;
   #fileBytes = 0;
@@ -37,8 +39,8 @@ export class TransactionSpool {
   }
 
   /** Of the transaction and of its subtransactions, as far as they have told something and were not rolled back. */
-  get xids(): number[] {
-    return [...this.#firstAt.keys()];
+  get xids(): readonly number[] {
+    return this.#xids;
   }
 
   get arrivals(): readonly number[] {
@@ -47,7 +49,10 @@ export class TransactionSpool {
 
   /** `arrival`: of a message that describes a table; else null. Throws `disk_full`. */
   append(xid: number, bytes: Buffer, start: number, end: number, arrival: number | null): void {
-    if (!this.#firstAt.has(xid)) this.#firstAt.set(xid, this.bytes);
+    if (!this.#firstAt.has(xid)) {
+      this.#firstAt.set(xid, this.bytes);
+      this.#xids.push(xid);
+    }
     if (arrival !== null) this.#described.push({ at: this.bytes, arrival });
     const length = end - start;
     const isLong = headerBytes + length > tailBytes;
@@ -75,8 +80,12 @@ export class TransactionSpool {
       this.#fileBytes = at;
       if (this.#file !== null) ftruncateSync(this.#file, at);
     }
-    for (const [other, first] of this.#firstAt) if (first >= at) this.#firstAt.delete(other);
-    this.#described = this.#described.filter((described) => described.at < at);
+    for (let last = this.#xids.at(-1); last !== undefined; last = this.#xids.at(-1)) {
+      if ((this.#firstAt.get(last) ?? 0) < at) break;
+      this.#firstAt.delete(last);
+      this.#xids.pop();
+    }
+    while ((this.#described.at(-1)?.at ?? -1) >= at) this.#described.pop();
   }
 
   /** Writes what is in memory to the file, and frees it. */

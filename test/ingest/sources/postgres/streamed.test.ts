@@ -40,6 +40,28 @@ test('what the server does not tell as rolled back is left out all the same', ()
 
 test('what was rolled back before the server read it is nothing', () => on(forgottenRollbackCase));
 
+test('a transaction of more subtransactions than are asked about at once, every third rolled back', () =>
+  on(async (database) => {
+    await database.query('CREATE TABLE film (id int PRIMARY KEY, title text)');
+    const name = sourceName();
+    const follower = await follow(streamingUrl(database.url), name);
+    await database.query(`DO $$ BEGIN
+      FOR i IN 1..60000 LOOP
+        BEGIN
+          INSERT INTO film VALUES (i, 'in a block');
+          IF i % 3 = 0 THEN RAISE EXCEPTION 'no'; END IF;
+        EXCEPTION WHEN raise_exception THEN NULL;
+        END;
+      END LOOP;
+    END $$`);
+    await follower.caughtUp();
+    await untilStreamed(database, name, 1);
+    expect(follower.eventsOf('film')).toHaveLength(40_000);
+    expect(follower.rowsOf('film').every(({ id }) => Number(id) % 3 > 0)).toBe(true);
+    await follower.stop();
+    await follower.source.close();
+  }));
+
 test('a shape that only a rolled back subtransaction had does not outlive it', () => on(streamedShapesCase));
 
 test('a connection that is cut while a transaction is under way or being told leaves no gap and no overlap', () =>

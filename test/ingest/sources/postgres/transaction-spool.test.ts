@@ -69,6 +69,7 @@ test('a spool gives back what was not rolled back, in order, however much it is'
       expect(content.length).toBe(kept.length);
       for (const [index, entry] of kept.entries()) expect(content[index]?.equals(entry.bytes)).toBe(true);
       expect(spool.arrivals).toEqual(kept.flatMap((entry) => (entry.arrival === null ? [] : [entry.arrival])));
+      expect(spool.xids).toEqual([...new Set(kept.map((entry) => entry.xid))]);
       spool.discard();
     }),
     { numRuns: 60 },
@@ -106,9 +107,22 @@ test('what is out of order is refused', () => {
   streams.start(1, true);
   expect(() => streams.start(2, true)).toThrow(/out of order/);
   expect(() => streams.take(1)).toThrow(/out of order/);
+  expect(() => streams.abort(1, 1)).toThrow(/out of order/);
   streams.stop();
   expect(() => streams.start(1, true)).toThrow(/out of order/);
   expect(() => streams.stop()).toThrow(/out of order/);
-  expect(() => streams.abort(2, 2)).toThrow(/out of order/);
+  expect(() => streams.take(2)).toThrow(/out of order/);
   streams.discard();
+});
+
+test('a roll-back of what was never told is nothing', () => {
+  const streams = new StreamedTransactions();
+  streams.abort(2, 3);
+  streams.abort(2, 2);
+  const bytes = message(INSERT, 1, 0, 10);
+  streams.start(1, true);
+  streams.append(bytes, 0, bytes.length, () => 0);
+  streams.stop();
+  streams.abort(1, 3);
+  expect(streams.take(1).xids).toEqual([1]);
 });
