@@ -45,14 +45,14 @@ export function announcement(change: ToldChange): Schema | null {
   };
   for (const [index, column] of columns.entries()) {
     const place = was.get(column.attnum);
-    if (place === undefined) {
-      if (names.has(column.name)) setFormer(column.name, null);
-      continue;
-    }
-    setFormer(column.name, isFollowed(typeAt(old, place), typeAt(relation, index)) ? nameAt(old, place) : null);
     const text = relation.textFieldOf(index);
-    const oldText = old.textFieldOf(place);
+    const oldText = place === undefined ? null : old.textFieldOf(place);
     if (text !== null && oldText !== null) setFormer(text, oldText);
+    // Texts of another column that had the name.
+    else if (text !== null && old.schema.fields.some(({ name }) => name === text)) setFormer(text, null);
+    if (place !== undefined)
+      setFormer(column.name, isFollowed(typeAt(old, place), typeAt(relation, index)) ? nameAt(old, place) : null);
+    else if (names.has(column.name)) setFormer(column.name, null);
   }
   const isMoved = fields.some(({ formerName }) => formerName !== undefined);
   const isAlike =

@@ -109,6 +109,25 @@ test('a step that consumes a renamed column stops its pipeline before the first 
   await landing.until(async () => landing.lines.some((line) => line.includes('the source calls it "name" now')));
 });
 
+test('a column that takes the name of one that is dropped by the same statement has none of its texts', {
+  timeout: 240_000,
+}, async () => {
+  await using database = await createDatabase();
+  await database.query(`${triggerStatement}; CREATE TABLE film (id int PRIMARY KEY, day date);
+    INSERT INTO film VALUES (1, 'infinity')`);
+  await using landing = await Landing.open(await caseDatabase(database), sourceName(), ['public.film']);
+  const hold = (rows: string[]) =>
+    landing.until(async () => {
+      await landing.hasColumns('film', ['id', 'day', 'day__text']);
+      return (await landing.rows('film', ['id', 'day', 'day__text'])).join() === rows.join();
+    });
+  await hold(['["1",null,"infinity"]']);
+  await database.query('ALTER TABLE film DROP day, ADD day timestamp; INSERT INTO film (id) VALUES (2)');
+  await hold(['["1",null,null]', '["2",null,null]']);
+  await database.query("UPDATE film SET day = '-infinity' WHERE id = 1");
+  await hold(['["1",null,"-infinity"]', '["2",null,null]']);
+});
+
 test('a process that dies at any place between the change of a schema and its commit loses nothing of it', {
   timeout: 400_000,
 }, async () => {
