@@ -210,10 +210,7 @@ class Run {
       case 'compact':
         // Where nothing is staged, as in a round of maintenance.
         if (this.#applied !== this.#committed.offset || !this.#model.exists) return;
-        await this.#maintained.use(
-          target,
-          async (each) => await compactTable(each, AbortSignal.timeout(60_000), { waits: true }),
-        );
+        await this.#maintained.use(target, async (each) => await compactTable(each, signal, { waits: true }));
         return await this.#check();
       default: {
         if (this.source.generation === 0) return void this.source.apply(step);

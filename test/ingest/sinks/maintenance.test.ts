@@ -170,7 +170,7 @@ describe('endless small commits', () => {
     expect(await studio.warehouse.state.tableUpkeep.findUnique({ where: { tableName: name } })).toMatchObject({
       figures: { dataFiles: expect.any(Number), oldestAsOf: expect.any(String) },
     });
-  }, 120_000);
+  }, 600_000);
 });
 
 describe.each([2, 3] as const)('a rewrite of files in format %i', (formatVersion) => {

@@ -6,7 +6,7 @@ import type { PipelinePosition, Sink } from '#ingest/sink.ts';
 import { icebergSink } from '#ingest/sinks/iceberg.ts';
 import type { TestWarehouse } from '#test/catalog/iceberg/warehouse.ts';
 
-export const signal = AbortSignal.timeout(600_000);
+export const { signal } = new AbortController();
 
 export function openSink(
   warehouse: Pick<TestWarehouse, 'state' | 'indexDir'> & { catalog: TableCatalog },
