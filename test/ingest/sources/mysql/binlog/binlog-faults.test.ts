@@ -154,8 +154,8 @@ describeWith('mariadb', "a binary log in a server's worse days", () => {
     console.log(`BINLOG_SEED=${seed}`);
     let state = seed;
     const random = (below: number) => {
-      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-      return state % below;
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
     };
     using proxy = await startProxy(server.port, (client, upstream) => {
       let left = random(2) === 0 ? 500 + random(2_000) : 5_000 + random(90_000);

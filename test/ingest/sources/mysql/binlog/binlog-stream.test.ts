@@ -293,7 +293,9 @@ describeWith('mariadb', "a MariaDB server's binary log", () => {
     it('says when there is nothing more, and goes on when there is', async () => {
       const from = await endOf(server);
       const stream = await openReader(server, { from, heartbeatMs: 200 });
-      expect(await stream.read()).toMatchObject([{ kind: 'idle', position: from }]);
+      const first = (await stream.read()) ?? [];
+      expect(first.length).toBeGreaterThan(0);
+      expect(first.map((item) => [item.kind, positionOf([item])])).toEqual(first.map(() => ['idle', from]));
       await database.query('CREATE TABLE later (n int)');
       let items: readonly BinlogItem[] = [];
       while (!items.some(({ kind }) => kind === 'commit')) items = (await stream.read()) ?? [];
