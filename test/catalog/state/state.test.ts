@@ -17,3 +17,16 @@ test('two callers may migrate an empty database at once', async () => {
   expect(applied.map((names) => names.length > 0)).toEqual([true, false]);
   expect(await own.state.setting.count()).toBe(0);
 });
+
+test('transactions that are slow, and those that wait for their connections, come to their ends', async () => {
+  await using own = await createState();
+  const add = (key: string, seconds: number) =>
+    own.state.$transaction(async (tx) => {
+      await tx.$executeRaw`SELECT pg_sleep(${seconds})`;
+      await tx.setting.create({ data: { key, value: true } });
+    });
+  const keys = Array.from({ length: 8 }, (_, index) => `key ${index}`);
+  // More than there are connections, each longer than Prisma would wait.
+  await Promise.all(keys.map((key) => add(key, 5.5)));
+  expect(await own.state.setting.count()).toBe(keys.length);
+});
