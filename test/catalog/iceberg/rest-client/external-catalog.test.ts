@@ -25,7 +25,7 @@ describeWith('rest-kit', "another server's catalog", () => {
 
   beforeAll(async () => {
     server = await startReferenceServer();
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
   beforeEach(async () => {
     proxy = await startCatalogProxy(server.uri);
@@ -37,11 +37,8 @@ describeWith('rest-kit', "another server's catalog", () => {
     await warehouse[Symbol.asyncDispose]();
   });
 
-  const open = (auth: RestCatalogAuth = { kind: 'none' }, timeoutMs = 10_000) =>
-    new ExternalCatalog(
-      new RestSession({ uri: proxy.uri, warehouse: null, auth }, { timeoutMs, patience }),
-      warehouse.state,
-    );
+  const open = (auth: RestCatalogAuth = { kind: 'none' }) =>
+    new ExternalCatalog(new RestSession({ uri: proxy.uri, warehouse: null, auth }, { patience }), warehouse.state);
   const openTo = (catalog: ExternalCatalog) =>
     openSink({ ...warehouse, catalog }, { table: `${namespace}.{table}`, sourceTables: sources });
   const read = async (table: string) => sorted(await readTable(open(), `${namespace}.${table}`));

@@ -33,6 +33,8 @@ export async function startReferenceServer(): Promise<ReferenceServer> {
   };
   try {
     const port = await Promise.race([portOf(server.stdout), ended]);
+    // Whoever reads lines leaves the rest where it is; a full pipe would stop the server.
+    server.stdout.resume();
     return { uri: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: stop };
   } catch (thrown) {
     await stop();
