@@ -171,9 +171,11 @@ describe('tables through the REST catalog', () => {
     await create(ns, 't');
     const path = `namespaces/${ns}/tables/t`;
     let conflicts = 0;
+    const looked = async () => (await call('GET', path)).body.metadata;
+    // All begin with the same table, however fast each is.
+    const first = await looked();
     const append = async (id: number) => {
-      for (;;) {
-        const { metadata } = (await call('GET', path)).body;
+      for (let metadata = first; ; metadata = await looked()) {
         const parent = metadata['current-snapshot-id'] ?? null;
         const answer = await call('POST', path, {
           requirements: [{ type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': parent }],
@@ -188,14 +190,14 @@ describe('tables through the REST catalog', () => {
       }
     };
     await Promise.all(Array.from({ length: 12 }, (_, index) => append(index + 1)));
-    const { metadata } = (await call('GET', path)).body;
+    const metadata = await looked();
     expect(metadata.snapshots.length).toBe(12);
     expect(metadata['last-sequence-number']).toBe(12);
     // A chain: each but the first follows another.
     expect(new Set(metadata.snapshots.map((each: Record<string, unknown>) => each['parent-snapshot-id'])).size).toBe(
       12,
     );
-    expect(conflicts).toBeGreaterThan(0);
+    expect(conflicts).toBeGreaterThanOrEqual(11);
   });
 
   test('a table is renamed with what people know of it, into namespaces and names that are there and free', async () => {
