@@ -25,15 +25,23 @@ const expected: Record<string, Expected> = JSON.parse(await readFile(join(fixtur
 const readable = Object.entries(expected).filter(([name]) => name !== 'avro_files');
 
 beforeAll(async () => {
-  const [wanted, found] = await Promise.all(
-    [fixtures, place].map((folder) => readFile(join(folder, 'EXPECTED.json'), 'utf8').catch(() => null)),
-  );
-  if (wanted === found) return;
+  const isThere = async () => {
+    const [wanted, found] = await Promise.all(
+      [fixtures, place].map((folder) => readFile(join(folder, 'EXPECTED.json'), 'utf8').catch(() => null)),
+    );
+    return wanted === found;
+  };
+  if (await isThere()) return;
   // Another run may be at the same: the folder comes whole, or not at all.
   const partial = await mkdtemp(`${place}-`);
   await cp(fixtures, partial, { recursive: true });
   await rm(place, { recursive: true, force: true });
-  await rename(partial, place);
+  try {
+    await rename(partial, place);
+  } catch (thrown) {
+    await rm(partial, { recursive: true });
+    if (!(await isThere())) throw thrown;
+  }
 });
 
 async function metadataOf(name: string): Promise<string> {
