@@ -23,7 +23,13 @@ const retryMs = 1_000;
 const changesPerPerson = 50;
 const mostPeople = 8;
 
-/** Does the studio's daily jobs, each in a transaction of its own, at an even pace. A job that fails is logged and others go on. */
+/** SQLSTATE deadlock_detected: two people wanted each other's rows, and Postgres has let one of them through. */
+const deadlock = '40P01';
+
+/**
+ * Does the studio's daily jobs, each in a transaction of its own, at an even pace. A job that fails is logged and others go
+ * on; where two stood in each other's way, one has changed nothing, and its person takes the next job.
+ */
 export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
   const { databases, rate, random, log } = options;
   const people = rate === 0 ? 0 : Math.min(mostPeople, Math.ceil(rate / changesPerPerson));
@@ -46,6 +52,7 @@ export function startPeopleAtWork(options: PeopleAtWorkOptions): PeopleAtWork {
         changes += count;
         nextMs += (1_000 * people * Math.max(1, count)) / rate;
       } catch (error) {
+        if (error instanceof pg.DatabaseError && error.code === deadlock) continue;
         log(`people at work could not ${job.name}: ${error instanceof Error ? error.message : String(error)}`);
         pauseMs = retryMs;
       }
