@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { createGraphQLError, createSchema, createYoga } from 'graphql-yoga';
+import { freePort } from '#catalog/state/embedded-postgres.ts';
 
 export interface GraphServer {
   url: string;
@@ -80,7 +80,7 @@ export async function startGraph(item = '[Movie]!'): Promise<GraphServer> {
     else graph.outage(request, response);
   };
   let server = createServer(listener);
-  let port = 0;
+  const port = await freePort();
   const graph: GraphServer = {
     url: '',
     requests: [],
@@ -99,7 +99,6 @@ export async function startGraph(item = '[Movie]!'): Promise<GraphServer> {
         server.once('error', reject);
         server.listen(port, '127.0.0.1', resolve);
       });
-      port = (server.address() as AddressInfo).port;
       graph.url = `http://127.0.0.1:${port}/graphql`;
     },
   };
