@@ -23,4 +23,4 @@ test('a number that an earlier life left is no reason to end another server', as
     await one.close();
     fs.rmSync(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -185,6 +186,7 @@ test('what an append resolved is there, in order, after kill -9; another process
   for (let round = 0; round < 3; round++) {
     const expected = (await log.extent('s')).next;
     const child = appender(path);
+    const ended = once(child, 'close');
     const reader = new EmbeddedLog({ path, isReader: true });
     const following = take(reader, expected, 20);
     let resolved = -1;
@@ -195,7 +197,7 @@ test('what an append resolved is there, in order, after kill -9; another process
         break;
       }
     }
-    await new Promise((ended) => child.on('close', ended));
+    await ended;
     expect((await following).map((record) => record.offset)).toEqual(
       Array.from({ length: 20 }, (_, i) => expected + i),
     );

@@ -258,5 +258,5 @@ describe('against DuckDB', () => {
       { numRuns: 1500 },
     );
     connection.closeSync();
-  }, 120_000);
+  });
 });
