@@ -117,9 +117,9 @@ function relationOf(message: RelationMessage, memory: RowMemory): Relation {
     comment: null,
     ...columnType(typeOid, typmod, new Map([[1007, { kind: 'array' as const, element: 23 }]])),
   }));
-  const marked = message.columns.filter((column) => column.isKey).map((column) => column.name);
-  const key = message.identity === 'f' ? marked.slice(0, 1) : marked;
-  return new Relation('s', `${message.schemaName}.${message.tableName}`, columns, key, memory);
+  const key = message.identity === 'f' ? message.columns.slice(0, 1) : message.columns.filter(({ isKey }) => isKey);
+  const names = key.map(({ name }) => name);
+  return new Relation('s', `${message.schemaName}.${message.tableName}`, columns, names, memory);
 }
 
 /** Lets anybody in, says what it is, and then streams; ends the connection after the last payload. */

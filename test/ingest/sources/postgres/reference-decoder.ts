@@ -94,8 +94,8 @@ class Reference {
       case 'A': {
         must(bytes.length === 9 || bytes.length === 25);
         const [xid, subxid] = [bytes.readUInt32BE(1), bytes.readUInt32BE(5)];
+        // A server may tell this, too, of what it has not told.
         const kept = this.#streams.get(xid);
-        must(kept !== undefined);
         const first = kept?.findIndex((message) => message.xid === subxid) ?? -1;
         if (xid === subxid) this.#streams.delete(xid);
         else if (first >= 0) kept?.splice(first);
@@ -282,17 +282,25 @@ export function plainValue({ typeOid, typmod }: PlainColumn, bytes: Buffer): unk
     case 17:
       return match(/^\\x([0-9a-f]{2})*$/) && new Uint8Array(Buffer.from(text.slice(2), 'hex'));
     case 20:
+    case 26:
+    case 28:
       return match(/^-?\d+$/) && BigInt(text);
+    case 21:
     case 23:
       return match(/^-?\d+$/) && Number(text);
-    case 701:
-      return match(/^(NaN|-?Infinity|-?\d+(\.\d+)?(e[+-]\d+)?)$/) && Number(text);
-    case 1700:
-      return typmod < 4
-        ? text
-        : match(new RegExp(`^-?\\d+\\.\\d{${(typmod - 4) & 0x7ff}}$`)) && BigInt(text.replace('.', ''));
+    case 700:
+    case 701: {
+      // Of what no server writes, our reader takes what is a number in JavaScript, too.
+      const value = text === 'NaN' || (/[\dy]$/.test(text) && !Number.isNaN(Number(text))) ? Number(text) : undefined;
+      return typeOid === 700 && value !== undefined ? Math.fround(value) : value;
+    }
+    case 1700: {
+      const decimals = decimalsOf(typmod);
+      if (decimals === null) return text;
+      return match(new RegExp(`^-?\\d+${decimals > 0 ? `\\.\\d{${decimals}}` : ''}$`)) && BigInt(text.replace('.', ''));
+    }
     case 1184: {
-      const parts = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?\+00$/.exec(text);
+      const parts = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{0,6}))?\+00$/.exec(text);
       if (parts === null) return undefined;
       const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1, 7).map(Number);
       const date = new Date(0);
@@ -314,4 +322,13 @@ export function plainValue({ typeOid, typmod }: PlainColumn, bytes: Buffer): unk
     default:
       return text;
   }
+}
+
+/** Of a numeric; null where its typmod names none, or more digits than the 38 of a decimal: then it is text. */
+function decimalsOf(typmod: number): number | null {
+  if (typmod < 4) return null;
+  const precision = (typmod - 4) >>> 16;
+  const low = (typmod - 4) % 2048;
+  const scale = low < 1024 ? low : low - 2048;
+  return (scale < 0 ? precision - scale : Math.max(precision, scale)) > 38 ? null : Math.max(scale, 0);
 }
