@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { DailiesError } from '#catalog/error.ts';
 import { type Row, UNKNOWN } from '#catalog/schemas/schema.ts';
 import { type Batch, type BatchItem, type ChangeEvent, type TableChanges, tableOf } from '#ingest/event.ts';
 import { passingMemory } from '#ingest/pipeline/source-memory.ts';
@@ -58,7 +59,7 @@ export class Follower {
   }
 
   async #run(request: ChangesRequest, onBatch: (batch: Batch) => Promise<void> | void): Promise<void> {
-    for await (const read of this.source.changes(request, this.#stop.signal)) {
+    for await (const read of this.#changes(request)) {
       const batch = await withoutFiles(read);
       await onBatch(batch);
       this.batches.push(batch);
@@ -68,6 +69,21 @@ export class Follower {
       this.#cut = [];
       this.position = batch.position;
       await this.source.ack(batch.position);
+    }
+  }
+
+  /** Begins again, as a runtime would, while the server has not let go of the slot, whose last reader may just be ending. */
+  async *#changes(request: ChangesRequest): AsyncGenerator<Batch> {
+    for (let isBegun = false; ; await delay(20)) {
+      try {
+        for await (const batch of this.source.changes(request, this.#stop.signal)) {
+          isBegun = true;
+          yield batch;
+        }
+        return;
+      } catch (error) {
+        if (isBegun || !isSlotInUse(error)) throw error;
+      }
     }
   }
 
@@ -193,6 +209,10 @@ export class Follower {
     passMarks(Number.POSITIVE_INFINITY);
     return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
   }
+}
+
+function isSlotInUse(thrown: unknown): boolean {
+  return thrown instanceof DailiesError && thrown.details.sqlState === '55006';
 }
 
 /** Rows that came as files as the events they stand for. */
