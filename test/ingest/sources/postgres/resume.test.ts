@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { DailiesError } from '#catalog/error.ts';
 import type { Batch } from '#ingest/event.ts';
+import { passingMemory } from '#ingest/pipeline/source-memory.ts';
+import { PostgresSource } from '#ingest/sources/postgres/postgres-source.ts';
 import { createDatabase, type TestDatabase } from '#test/fixtures/postgres.ts';
 import { Follower, follow, openSource, requestFor, sourceName } from './follower.ts';
 
@@ -74,19 +76,23 @@ test('a crash within the snapshots: those that ended stand, the others go on beh
     CREATE TABLE a (id int PRIMARY KEY, n int, pad text);
     CREATE TABLE b (id int PRIMARY KEY, n int, pad text);
     INSERT INTO a SELECT i, 0, 'x' FROM generate_series(1, 1000) i;
-    INSERT INTO b SELECT i, 0, repeat('x', 2000) FROM generate_series(1, 40000) i;`);
+    INSERT INTO b SELECT i, 0, repeat('x', 2000) FROM generate_series(1, 40000) i;
+    ANALYZE;`);
   const name = sourceName();
-  const source = openSource(database.url, name);
+  // Some thirty chunks of b, few of which are in hand at once: its snapshot is under way when it is cut.
+  const deps = { name, memory: passingMemory(), now: () => new Date() };
+  const source = new PostgresSource({ url: database.url, tables: ['*'] }, deps, { chunkBytes: 4 << 20 });
   const isIn = (batch: Batch, table: string) =>
     batch.items.some((item) => item.kind === 'changes' && item.changes.table.endsWith(table));
   let isCut = false;
   let chunkRows = 0;
-  const first = new Follower(source, await requestFor(source, null), async (batch) => {
-    if (!isIn(batch, '.b') || isCut) return;
+  const first: Follower = new Follower(source, await requestFor(source, null), async (batch) => {
+    if (!isIn(batch, '.b') || isCut || first.ended.length === 0) return;
     isCut = true;
     for (const item of batch.items) if (item.kind === 'changes') chunkRows += item.changes.events.length;
+    // Readers among them, whether in the middle of a chunk or between two.
     await database.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender' AND query LIKE 'COPY%'`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type <> 'walsender' AND application_name = 'dailies'`,
     );
   });
   expect(await first.untilFailed()).toMatchObject({ code: 'source_unreachable' });
