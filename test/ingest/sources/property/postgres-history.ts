@@ -77,7 +77,13 @@ export async function runHistory(server: MajorServer, options: HistoryOptions): 
       setup.start();
     }
     await becomesEqual(setup, name, work, about);
-    const code = await setup.end('SIGTERM');
+    let code = await setup.end('SIGTERM');
+    if (code === 'SIGKILL' && dieAt !== undefined) {
+      // It may have come to the place where it was to die only as it ended.
+      setup.start();
+      await setup.hasStarted();
+      code = await setup.end('SIGTERM');
+    }
     if (code !== '0') throw new Error(about({ exit: code }));
     const rejected = await setup.test.state.deadLetter.findMany({ select: { reason: true } });
     if (rejected.length > 0) throw new Error(about({ rejected }));

@@ -99,7 +99,7 @@ export class PostgresWork {
     }
   }
 
-  /** Ends what is open, and writes a row into each table, so that its shape of now is told. */
+  /** Ends what is open, and has a row of each table told, and its shape of now with it. */
   async settle(): Promise<void> {
     if (this.#long) {
       await this.#attempt(this.#long, 'COMMIT');
@@ -107,9 +107,21 @@ export class PostgresWork {
     }
     while (this.#prepared.length > 0) await this.#endPrepared();
     await this.refresh();
-    for (const table of this.#tables) {
-      for (let tries = 0; tries < 20; tries++) if (await this.#try(this.#insert(table, 1))) break;
+    for (const table of this.#tables) await this.#tellRow(table);
+  }
+
+  async #tellRow(table: RandomTable): Promise<void> {
+    const client = await this.#client();
+    // A row whose key is there already is passed over, and nothing is told.
+    for (let tries = 0; tries < 20; tries++) {
+      const rows = await this.#written(client, this.#insert(table, 1));
+      if (rows !== null && rows > 0) return;
     }
+    const [column] = this.#writable(table);
+    if (column === undefined || !table.hasIdentity) return;
+    const name = quoted(column.name);
+    const all = `SELECT tableoid, ctid FROM ${nameOf(table)}`;
+    await this.#try(`UPDATE ${nameOf(table)} SET ${name} = ${name} WHERE (tableoid, ctid) IN (${all} LIMIT 1)`);
   }
 
   async refresh(): Promise<void> {
@@ -304,14 +316,19 @@ export class PostgresWork {
   }
 
   async #attempt(client: pg.Client, sql: string): Promise<boolean> {
+    return (await this.#written(client, sql)) !== null;
+  }
+
+  /** How many rows the statement wrote; null where it was refused. */
+  async #written(client: pg.Client, sql: string): Promise<number | null> {
     const who = client === this.#long ? 'long: ' : '';
     try {
-      await client.query(sql);
+      const { rowCount } = await client.query(sql);
       this.done.push(`${who}${sql}`);
-      return true;
+      return rowCount ?? 0;
     } catch (error) {
       this.done.push(`${who}${sql} -- refused: ${error instanceof Error ? error.message : error}`);
-      return false;
+      return null;
     }
   }
 }
