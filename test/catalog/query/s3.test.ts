@@ -106,7 +106,7 @@ describeWith('versitygw', 'queries of tables in S3', (program) => {
     await moveMetadata();
     proxy.choose = ({ path }) => (path.includes(suffix) ? 'lost-answer' : null);
     const { id } = await queries.submit({ sql, origin: 'api' }, ana);
-    await expect.poll(() => proxy.done.length, { timeout: 60_000 }).toBeGreaterThan(0);
+    await expect.poll(() => proxy.done.length, { timeout: 120_000 }).toBeGreaterThan(0);
     const before = performance.now();
     await queries.cancel(id, ana);
     // Far less than the time that S3 is waited for.
