@@ -10,7 +10,7 @@ describeServers('engines without transactions', ['MariaDB 10.5', 'MariaDB 11.8',
 
   beforeAll(async () => {
     server = await startServer(name);
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   test.each(isMysql(name) ? ['MyISAM'] : ['MyISAM', 'Aria'])(
@@ -22,7 +22,7 @@ describeServers('engines without transactions', ['MariaDB 10.5', 'MariaDB 11.8',
       const mirror = new Mirror(server.url(), [`${database.name}.*`]);
       await mirror.start();
       let next = 10_000;
-      for (let n = 0; !mirror.table(`${database.name}.t`).isWhole; n++) {
+      for (let n = 0; !mirror.table(`${database.name}.t`).isWhole && mirror.failure === null; n++) {
         await database.query(`UPDATE t SET a = a + 1 WHERE id % 800 = ${n % 800}`);
         await database.query(`DELETE FROM t WHERE id % 800 = ${(n * 7 + 3) % 800} LIMIT 2`);
         await database.query(`UPDATE IGNORE t SET id = id + 100000 WHERE id = ${(n * 13) % 8_000}`);
@@ -34,6 +34,5 @@ describeServers('engines without transactions', ['MariaDB 10.5', 'MariaDB 11.8',
       expect(sorted(mirror.rows(`${database.name}.t`))).toEqual(sorted(now));
       await mirror.stop();
     },
-    120_000,
   );
 });

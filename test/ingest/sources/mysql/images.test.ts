@@ -11,7 +11,7 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
 
   beforeAll(async () => {
     server = await startServer(name);
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
   afterEach(async () => {
     await mirror?.stop();
@@ -47,7 +47,7 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
       { id: 4, a: 41, t: 'n', v: 42, s: 82, w: 'n41' },
     ]);
     expect(mirror.table(`${database.name}.t`).snapshots).toBe(1);
-  }, 60_000);
+  });
 
   test('and in a table without a key', async () => {
     await begin(
@@ -61,8 +61,8 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
       { a: 11, t: 'x', v: 12, s: 22, w: 'x11' },
       { a: 5, t: 'n', v: 6, s: 10, w: 'n5' },
     ];
-    await vi.waitFor(() => expect(rows('t')).toEqual(expected), { timeout: 90_000, interval: 50 });
-  }, 120_000);
+    await vi.waitFor(() => expect(rows('t')).toEqual(expected), { timeout: 120_000, interval: 50 });
+  });
 
   test.each(['MINIMAL', 'NOBLOB'])(
     'a session whose binlog_row_image is %s loses nothing, with and without a key, on old keys and new ones',
@@ -103,9 +103,8 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
         { a: null, b: 'one', c: 1 },
         { a: null, b: 'two', c: 2 },
       ];
-      await vi.waitFor(() => expect(rows('u')).toEqual(expected), { timeout: 90_000, interval: 50 });
+      await vi.waitFor(() => expect(rows('u')).toEqual(expected), { timeout: 120_000, interval: 50 });
     },
-    120_000,
   );
 
   test('and while the table is being read in chunks', async () => {
@@ -114,7 +113,7 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
       `INSERT INTO t SELECT seq, seq, REPEAT('x', 60) FROM ${server.numbers(6_000)}`,
       'SET SESSION binlog_row_image = MINIMAL',
     );
-    for (let n = 0; !mirror.table(`${database.name}.t`).isWhole; n++) {
+    for (let n = 0; !mirror.table(`${database.name}.t`).isWhole && mirror.failure === null; n++) {
       await run(`UPDATE t SET a = -a WHERE id % 600 = ${n % 600}`);
     }
     await mirror.caughtUp();
@@ -124,5 +123,5 @@ describeServers('images that leave values out', ['MariaDB 10.5', 'MariaDB 11.8',
     const now = await server.query(`SELECT id, a FROM ${database.name}.t`);
     const byId = new Map(now.map(({ id, a }) => [id, a]));
     expect(told.filter(({ id, a }) => byId.get(id) !== a)).toEqual([]);
-  }, 120_000);
+  });
 });
