@@ -38,7 +38,7 @@ describeServers('a key', ['MariaDB 11.4', 'MySQL 9'], (name) => {
 
   beforeAll(async () => {
     server = await startServer(name);
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   test.each(keys.filter(([type]) => !isMysql(name) || !/UUID|INET/.test(type)))(
@@ -66,6 +66,5 @@ describeServers('a key', ['MariaDB 11.4', 'MySQL 9'], (name) => {
       expect(again.size).toBe(some.length);
       await mirror.stop();
     },
-    60_000,
   );
 });

@@ -15,7 +15,8 @@ export function openSource(url: string, tables: string[], memory: SourceMemory =
 
 /** So that a table of a test is more than one chunk. */
 const maxChunkRows = 700;
-const untilMs = 60_000;
+/** Only against waiting for ever. */
+const untilMs = 120_000;
 
 export type Values = Record<string, unknown>;
 

@@ -11,7 +11,7 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
 
   beforeAll(async () => {
     server = await startMariadb('11.4', { ssl: 'ON' });
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   const failing = async (url: string): Promise<{ code: string; message: string }> => {
@@ -95,7 +95,7 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
     await mirror.caughtUp();
     expect(mirror.rows(`${database.name}.movie`)).toEqual([{ id: 1 }]);
     await mirror.stop();
-  }, 60_000);
+  });
 
   test('settings that are wrong are told with the statement that sets them right, which it does', async () => {
     await server.query("SET GLOBAL binlog_format = 'MIXED'");
@@ -122,7 +122,7 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
     for (const { statement } of lacks) await server.query(statement.replace(/;.*/s, ''));
     expect(await source.check(never)).toEqual([]);
     await source.close();
-  }, 60_000);
+  });
 
   test('tables that cannot be followed are refused by name, and what is no table is not offered', async () => {
     await using database = await server.createDatabase();
@@ -152,7 +152,7 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
       });
       await asking.close();
     }
-  }, 60_000);
+  });
 
   test('a key that cannot be carried is refused by column, and other tables could go on', async () => {
     await using database = await server.createDatabase();
@@ -166,5 +166,5 @@ describeWith('mariadb', 'what MariaDB refuses, and what a server lacks', () => {
       details: { table: `s.${database.name}.t`, column: 'd' },
     });
     await mirror.stop();
-  }, 60_000);
+  });
 });

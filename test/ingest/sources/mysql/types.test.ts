@@ -73,5 +73,5 @@ describeServers('types', serverNames, (serverName) => {
       }
     }
     await mirror.stop();
-  }, 240_000);
+  });
 });

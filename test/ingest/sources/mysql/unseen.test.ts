@@ -30,7 +30,7 @@ describeServers('statements of transactions that do not come to be seen', ['MySQ
     server = await startServer(name);
     connection = await connect(parseAddress(server.url()), never);
     version = await versionOf(connection);
-  }, 120_000);
+  });
   afterAll(async () => {
     if (connection) cut(connection);
     await server?.[Symbol.asyncDispose]();
