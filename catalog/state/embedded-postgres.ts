@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -317,8 +317,20 @@ async function keptPort(dir: string): Promise<number> {
   return port;
 }
 
+/** Below the ports that systems give to whoever connects or asks for any: what is free here is not taken by chance. */
+const quietPorts = { from: 11_000, to: 32_000 };
+
 /** A TCP port of 127.0.0.1 that nobody listens on at this moment: `wanted`, or any. Rejects if `wanted` is taken. */
 export async function freePort(wanted = 0): Promise<number> {
+  if (wanted !== 0) return probePort(wanted);
+  for (let tries = 0; tries < 50; tries++) {
+    const port = await probePort(randomInt(quietPorts.from, quietPorts.to)).catch(() => null);
+    if (port !== null) return port;
+  }
+  return probePort(0);
+}
+
+function probePort(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);

@@ -1,6 +1,5 @@
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { request as httpRequest, type RequestOptions } from 'node:http';
-import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,6 +15,7 @@ import { firstAdminLink, invitePerson } from '#catalog/services/person/invite.ts
 import { setRoles } from '#catalog/services/person/set-roles.ts';
 import { loadSecretKey } from '#catalog/services/secret/secret-key.ts';
 import { createToken } from '#catalog/services/token/create.ts';
+import { freePort } from '#catalog/state/embedded-postgres.ts';
 import { destinations } from '#connectors/modules.ts';
 import { processors, sinks, sources } from '#ingest/modules.ts';
 import { createState, type TestState } from '#test/fixtures/postgres.ts';
@@ -398,15 +398,6 @@ describe('the HTTP server', () => {
     expect(await loadSecretKey(options.environment)).toEqual(options.secretKey);
   });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 interface Answer {
   status: number;
