@@ -109,7 +109,7 @@ async function problem(answer: http.IncomingMessage): Promise<DailiesError> {
 
 function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const call = http.request({ socketPath: socket, path: '/healthz', timeout: 5_000 }, (answer) => {
+    const call = http.request({ socketPath: socket, path: '/healthz', timeout: 30_000 }, (answer) => {
       answer.resume();
       resolve(true);
     });
