@@ -128,7 +128,7 @@ async function ended(runId: string) {
       expect(run.endedAt).not.toBeNull();
       return run;
     },
-    { timeout: 90_000, interval: 50 },
+    { timeout: 200_000, interval: 50 },
   );
 }
 
@@ -251,7 +251,7 @@ describe('runs that begin by themselves', () => {
           expect(all.length).toBe(count);
           expect(all.every((run) => run.state === 'succeeded')).toBe(true);
         },
-        { timeout: 60_000, interval: 50 },
+        { timeout: 120_000, interval: 50 },
       );
     await untilRuns(1);
     queries.rows = [[1n, 'Dune: Part One']];
@@ -259,9 +259,21 @@ describe('runs that begin by themselves', () => {
     await untilRuns(2);
     expect(await titles('films')).toEqual(['Dune: Part One']);
     await database.state.report.update({ where: { name: 'films' }, data: { isPaused: true } });
+    // The runs of a report that was made after that tell of looks that knew of it.
+    await makeReport('talents', { schedule: { onNewData: ['production.talent'] } });
+    const untilLooked = (count: number) =>
+      vi.waitFor(
+        async () => expect(await database.state.reportRun.count({ where: { reportName: 'talents' } })).toBe(count),
+        { timeout: 120_000, interval: 50 },
+      );
+    await database.state.dataTable.create({ data: { name: 'production.talent', key: ['id'], snapshotId: 1n } });
+    await untilLooked(1);
     await database.state.dataTable.update({ where: { name: 'production.movie' }, data: { snapshotId: 3n } });
+    await database.state.dataTable.update({ where: { name: 'production.talent' }, data: { snapshotId: 2n } });
+    await untilLooked(2);
     await ended((await requestRun(database.state, 'films', 'manual', ann)).runId);
-    expect((await runs()).filter((run) => run.trigger === 'new-data').length).toBe(2);
+    const begun = (await runs()).filter((run) => run.reportName === 'films' && run.trigger === 'new-data');
+    expect(begun.length).toBe(2);
   });
 
   it('follow the schedule, catching up what was missed by one run', async () => {
@@ -269,7 +281,7 @@ describe('runs that begin by themselves', () => {
     await database.state.$executeRaw`UPDATE "Report" SET "updatedAt" = now() - interval '1 hour'`;
     await start();
     await vi.waitFor(async () => expect((await database.state.reportRun.findMany()).length).toBe(1), {
-      timeout: 60_000,
+      timeout: 120_000,
     });
     const [run] = await database.state.reportRun.findMany();
     expect(run?.slot).toMatch(/^schedule:\d{4}-\d\d-\d\dT\d\d:\d0:00\.000Z$/);
@@ -295,7 +307,7 @@ it('a worker that is killed in the middle of a delivery loses and doubles nothin
   google.faults.add({ match: 'POST *values:batchUpdate', kind: 'slow', ms: 1_500 });
   const { runId } = await requestRun(database.state, 'films', 'manual', ann);
   await vi.waitFor(() => expect(google.requests.some((one) => one.path.includes('values:batchUpdate'))).toBe(true), {
-    timeout: 60_000,
+    timeout: 120_000,
     interval: 20,
   });
   await kill(worker);
