@@ -369,8 +369,11 @@ describe('the process', () => {
     const { id } = await queries.service.submit({ sql: busy, origin: 'api' }, ana);
     await expect.poll(async () => (await queries.service.get(id, ana)).state, patient).toBe('running');
     await expect.poll(() => childrenAt(queries.dir, 'temp'), patient).toHaveLength(1);
+    const [pid = 0] = childrenAt(queries.dir, 'temp');
+    expect(isRunning(pid)).toBe(true);
     await queries.service.cancel(id, ana);
-    expect(childrenAt(queries.dir, 'temp')).toHaveLength(0);
+    // Its folder is gone, too: it would no longer be found by that.
+    expect(isRunning(pid)).toBe(false);
     expect(await queries.service.get(id, ana)).toMatchObject({ state: 'cancelled', error: null });
   });
 
