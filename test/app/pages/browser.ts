@@ -23,6 +23,8 @@ export interface Product {
   catalog: IcebergCatalog;
   /** A window of its own, signed in by the demo's button. */
   open(role: 'admin' | 'analyst' | 'owner' | 'staff' | null, options?: WindowOptions): Promise<Page>;
+  /** Closes all that were opened: pages ask again by themselves, and would complain while others are looked at. */
+  closeWindows(): Promise<void>;
   /** Addresses outside the product that any page asked for. */
   strangers: string[];
   /** What pages threw or wrote to the console as errors. */
@@ -92,6 +94,9 @@ export async function startProduct({ isDemo, pages }: ProductOptions): Promise<P
       });
       if (role !== null) await page.goto(`${url}/sign-in/demo/${role}`);
       return page;
+    },
+    async closeWindows() {
+      for (const context of browser.contexts()) await context.close();
     },
     async close() {
       await browser.close();

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { type Product, startPages, startProduct } from './browser.ts';
 import { deals, landTable, movies } from './landed-tables.ts';
@@ -37,6 +37,7 @@ describeWith('chromium', 'pages over landed tables', () => {
     });
   });
 
+  afterEach(() => product.closeWindows());
   afterAll(() => product?.close());
 
   test('sign-in in the demo is four buttons in order, without a password', async () => {
@@ -126,7 +127,7 @@ describeWith('chromium', 'pages over landed tables', () => {
   test('staff see the catalog but no button that is not theirs', async () => {
     const page = await product.open('staff');
     await page.goto(`/pipelines/${encodeURIComponent(oddName)}`);
-    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.getByText('Check the user and password of the source, then resume.').waitFor();
     expect(await page.getByRole('button', { name: 'Resume pipeline' }).count()).toBe(0);
     expect(await page.getByRole('link', { name: 'People & policy' }).count()).toBe(0);
     await page.goto('/people');
