@@ -174,21 +174,23 @@ export class PipelineRunner {
   /** Stores the failure, however long the state database is away: nobody could resume what is not said to be failed. */
   async #fail(error: DailiesError): Promise<void> {
     this.#hasFailed = true;
-    this.#progress.setStatus({ state: 'failed', lastError: error.toJSON() });
+    const running = this.#progress.isLanded ? 'running' : 'snapshotting';
+    this.#progress.setStatus({ state: running, lastError: error.toJSON() });
     await this.#progress.close();
     const { state, report } = this.#deps;
     const data = { state: 'failed', lastError: asJson(error.toJSON()) };
-    while (!this.#stop.signal.aborted) {
+    do {
       try {
-        await state.pipeline.updateMany({ where: { name: this.name }, data });
-        const row = await state.pipeline.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
+        // Told and timed in one step, so that nobody's wish to go on falls in between.
+        const where = { name: this.name };
+        const [row] = await state.pipeline.updateManyAndReturn({ where, data, select: { updatedAt: true } });
         this.failedAt = row?.updatedAt ?? null;
         return;
       } catch (thrown) {
         report(`pipeline ${this.name}: its failure could not be stored: ${stateError(thrown).message}`);
         await wait(retryStoreMs, this.#stop.signal);
       }
-    }
+    } while (!this.#stop.signal.aborted);
   }
 
   async #runLanes(): Promise<void> {

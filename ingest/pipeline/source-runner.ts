@@ -364,10 +364,10 @@ export class SourceRunner {
   async #writeError(error: DailiesError, isFailed: boolean): Promise<void> {
     const data = { lastError: asJson(error.toJSON()), ...(isFailed ? { state: 'failed' } : {}) };
     try {
-      await this.#deps.state.source.updateMany({ where: { name: this.name }, data });
-      if (!isFailed) return;
-      const row = await this.#deps.state.source.findUnique({ where: { name: this.name }, select: { updatedAt: true } });
-      this.failedAt = row?.updatedAt ?? null;
+      // Told and timed in one step, so that nobody's wish to go on falls in between.
+      const where = { name: this.name };
+      const [row] = await this.#deps.state.source.updateManyAndReturn({ where, data, select: { updatedAt: true } });
+      if (isFailed) this.failedAt = row?.updatedAt ?? null;
     } catch (thrown) {
       this.#deps.report(`source ${this.name}: its state could not be stored: ${stateError(thrown).message}`);
     }
