@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { system } from '#catalog/access/principal.ts';
 import { DailiesError } from '#catalog/error.ts';
@@ -124,13 +125,15 @@ test('an error that passes is tried again; a transaction that it cut shows nothi
     }
     throw new Error('the first half is not in the log yet');
   }, waiting);
-  setup.history.failNext = new DailiesError('source_unreachable', 'The database does not answer.');
-  setup.history.wake();
   await vi.waitFor(async () => {
+    // Again and again: what is tried anew with success says nothing of the error any more.
+    setup.history.failNext ??= new DailiesError('source_unreachable', 'The database does not answer.');
+    setup.history.wake();
     const source = await setup.test.state.source.findUniqueOrThrow({ where: { name: 's' } });
     expect(source.lastError).toMatchObject({ code: 'source_unreachable' });
   }, waiting);
   expect(await setup.rows('w.a')).toEqual([]);
+  setup.history.failNext = null;
   setup.history.stallsInTransaction = false;
   setup.history.wake();
   await lands('w.b', [row(1, 'b')]);
@@ -159,12 +162,16 @@ test('an outage of the state database passes by itself', async () => {
   await setup.addSource();
   await setup.setPipeline('all', { from: ['s.public.movie'], table: 'w.movie' });
   await vi.waitFor(async () => expect(await setup.isLanded('w.movie')).toBe(true), waiting);
+  // On a connection that is none of the worker's, which are cut while they are in use.
+  const admin = new pg.Client({ connectionString: setup.test.url });
+  await admin.connect();
   for (let id = 1; id <= 5; id++) {
-    // The test's own connection has run nothing yet and is left alone.
-    await setup.test.state.$executeRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND query <> '' AND pid <> pg_backend_pid()`;
+    // Another one of the test's own has run nothing yet and is left alone.
+    await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query <> '' AND pid <> pg_backend_pid()`);
     setup.history.commit(put(id, `film ${id}`));
   }
+  await admin.end();
   await lands(
     'w.movie',
     [1, 2, 3, 4, 5].map((id) => row(id, `film ${id}`)),
