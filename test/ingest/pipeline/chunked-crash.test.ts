@@ -69,6 +69,7 @@ test('a worker killed anywhere within a chunked snapshot goes on after its last 
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   let isDone = false;
+  let last: ChildProcess | null = null;
   const busy = work(database, () => isDone);
   try {
     for (const failpoint of points) {
@@ -80,7 +81,7 @@ test('a worker killed anywhere within a chunked snapshot goes on after its last 
     // All of it happened while the snapshot was under way, so that nobody has seen the table yet.
     expect(film).toMatchObject({ state: 'snapshotting' });
     expect(await state.dataTable.count({ where: { name: 'w.film' } })).toBe(0);
-    const last = start('');
+    last = start('');
     const catalog = new IcebergCatalog(state, join(root, 'warehouse'));
     await vi.waitFor(async () => {
       expect(await state.sourceTable.findFirst({ where: { name: 'public.film' } })).toMatchObject({ state: 'running' });
@@ -91,9 +92,11 @@ test('a worker killed anywhere within a chunked snapshot goes on after its last 
     const truth = async (sql: string) => (await database.query(sql)).rows.map((row) => Object.values(row) as Row);
     const films = sorted(await truth('SELECT id, title, plot, extra FROM film'));
     await vi.waitFor(async () => expect(sorted(await readTable(catalog, 'w.film'))).toEqual(films), waiting);
-    expect(sorted(await readTable(catalog, 'w.other'))).toEqual(sorted(await truth('SELECT id FROM other')));
+    const others = sorted(await truth('SELECT id FROM other'));
+    await vi.waitFor(async () => expect(sorted(await readTable(catalog, 'w.other'))).toEqual(others), waiting);
+    const ended = once(last, 'exit');
     last.kill('SIGTERM');
-    await once(last, 'exit');
+    await ended;
 
     // No chunk that was durable has been read again.
     const log = new EmbeddedLog({ path: join(root, 'log') });
@@ -114,6 +117,7 @@ test('a worker killed anywhere within a chunked snapshot goes on after its last 
     expect(counts).toEqual([...counts].sort((a, b) => a - b));
   } finally {
     isDone = true;
+    last?.kill('SIGKILL');
     await busy;
     await rm(root, { recursive: true, force: true });
   }

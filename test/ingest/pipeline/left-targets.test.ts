@@ -78,7 +78,8 @@ test('one that lands elsewhere from now on leaves nothing where it was', async (
   await setup.setPipeline('films', { ...spec, table: 'other.{table}' });
   await vi.waitFor(async () => expect(await setup.catalog.list(undefined, 'all')).toEqual(['other.movie']), waiting);
   await finish('other.movie');
-  expect(await leftTargets(setup.test.state)).toEqual([]);
+  await vi.waitFor(async () => expect(await leftTargets(setup.test.state)).toEqual([]), waiting);
+  expect(await setup.catalog.list(undefined, 'all')).toEqual(['other.movie']);
 });
 
 test('one that is there again before the worker has looked keeps its table, and what people see stays', async () => {

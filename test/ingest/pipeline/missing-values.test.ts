@@ -83,5 +83,7 @@ test('of rows whose last change was rejected, in the same transaction or before'
     [-2, 'moved', 'other 2'],
     [3, 'last', 'plot 3'],
   ]);
-  expect(await setup.test.state.deadLetter.count({ where: { resolvedAt: null } })).toBe(0);
+  // They are resolved once what resolves them has landed.
+  const open = () => setup.test.state.deadLetter.count({ where: { resolvedAt: null } });
+  await vi.waitFor(async () => expect(await open()).toBe(0), waiting);
 });

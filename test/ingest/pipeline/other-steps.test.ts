@@ -43,6 +43,12 @@ const allow = (chunks: number) => {
   setup.history.chunksAllowed = chunks;
   setup.history.wake();
 };
+/** Waits until it is read. */
+const allowOne = async () => {
+  const read = setup.history.chunks.length + 1;
+  allow(1);
+  await vi.waitFor(() => expect(setup.history.chunks).toHaveLength(read), waiting);
+};
 
 test('chunks take the place of old rows key by key, changes at once, and what the new steps leave out is gone at the end', async () => {
   setup.history.commit(put(1, 'a'), put(2, 'b'), put(3, 'draft'), put(4, 'd'), put(5, 'e'), put(6, 'f'));
@@ -72,7 +78,7 @@ test('chunks take the place of old rows key by key, changes at once, and what th
     [5, 'e', null],
     [6, 'f', null],
   ]);
-  allow(1);
+  await allowOne();
   setup.history.commit(put(6, 'f2', 'touched'));
   await shows([
     [1, 'a', null],
@@ -81,7 +87,7 @@ test('chunks take the place of old rows key by key, changes at once, and what th
     [5, 'e', null],
     [6, 'f2', 'touched'],
   ]);
-  allow(1);
+  await allowOne();
   await shows([
     [1, 'a', null],
     [2, 'b2', 'touched'],
@@ -127,8 +133,8 @@ test('rows that the new steps leave out and that nothing touches stay until the 
   allow(0);
   await setup.setPipeline('films', through('id > 2', ['id', 'title']));
   await vi.waitFor(() => expect(setup.history.snapshots).toBe(2), waiting);
-  allow(1);
-  await vi.waitFor(() => expect(setup.history.chunks).toHaveLength(3), waiting);
+  await allowOne();
+  expect(setup.history.chunks).toHaveLength(3);
   setup.history.commit(put(4, 'd2'));
   await shows([
     [1, 'a'],

@@ -49,6 +49,7 @@ test('a warning is kept with its beginning while it holds, over restarts, and to
   ]);
   setup.history.warnings = [];
   await warned([]);
+  await vi.waitFor(() => expect(told(' is over')).toBe(2), waiting);
   expect(told('warning: ')).toBe(2);
   expect(told('slot_behind is over')).toBe(1);
   expect((await source())?.state).toBe('running');
