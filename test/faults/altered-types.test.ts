@@ -6,6 +6,8 @@ import { WorkerSetup } from './worker-setup.ts';
 
 /* Types that rows already landed cannot follow: the table is read again, and no row of the new shape is refused before. */
 
+vi.setConfig({ testTimeout: 1_200_000 });
+
 interface Case {
   table: string;
   /** Type of n before. */
@@ -114,8 +116,8 @@ async function idsOf({ table }: Case): Promise<Map<string, number>> {
   return new Map(entry ? schemaOf(entry.metadata).fields.map(({ name, id }) => [name, id]) : []);
 }
 
-/** Until `stopped` has come true, the least number of rows that each table has shown. */
-async function leastRows(stopped: { isTrue: boolean }): Promise<Map<string, bigint>> {
+/** Until `stopped` has come true, the least number of rows that each table has shown; `onLooked` once all were looked at. */
+async function leastRows(stopped: { isTrue: boolean }, onLooked: () => void): Promise<Map<string, bigint>> {
   const least = new Map<string, bigint>();
   while (!stopped.isTrue) {
     for (const { table } of cases) {
@@ -124,6 +126,7 @@ async function leastRows(stopped: { isTrue: boolean }): Promise<Map<string, bigi
       const found = liveRows(currentSnapshot(entry.metadata));
       if (found < (least.get(table) ?? found + 1n)) least.set(table, found);
     }
+    onLooked();
     await delay(20);
   }
   return least;
@@ -145,7 +148,9 @@ test.each([false, true])(
     await areEqual('before');
     const before = await Promise.all(cases.map(idsOf));
     const stopped = { isTrue: false };
-    const least = leastRows(stopped);
+    const looked = Promise.withResolvers<void>();
+    const least = leastRows(stopped, looked.resolve);
+    await looked.promise;
     await alterAll();
     await areEqual('after');
     stopped.isTrue = true;
@@ -161,6 +166,15 @@ test.each([false, true])(
   },
 );
 
+/** Until the worker has died where it was told to, there is something that it has yet to land. */
+async function dies(): Promise<void> {
+  while (!setup.hasEnded) {
+    await setup.source.query('UPDATE narrower SET n = n WHERE id = 1');
+    await delay(100);
+  }
+  expect(await setup.exited(), setup.lines.join('')).toBe('SIGKILL');
+}
+
 test('a worker that is killed in the middle, and one that finds the new shape, refuse nothing either', async () => {
   setup.start();
   await setup.define(['public.*'], { all });
@@ -168,13 +182,13 @@ test('a worker that is killed in the middle, and one that finds the new shape, r
   await alterAll();
   await setup.end('SIGKILL');
   setup.start('after-log-append:3');
-  await setup.exited();
+  expect(await setup.exited()).toBe('SIGKILL');
   setup.start('before-ack:2');
-  await setup.exited();
+  expect(await setup.exited()).toBe('SIGKILL');
   await setup.source.query(`ALTER TABLE texts ALTER n TYPE bytea USING n::bytea; INSERT INTO texts VALUES (9002, 'x');
     ALTER TABLE texts ALTER n TYPE int USING length(n); INSERT INTO texts VALUES (9003, 3)`);
   setup.start('after-table-commit:2');
-  await setup.exited();
+  await dies();
   setup.start();
   await setup.source.query(`ALTER TABLE texts ALTER n TYPE date USING date '2026-01-01' + n; UPDATE texts SET n = n + 1 WHERE id < 9;
     ALTER TABLE texts ALTER n TYPE text USING 'd' || n; INSERT INTO texts VALUES (9004, 'last')`);
@@ -193,7 +207,7 @@ test('nor a table that is altered again and again within its very first snapshot
     return (table?.snapshot as { rows?: number } | null)?.rows ?? 0;
   };
   await vi.waitFor(async () => expect(await rowsRead(), setup.lines.join('')).toBeGreaterThan(100), {
-    timeout: 60_000,
+    timeout: 240_000,
     interval: 5,
   });
   // The stream comes to what is altered after the chunks do.
