@@ -12,7 +12,11 @@ test('a snapshot, then inserts, updates, deletes, key changes and truncation', a
     CREATE TABLE empty (id bigint PRIMARY KEY);
     INSERT INTO movie VALUES (1, 'One', '2001-01-01'), (2, 'Two', NULL);`);
   const follower = await follow(database.url, sourceName());
-  expect(follower.ended.map((end) => end.rows)).toEqual([0, 2]);
+  // Tables are read at the same time: either may end first.
+  expect(follower.ended.map(({ table, rows }) => [table.slice(table.lastIndexOf('.') + 1), rows]).sort()).toEqual([
+    ['empty', 0],
+    ['movie', 2],
+  ]);
   await database.query(`
     BEGIN;
     INSERT INTO movie VALUES (3, 'Three', '1969-12-31');
