@@ -55,7 +55,7 @@ async function followed(freezesAfter: string | null) {
   await database.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
   const proxy = resources.use(await freezableProxy(new URL(database.url), freezesAfter));
   const deps = { name: sourceName(), memory: passingMemory(), now: () => new Date() };
-  const source = new PostgresSource({ url: proxy.url, tables: ['*'] }, deps, { silentMs: 2_000 });
+  const source = new PostgresSource({ url: proxy.url, tables: ['*'] }, deps, { silentMs: 5_000 });
   resources.defer(() => source.close());
   const follower = new Follower(source, await requestFor(source, null));
   resources.defer(() => follower.stop());
