@@ -14,6 +14,8 @@ import { allEqual } from './deaths.ts';
 import { Load, studioPipelines, studioTables } from './load.ts';
 import { WorkerSetup } from './worker-setup.ts';
 
+vi.setConfig({ testTimeout: 1_200_000 });
+
 /* Replays beside a stream that goes on, by workers that are killed at any moment; what must hold is told row by row. */
 const rounds = 12;
 const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
@@ -134,12 +136,14 @@ test(`replays of every kind, killed anywhere, leave tables equal to their source
   }
   await ask('all');
   await ask('released');
+  await ask('history');
   await load.pause();
   watching.abort();
   expect(await watched).toBeGreaterThan(5);
   const { events } = await ended('all');
   expect(events).toBeGreaterThan(3000);
   await ended('released');
+  await ended('history');
   await allEqual(setup);
   const columns = `SELECT op, id, title, visits, source_position, count(*) FROM $table GROUP BY ALL ORDER BY ALL`;
   await vi.waitFor(async () => {
