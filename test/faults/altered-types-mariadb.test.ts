@@ -36,7 +36,7 @@ describeWith('mariadb', 'MariaDB through the whole product', () => {
   beforeAll(async () => {
     server = await startMariadb('11.4');
     duckdb = await DuckDBInstance.create(':memory:');
-  }, 120_000);
+  });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   const landed = async (setup: WorkerSetup, table: string): Promise<string[]> => {
@@ -59,7 +59,7 @@ describeWith('mariadb', 'MariaDB through the whole product', () => {
           const there = await database.query(`SELECT concat_ws('|', id, n) AS line FROM ${table} ORDER BY id`);
           expect(await landed(setup, table), setup.lines.slice(-5).join('')).toEqual(there.map(({ line }) => line));
         },
-        { timeout: 120_000, interval: 150 },
+        { timeout: 240_000, interval: 150 },
       );
     }
   };
@@ -89,7 +89,7 @@ describeWith('mariadb', 'MariaDB through the whole product', () => {
       if (isKilled) {
         await setup.end('SIGKILL');
         setup.start('after-log-append:3');
-        await setup.exited();
+        expect(await setup.exited()).toBe('SIGKILL');
         await database.query(`ALTER TABLE texts MODIFY n varbinary(40)`);
         await database.query(`INSERT INTO texts VALUES (9002, 'x')`);
         await database.query(`ALTER TABLE texts MODIFY n varchar(50)`);
@@ -100,6 +100,6 @@ describeWith('mariadb', 'MariaDB through the whole product', () => {
       expect(await setup.refusals(), setup.lines.join('')).toEqual([]);
       for (const [index, { table }] of cases.entries()) expect(await idOf(setup, table), table).not.toBe(before[index]);
     },
-    300_000,
+    1_200_000,
   );
 });

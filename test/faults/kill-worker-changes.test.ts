@@ -76,4 +76,4 @@ test('killed at any point, every change is there once, in order, with who it was
   await workOn();
   for (const table of ['movie', 'script']) await setup.becomesEqual(`changes.${table}`, audited(table), landed);
   expect(await setup.end('SIGTERM')).toBe('0');
-}, 600_000);
+}, 1_800_000);

@@ -76,4 +76,4 @@ test('killed within a snapshot of several chunks, nothing is lost, doubled or re
   expect(await generation()).toBe(begun[1]);
   expect(await setup.test.state.deadLetter.count()).toBe(0);
   expect(await setup.end('SIGTERM')).toBe('0');
-}, 600_000);
+}, 1_800_000);

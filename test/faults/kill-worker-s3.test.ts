@@ -60,7 +60,7 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
 
   test('loses and doubles nothing when the worker is killed around its commits', async () => {
     await surviveDeaths(setup, load, deaths);
-  }, 600_000);
+  }, 1_800_000);
 
   test('that cannot be reached for a while is told of, and goes on by itself', async () => {
     setup.start();
@@ -80,7 +80,7 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
     await allEqual(setup);
     expect(setup.lines.join('')).not.toContain(server.secretAccessKey);
     expect(await setup.end('SIGTERM')).toBe('0');
-  }, 600_000);
+  }, 1_800_000);
 
   test('loses and doubles nothing while the storage throttles, fails and breaks connections, nor when killed then', async () => {
     const seed = Number(process.env.DAILIES_SEED ?? Math.floor(Math.random() * 1e9));
@@ -100,5 +100,5 @@ describeWith('versitygw', 'a warehouse in S3', (program) => {
     expect(proxy.done.length).toBeGreaterThan(0);
     proxy.choose = () => null;
     expect(await setup.end('SIGTERM')).toBe('0');
-  }, 600_000);
+  }, 1_800_000);
 });

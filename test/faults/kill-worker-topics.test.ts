@@ -76,5 +76,5 @@ describeWith('debezium', "topics of Debezium's engine, landed by a worker", () =
     );
     await source.query(`UPDATE movie SET title = 'after' WHERE id % 3 = 0`);
     await setup.becomesEqual('films.movie', `SELECT ${row} FROM movie`, landedRow);
-  }, 600_000);
+  }, 1_800_000);
 });

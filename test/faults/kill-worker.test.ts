@@ -36,7 +36,7 @@ afterAll(async () => {
 
 test('killed at every named point, first within the snapshot, nothing is lost or doubled', async () => {
   await surviveDeaths(setup, load, deaths);
-}, 600_000);
+}, 1_800_000);
 
 test('killed at random under load, nothing is lost or doubled, and a closed worker leaves nothing half done', async () => {
   load.start();
@@ -54,4 +54,4 @@ test('killed at random under load, nothing is lost or doubled, and a closed work
   setup.start();
   await allEqual(setup);
   expect(await setup.test.state.deadLetter.count()).toBe(0);
-}, 600_000);
+}, 1_800_000);

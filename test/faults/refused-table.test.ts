@@ -7,7 +7,8 @@ import { resumePipeline } from '#catalog/services/pipeline/set-desired.ts';
 import { WorkerSetup } from './worker-setup.ts';
 
 /* One table of several is refused where it lands: by its shape, by the stream's, by what became of its target. */
-const waiting = { timeout: 120_000, interval: 100 };
+vi.setConfig({ testTimeout: 1_200_000 });
+const waiting = { timeout: 240_000, interval: 100 };
 const columns = (names: string) => `concat_ws('|', ${names})`;
 
 let setup: WorkerSetup;
