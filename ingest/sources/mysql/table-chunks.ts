@@ -261,7 +261,10 @@ export function isSameShape(a: SourceTable, b: SourceTable): boolean {
   return JSON.stringify([a.columns, a.key]) === JSON.stringify([b.columns, b.key]);
 }
 
-/** It was altered or dropped after it was looked up, or after the snapshot was taken: ER_TABLE_DEF_CHANGED, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE. */
+/**
+ * It was altered or dropped, maybe with its database, after it was looked up, or after the snapshot was taken:
+ * ER_TABLE_DEF_CHANGED, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR.
+ */
 export function isAltered(thrown: unknown): boolean {
-  return [1412, 1054, 1146].includes(errorNumber(thrown) ?? 0);
+  return [1412, 1054, 1146, 1049].includes(errorNumber(thrown) ?? 0);
 }

@@ -50,26 +50,24 @@ export class TableWatch {
   /** `gtid`: of the statement's transaction. */
   async look({ sql, database, sqlMode }: BinlogQuery, gtid: string | null): Promise<Consequences> {
     const statement = readStatement(sql, database, sqlMode);
-    const isOfTable = statement.kind === 'create' || statement.kind === 'alter' || statement.kind === 'drop';
+    const ofTables = this.#shapedBy(statement);
     const none: Consequences = {
       truncated: [],
       outdated: [],
       rekeyed: [],
-      mayChangeKeys: isOfTable,
+      mayChangeKeys: ofTables !== null,
       isTakenBack: false,
     };
-    if (isOfTable && gtid !== null && !(await this.#isSeen(gtid))) {
-      return { ...none, ...(await this.#unseen(statement.kind, this.#named(statement.tables))) };
+    if (ofTables !== null && gtid !== null && !(await this.#isSeen(gtid))) {
+      return { ...none, ...(await this.#unseen(statement.kind, ofTables)) };
     }
     switch (statement.kind) {
       case 'truncate':
         return { ...none, truncated: this.#named(statement.tables) };
       case 'drop':
-        // Whatever takes such a name later is another table.
-        for (const table of this.#named(statement.tables)) this.#memory.owe(table);
-        return { ...none, outdated: await this.#now(this.#named(statement.tables)) };
       case 'drop-database': {
-        const tables = [...this.#followed].filter((table) => table.startsWith(`${statement.database}.`));
+        const tables = ofTables ?? [];
+        // Whatever takes such a name later is another table.
         for (const table of tables) this.#memory.owe(table);
         return { ...none, outdated: await this.#now(tables) };
       }
@@ -97,6 +95,20 @@ export class TableWatch {
   /** Those of these tables (database.table) that are followed, as they are now. */
   followed(tables: Iterable<string>): Promise<SourceTable[]> {
     return this.#now([...tables].filter((table) => this.#followed.has(table)));
+  }
+
+  /** Followed tables that a statement makes, alters or takes away; null for one of another kind. */
+  #shapedBy(statement: Statement): string[] | null {
+    switch (statement.kind) {
+      case 'create':
+      case 'alter':
+      case 'drop':
+        return this.#named(statement.tables);
+      case 'drop-database':
+        return [...this.#followed].filter((table) => table.startsWith(`${statement.database}.`));
+      default:
+        return null;
+    }
   }
 
   #isSeen(gtid: string): Promise<boolean> {

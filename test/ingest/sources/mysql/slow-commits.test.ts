@@ -122,6 +122,31 @@ describeServers('commits that take long', ['MariaDB 11.8', 'MySQL 9'], (name) =>
     }
   });
 
+  test('a database that is dropped and made again, of which the catalog tells later than the log', async () => {
+    await server.query('SET GLOBAL sync_binlog = 0');
+    await using database = await server.createDatabase();
+    await database.query('CREATE TABLE t (id INT PRIMARY KEY)');
+    await database.query('INSERT INTO t VALUES (1)');
+    const mirror = new Mirror(server.url(), [`${database.name}.*`]);
+    try {
+      await mirror.start();
+      await mirror.caughtUp();
+      for (let id = 2; id < 5; id++) {
+        await database.query(`DROP DATABASE ${database.name}`);
+        await database.query(`CREATE DATABASE ${database.name}`);
+        await database.query(`CREATE TABLE ${database.name}.t (id INT PRIMARY KEY)`);
+        await database.query(`INSERT INTO ${database.name}.t VALUES (${id})`);
+        const rows = () => mirror.rows(`${database.name}.t`);
+        await mirror.until(() => rows().length === 1 && rows()[0]?.id === id);
+        await mirror.caughtUp();
+        expect(rows()).toEqual([{ id }]);
+      }
+    } finally {
+      await mirror.stop();
+      await server.query('SET GLOBAL sync_binlog = 1');
+    }
+  });
+
   /** One transaction after another, with as long between them as one takes: a snapshot of a table without a key must fit in there. */
   async function change(database: TestServerDatabase, round: number, isDone: () => boolean): Promise<void> {
     for (let turn = 0; !isDone(); turn++) {
