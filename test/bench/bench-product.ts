@@ -121,7 +121,11 @@ export async function startBenchProduct(): Promise<BenchProduct> {
     },
     close: async () => {
       clearInterval(sampling);
-      worker?.kill('SIGKILL');
+      if (worker?.exitCode === null && worker.signalCode === null) {
+        const ended = once(worker, 'exit');
+        worker.kill('SIGKILL');
+        await ended;
+      }
       await source.end();
       await state.$disconnect();
       await postgres.close();

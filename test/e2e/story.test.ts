@@ -14,7 +14,9 @@ describeWith('chromium', 'from a row in a service database to a cell of a sheet'
     await product.serve('demo', '--rate', '2');
     await until(
       () => product.json<StatusDocument>('status', '--json'),
-      ({ pipelines }) => Object.values(pipelines).every(({ state }) => state === 'running'),
+      ({ pipelines, sinks }) =>
+        Object.values(pipelines).every(({ state }) => state === 'running') &&
+        Object.entries(sinks).some(([name, { rows }]) => name.endsWith('/production.movie') && rows >= film),
     );
   }, 300_000);
 

@@ -16,6 +16,7 @@ test('a worker that copies a table of a million rows stays within its memory, an
     await product.caughtUp();
     expect((await landed())?.rows).toBe(BigInt(rows - 1));
     const { peakAnonymousMiB } = product.workerUse();
+    console.info(`the worker's peak: ${peakAnonymousMiB} MiB`);
     expect(peakAnonymousMiB).toBeGreaterThan(50);
     // What it holds is the same for a table of any size: 500 MiB at most where it was measured.
     expect(peakAnonymousMiB).toBeLessThan(640);
