@@ -16,6 +16,7 @@ import { PipelineReplay, ReplayGivenUp } from './pipeline-replay.ts';
 import { RefusedTables, TableSetAside } from './refused-tables.ts';
 import { startPlaces } from './start-places.ts';
 import { type Step, StepChain } from './step-chain.ts';
+import { storeFailure } from './store-failure.ts';
 import { splitTableName } from './table-patterns.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
@@ -47,7 +48,6 @@ interface Way {
 
 /** How long a stop waits for the batch in hand before it is given up; it is void then, and comes again. */
 const stopWithinMs = 15_000;
-const retryStoreMs = 2_000;
 
 /**
  * Runs one pipeline: a lane for each of its sources and sinks. They run until stopped; an error of one ends all, and
@@ -171,7 +171,6 @@ export class PipelineRunner {
     await this.#progress.close();
   }
 
-  /** Stores the failure, however long the state database is away: nobody could resume what is not said to be failed. */
   async #fail(error: DailiesError): Promise<void> {
     this.#hasFailed = true;
     const running = this.#progress.isLanded ? 'running' : 'snapshotting';
@@ -179,18 +178,10 @@ export class PipelineRunner {
     await this.#progress.close();
     const { state, report } = this.#deps;
     const data = { state: 'failed', lastError: asJson(error.toJSON()) };
-    do {
-      try {
-        // Told and timed in one step, so that nobody's wish to go on falls in between.
-        const where = { name: this.name };
-        const [row] = await state.pipeline.updateManyAndReturn({ where, data, select: { updatedAt: true } });
-        this.failedAt = row?.updatedAt ?? null;
-        return;
-      } catch (thrown) {
-        report(`pipeline ${this.name}: its failure could not be stored: ${stateError(thrown).message}`);
-        await wait(retryStoreMs, this.#stop.signal);
-      }
-    } while (!this.#stop.signal.aborted);
+    this.failedAt = await storeFailure(
+      () => state.pipeline.updateManyAndReturn({ where: { name: this.name }, data, select: { updatedAt: true } }),
+      { report: (message) => report(`pipeline ${this.name}: ${message}`), signal: this.#stop.signal },
+    );
   }
 
   async #runLanes(): Promise<void> {

@@ -16,6 +16,7 @@ import { storedMemory } from './source-memory.ts';
 import { SourceSnapshots } from './source-snapshots.ts';
 import { planTables } from './source-tables.ts';
 import { SourceWarnings } from './source-warnings.ts';
+import { storeFailure } from './store-failure.ts';
 import { Throttled } from './throttled.ts';
 import type { WorkerDeps } from './worker-deps.ts';
 
@@ -167,7 +168,7 @@ export class SourceRunner {
         if (this.#setTableAside(error)) continue;
         const isFailed = errorPolicy[error.code] !== 'auto' && !this.#lostPlace.isReadAgain(error);
         await this.#progress.flush();
-        await this.#writeError(error, isFailed);
+        await (isFailed ? this.#writeFailed(error) : this.#writeError(error));
         if (isFailed) await this.#untilResumed();
         else await wait(backOff.next(), this.#stop.signal);
         if (error.code === 'source_slot_lost') this.#forgetsPosition = true;
@@ -317,7 +318,7 @@ export class SourceRunner {
       const error = stateError(thrown);
       this.#deps.report(`source ${this.name}: its tables could not be listed: ${error.message}`);
       // A table that was dropped or renamed under us: the others go on, and somebody has to know.
-      if (error.code === 'table_unknown') await this.#writeError(error, false);
+      if (error.code === 'table_unknown') await this.#writeError(error);
     }
   }
 
@@ -361,13 +362,19 @@ export class SourceRunner {
     await this.#deps.state.source.updateMany({ where: { name: this.name }, data: { state, lastError: noJson } });
   }
 
-  async #writeError(error: DailiesError, isFailed: boolean): Promise<void> {
-    const data = { lastError: asJson(error.toJSON()), ...(isFailed ? { state: 'failed' } : {}) };
+  async #writeFailed(error: DailiesError): Promise<void> {
+    const { state, report } = this.#deps;
+    const data = { state: 'failed', lastError: asJson(error.toJSON()) };
+    this.failedAt = await storeFailure(
+      () => state.source.updateManyAndReturn({ where: { name: this.name }, data, select: { updatedAt: true } }),
+      { report: (message) => report(`source ${this.name}: ${message}`), signal: this.#stop.signal },
+    );
+  }
+
+  async #writeError(error: DailiesError): Promise<void> {
     try {
-      // Told and timed in one step, so that nobody's wish to go on falls in between.
-      const where = { name: this.name };
-      const [row] = await this.#deps.state.source.updateManyAndReturn({ where, data, select: { updatedAt: true } });
-      if (isFailed) this.failedAt = row?.updatedAt ?? null;
+      const data = { lastError: asJson(error.toJSON()) };
+      await this.#deps.state.source.updateMany({ where: { name: this.name }, data });
     } catch (thrown) {
       this.#deps.report(`source ${this.name}: its state could not be stored: ${stateError(thrown).message}`);
     }

@@ -53,3 +53,21 @@ test('so is a source', async () => {
   }
   await vi.waitFor(() => expect(told('password is wrong')).toBe(times + 1), waiting);
 });
+
+test('a source that fails while the state database is away is said to be failed once that is back, and can go on then', async () => {
+  await setup.start();
+  await setup.addSource();
+  const { state } = setup.test;
+  const isIn = (wanted: string) => async () =>
+    expect((await state.source.findUniqueOrThrow({ where: { name: 's' } })).state).toBe(wanted);
+  await vi.waitFor(isIn('running'), waiting);
+  await state.$executeRawUnsafe('ALTER TABLE "Source" RENAME TO "Away"');
+  setup.history.failNext = new DailiesError('source_refused', 'The password is wrong.');
+  setup.history.commit({ table: 'public.movie', put: [1, 'one'] });
+  await vi.waitFor(() => expect(told('its failure could not be stored')).toBeGreaterThan(0), waiting);
+  await state.$executeRawUnsafe('ALTER TABLE "Away" RENAME TO "Source"');
+  await vi.waitFor(isIn('failed'), waiting);
+  await state.source.update({ where: { name: 's' }, data: { updatedAt: new Date() } });
+  await setup.notify();
+  await vi.waitFor(isIn('running'), waiting);
+});
