@@ -12,7 +12,7 @@ import { statementError } from './connection-error.ts';
 import { findTables, type SourceTable } from './discovery.ts';
 import { LogFollower } from './log-follower.ts';
 import { type Position, parsePosition } from './position.ts';
-import { serverHead } from './server-head.ts';
+import { knownGtids, seenWithinMs, serverHead, untilTrue } from './server-head.ts';
 import { Snapshots } from './snapshots.ts';
 import { TableMemory } from './table-memory.ts';
 import type { ShapeContext } from './table-shape.ts';
@@ -144,7 +144,8 @@ export class ChangeSession {
     });
     this.#follower = follower;
     this.#addOwed(snapshots, tables);
-    await snapshots.begin();
+    // Later the log says what a snapshot has to see: more may have been told before than can be seen yet.
+    if (this.#request.from === null) await snapshots.begin(null);
     return follower;
   }
 
@@ -161,12 +162,14 @@ export class ChangeSession {
     }
   }
 
+  /** What was read last may be in the log before the server counts it as made, and on a replica that takes over later still. */
   async #startFrom(control: Connection, version: ServerVersion): Promise<{ position: Position; timeMicros: bigint }> {
     const { from } = this.#request;
-    const head = await serverHead(control, version);
-    if (from === null) return head;
+    if (from === null) return serverHead(control, version);
     const position = parsePosition(version.flavor, from);
-    if (head.position.gtids.contains(position.gtids)) return { position, timeMicros: 0n };
+    const isKnown = async () => (await knownGtids(control, version)).gtids.contains(position.gtids);
+    if (await untilTrue(isKnown, { limitMs: seenWithinMs, signal: this.#stop.signal }))
+      return { position, timeMicros: 0n };
     throw new DailiesError(
       'source_slot_lost',
       'The server does not know the transactions that were read last: it is another one, or was set back to an older state; resume to read the tables anew.',

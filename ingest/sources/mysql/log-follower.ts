@@ -132,6 +132,7 @@ export class LogFollower {
         this.#isPlaced = true;
         this.#gtids = item.position;
         this.#batch.advance(this.#positionAt(item));
+        await this.#deps.snapshots.begin(this.#batch.position);
         if (this.#isTellDue()) yield* this.#tellIdle();
         return;
       case 'commit':
@@ -205,6 +206,7 @@ export class LogFollower {
       this.#batch.commit(position);
     } else await this.#undo(end.kind, position);
     this.#begin = null;
+    await this.#deps.snapshots.begin(position);
   }
 
   /** What was done to tables that cannot roll back stays done; what is handed out already is mended by reading again. */

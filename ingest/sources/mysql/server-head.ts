@@ -54,9 +54,17 @@ export async function untilSeen(
   { limitMs, signal }: { limitMs: number; signal: AbortSignal },
 ): Promise<boolean> {
   if (version.flavor !== 'mysql') return true;
+  return untilTrue(async () => (await knownGtids(connection, version)).gtids.has(gtid), { limitMs, signal });
+}
+
+/** Asks again and again, at first soon; false if the answer is no after `limitMs`, too. Rejects when the signal aborts. */
+export async function untilTrue(
+  isTrue: () => Promise<boolean>,
+  { limitMs, signal }: { limitMs: number; signal: AbortSignal },
+): Promise<boolean> {
   const deadline = performance.now() + limitMs;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
-    if ((await knownGtids(connection, version)).gtids.has(gtid)) return true;
+    if (await isTrue()) return true;
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) return false;
     await delay(Math.min(pauseMs, leftMs), undefined, { signal });

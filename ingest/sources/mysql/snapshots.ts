@@ -73,19 +73,23 @@ export class Snapshots {
     this.#chunks.add({ table: this.#fullName(table.name), generation, cursor, weight: table.rows });
   }
 
-  /** Begins a round for the tables that wait, unless one is under way. */
-  async begin(): Promise<void> {
+  /**
+   * Begins a round for the tables that wait, unless one is under way; never within a transaction, whose end the snapshot might
+   * not see. `read`: position of all that was read of the log, which it will see; null where no place in it is known yet.
+   */
+  async begin(read: SourcePosition | null): Promise<void> {
     if (this.#round !== null || this.#waiting.size === 0) return;
     const { version, context, request, signal } = this.#deps;
     const tables = [...this.#waiting.values()];
     const connection = await this.#deps.connect();
     const generationOf = (name: string) => request.tables.get(name)?.generation ?? 0;
     const deps = { version, context, connection, generationOf };
-    this.#round = { whole: await WholeTables.begin(tables, this.#place(), deps, signal), connection };
+    const place = read === null ? null : parsePosition(version.flavor, read);
+    this.#round = { whole: await WholeTables.begin(tables, place, deps, signal), connection };
     this.#waiting.clear();
   }
 
-  /** A table whose rows were read, or are being read, is read anew; durably so. */
+  /** A table whose rows were read, or are being read, is read anew; durably so. One without a key waits for `begin`. */
   async readAgain(table: SourceTable): Promise<void> {
     this.#deps.context.memory.owe(table.name);
     await this.#deps.saveMemory();
@@ -93,7 +97,6 @@ export class Snapshots {
       if (!(await this.#chunks.restart(this.#fullName(table.name)))) this.add(table, null);
     } else if (this.#round?.whole.names.has(table.name)) this.#round.whole.spoil(table.name);
     else this.add(table, null);
-    await this.begin();
   }
 
   /**
@@ -107,10 +110,10 @@ export class Snapshots {
       this.#soon.set(table.name, table);
     }
     await this.#deps.saveMemory();
-    await this.#readDue();
+    this.#readDue();
   }
 
-  async #readDue(): Promise<void> {
+  #readDue(): void {
     for (const [name, table] of this.#soon) {
       const isUnderWay =
         this.#chunks.has(this.#fullName(name)) ||
@@ -122,7 +125,6 @@ export class Snapshots {
       this.#readAgainMs.set(name, performance.now());
       this.add(table, null);
     }
-    await this.begin();
   }
 
   /** True for a table whose rows are read at a barrier that is not reached; takes note of a change that they may lack. */
@@ -156,7 +158,7 @@ export class Snapshots {
       if (table) this.#restless.set(name, { ...known, table, tries: known.tries + 1 });
       else this.#restless.delete(name);
     }
-    await this.begin();
+    await this.begin(position);
   }
 
   /** Tables without a key that have been changed within so many snapshots that only a key may help. */
@@ -185,7 +187,7 @@ export class Snapshots {
   /** After a complete one was handed out. `isPlaced`: its position holds a place in this server's log. */
   async *place(batch: Batch, isPlaced: boolean): AsyncGenerator<Batch> {
     if (isPlaced) this.#handedOut = batch.position;
-    if (this.#soon.size > 0) await this.#readDue();
+    if (this.#soon.size > 0) this.#readDue();
     for await (const placed of this.#chunks.place(batch)) yield* this.#noted(placed);
   }
 

@@ -147,6 +147,57 @@ describeServers('commits that take long', ['MariaDB 11.8', 'MySQL 9'], (name) =>
     }
   });
 
+  test.each([
+    ['without a key', 'id INT'],
+    ['with a key', 'id INT PRIMARY KEY'],
+  ])('a table %s that is changed by a statement is read once that can be seen', async (_, id) => {
+    await server.query('SET GLOBAL sync_binlog = 0');
+    await using database = await server.createDatabase();
+    await database.query(`CREATE TABLE t (${id}, title TEXT, note TEXT)`);
+    await database.query(`INSERT INTO t SELECT seq, 'film', 'as it was' FROM ${server.numbers(5)}`);
+    const options = { socketPath: server.socketPath, user: 'root', database: database.name };
+    const connection = await mysql.createConnection(options);
+    const mirror = new Mirror(server.url(), [`${database.name}.*`]);
+    try {
+      await mirror.start();
+      await mirror.caughtUp();
+      await connection.query("SET SESSION binlog_format = 'STATEMENT'");
+      await connection.query("UPDATE t SET title = 'changed' WHERE id = 2");
+      await mirror.until(() => mirror.table(`${database.name}.t`).snapshots === 2);
+      await mirror.caughtUp();
+      const rows = await database.query('SELECT id, title, note FROM t ORDER BY id');
+      expect(mirror.rows(`${database.name}.t`).sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows);
+    } finally {
+      await connection.end();
+      await mirror.stop();
+      await server.query('SET GLOBAL sync_binlog = 1');
+    }
+  });
+
+  test('a source that begins again before its last transaction can be seen goes on behind that', async () => {
+    await server.query('SET GLOBAL sync_binlog = 0');
+    await using database = await server.createDatabase();
+    await database.query('CREATE TABLE t (id INT PRIMARY KEY)');
+    const mirror = new Mirror(server.url(), [`${database.name}.*`]);
+    try {
+      await mirror.start();
+      await mirror.caughtUp();
+      for (let id = 1; id <= 4; id++) {
+        const written = database.query(`INSERT INTO t VALUES (${id})`);
+        await mirror.until(() => mirror.rows(`${database.name}.t`).length === id);
+        await mirror.stop();
+        await mirror.start();
+        await written;
+      }
+      await mirror.caughtUp();
+      expect(mirror.rows(`${database.name}.t`)).toHaveLength(4);
+      expect(mirror.table(`${database.name}.t`).snapshots).toBe(1);
+    } finally {
+      await mirror.stop();
+      await server.query('SET GLOBAL sync_binlog = 1');
+    }
+  });
+
   /** One transaction after another, with as long between them as one takes: a snapshot of a table without a key must fit in there. */
   async function change(database: TestServerDatabase, round: number, isDone: () => boolean): Promise<void> {
     for (let turn = 0; !isDone(); turn++) {
