@@ -104,10 +104,11 @@ export function statementError(thrown: unknown): DailiesError {
   const { number, message } = driverError(thrown);
   const fail = (errorCode: ErrorCode, sentence: string) =>
     new DailiesError(errorCode, sentence, { cause: thrown, details: { number } });
+  // 1053: shutting down
+  if (number === null || number === 1053 || hasEndedConnection(number)) {
+    return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
+  }
   switch (number) {
-    case null:
-    case 1053: // shutting down
-      return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
     case 1044:
     case 1142:
     case 1143:
@@ -117,9 +118,6 @@ export function statementError(thrown: unknown): DailiesError {
         `The source's user lacks a privilege: ${message}. Run \`dailies check\` on the source's url for the GRANT.`,
       );
     default:
-      if (hasEndedConnection(number)) {
-        return fail('source_unreachable', `The connection to the source was lost: ${message}.`);
-      }
       return fail('source_protocol', `The source refused a statement: ${message}.`);
   }
 }

@@ -187,7 +187,7 @@ export class Snapshots {
   /** After a complete one was handed out. `isPlaced`: its position holds a place in this server's log. */
   async *place(batch: Batch, isPlaced: boolean): AsyncGenerator<Batch> {
     if (isPlaced) this.#handedOut = batch.position;
-    if (this.#soon.size > 0) this.#readDue();
+    this.#readDue();
     for await (const placed of this.#chunks.place(batch)) yield* this.#noted(placed);
   }
 

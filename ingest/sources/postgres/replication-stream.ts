@@ -317,8 +317,7 @@ export class ReplicationStream implements PgoutputHandler {
     this.#replay = new SpoolReplay((bytes, start, end) => this.#replayed(bytes, start, end));
     this.#updateFlow();
     try {
-      const within = spool.xids.filter((each) => each !== xid);
-      const rolledBack = within.length > 0 ? await this.#options.rolledBack(within) : new Set<number>();
+      const rolledBack = await this.#options.rolledBack(spool.xids.filter((each) => each !== xid));
       this.#relations.beginReplay(spool.arrivals);
       this.begin(commit.commitLsn, commit.timeMicros, xid);
       if (!(await this.#replay.run(spool, rolledBack, () => this.#mustRest()))) return;

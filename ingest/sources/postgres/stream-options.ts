@@ -21,7 +21,7 @@ export interface StreamOptions {
    * are to be announced in its place. `isPast`: of a transaction that is left out.
    */
   takeDdl?: (content: Buffer, place: { commitLsn: bigint; isPast: boolean }) => Promise<Announced[]>;
-  /** Those of these subtransactions of a committed transaction that were rolled back. */
+  /** Those of these subtransactions of a committed transaction, if it has any, that were rolled back. */
   rolledBack(xids: readonly number[]): Promise<ReadonlySet<number>>;
   /** Where the server's history ends, and the server's time just before that was asked. */
   head(): Promise<{ position: bigint; timeMicros: bigint }>;

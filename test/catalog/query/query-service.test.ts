@@ -23,26 +23,6 @@ afterAll(async () => await queries[Symbol.asyncDispose]());
 
 const forever = 'SELECT count(*) FROM range(100000000) a(i), range(100000000) b(i) WHERE (a.i * b.i) % 7 = 3';
 
-/** Writable memory of the processes of queries that this process keeps ready: how much each may have, and has mapped. */
-function idleChildren(): { limit: number; held: number }[] {
-  return fs.readdirSync('/proc').flatMap((pid) => {
-    if (!/^\d+$/.test(pid)) return [];
-    try {
-      const read = (file: string) => fs.readFileSync(`/proc/${pid}/${file}`, 'utf8');
-      const status = read('status');
-      const command = read('cmdline');
-      // A shell sets the limit and becomes the process.
-      const isStarted = command.includes('query-child') && !command.startsWith('/bin/sh');
-      const isOurs = status.includes(`PPid:\t${process.pid}\n`) && isStarted;
-      const limit = Number(/^Max data size +(\d+)/m.exec(read('limits'))?.[1]);
-      return isOurs ? [{ limit, held: Number(/^VmData:\s+(\d+)/m.exec(status)?.[1]) * 1024 }] : [];
-    } catch {
-      // It has ended meanwhile.
-      return [];
-    }
-  });
-}
-
 describe('a query', () => {
   test('gives its rows, columns and snapshots, and stays in the history', async () => {
     const done = await queries.run('SELECT id, title FROM production.movie WHERE id < 2 ORDER BY id');
@@ -355,11 +335,6 @@ describe('a large result', () => {
     const [last] = await queries.service.rows(id, ana, 99_999, 1);
     expect(last?.[0]).toBe('99999');
     expect(String(last?.[1])).toHaveLength(10_240);
-  });
-
-  test.runIf(process.platform === 'linux')('leaves a query the memory that it is promised', async () => {
-    await expect.poll(() => idleChildren().length, patient).toBeGreaterThan(0);
-    for (const { limit, held } of idleChildren()) expect(limit - held).toBeGreaterThan(2 * 2 ** 30);
   });
 
   test('is stopped at its size', async () => {

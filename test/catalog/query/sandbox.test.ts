@@ -355,6 +355,10 @@ describe('the lock of DuckDB itself, were the check of the statement ever passed
       const limits = fs.readFileSync(`/proc/${child.pid}/limits`, 'utf8');
       expect(limits).toMatch(/Max data size\s+3758096384/);
       expect(limits).toMatch(/Max core file size\s+0/);
+      // Beside what it has mapped at rest it leaves a query its memory, and its result the rest.
+      const status = fs.readFileSync(`/proc/${child.pid}/status`, 'utf8');
+      const held = Number(/^VmData:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+      expect(3758096384 - held).toBeGreaterThan(2 * 2 ** 30);
     } finally {
       delete process.env.DAILIES_TEST_SECRET;
       await pool.close();
