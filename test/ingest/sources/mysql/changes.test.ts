@@ -36,11 +36,10 @@ function changesOf(name: ServerName): void {
     mirror.ops.filter((op) => op.table === `s.${database.name}.${table}`).map(({ op }) => op);
   const snapshots = (table: string) => mirror.table(`${database.name}.${table}`).snapshots;
 
-  const named = (title: string, body: () => Promise<void>) => test(title, body);
   /** MySQL lets no transaction with a GTID change both kinds of tables. */
   const namedForMariadb = (title: string, body: () => Promise<void>) => test.skipIf(isMysql(name))(title, body);
 
-  named('rows that were there, then inserts, updates, deletes, key changes and a truncation, in order', async () => {
+  test('rows that were there, then inserts, updates, deletes, key changes and a truncation, in order', async () => {
     await begin(`CREATE TABLE movie (id INT PRIMARY KEY, title VARCHAR(50) NOT NULL);
       INSERT INTO movie VALUES (1, 'Roma'), (2, 'Mank')`);
     expect(rows('movie')).toEqual([
@@ -64,7 +63,7 @@ function changesOf(name: ServerName): void {
     expect(rows('movie')).toEqual([{ id: 9, title: 'Klaus' }]);
   });
 
-  named('a key in other letters is another key', async () => {
+  test('a key in other letters is another key', async () => {
     await begin(`CREATE TABLE t (name VARCHAR(20) PRIMARY KEY, n INT);
       INSERT INTO t VALUES ('abc', 1)`);
     await run(`UPDATE t SET name = 'ABC'`);
@@ -73,7 +72,7 @@ function changesOf(name: ServerName): void {
     expect(rows('t')).toEqual([{ name: 'ABC', n: 1 }]);
   });
 
-  named('a table without a key, whose rows are matched whole, and of which some are the same', async () => {
+  test('a table without a key, whose rows are matched whole, and of which some are the same', async () => {
     await begin(`CREATE TABLE t (a INT, b VARCHAR(9));
       INSERT INTO t VALUES (1, 'x'), (1, 'x'), (NULL, NULL)`);
     expect(rows('t')).toHaveLength(3);
@@ -88,37 +87,34 @@ function changesOf(name: ServerName): void {
     ]);
   });
 
-  named(
-    'columns that are added, dropped, renamed, widened and changed, without and with changes around them',
-    async () => {
-      await begin(`CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(10));
+  test('columns that are added, dropped, renamed, widened and changed, without and with changes around them', async () => {
+    await begin(`CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(10));
       INSERT INTO t VALUES (1, 10, 'one'), (2, 20, 'two')`);
-      await run(`ALTER TABLE t ADD COLUMN c INT NULL;
+    await run(`ALTER TABLE t ADD COLUMN c INT NULL;
       INSERT INTO t VALUES (3, 30, 'three', 300)`);
-      await mirror.caughtUp();
-      expect(snapshots('t')).toBe(1);
-      expect(rows('t').at(-1)).toEqual({ id: 3, a: 30, b: 'three', c: 300 });
-      await run(`ALTER TABLE t ADD COLUMN d INT NOT NULL DEFAULT 7 FIRST`);
-      await mirror.until(() => snapshots('t') === 2);
-      expect(rows('t').map(({ d }) => d)).toEqual([7, 7, 7]);
-      await run(`ALTER TABLE t RENAME COLUMN b TO title`);
-      await mirror.until(() => snapshots('t') === 3);
-      expect(rows('t').map(({ title }) => title)).toEqual(['one', 'two', 'three']);
-      await run(`ALTER TABLE t MODIFY a BIGINT, DROP COLUMN d;
+    await mirror.caughtUp();
+    expect(snapshots('t')).toBe(1);
+    expect(rows('t').at(-1)).toEqual({ id: 3, a: 30, b: 'three', c: 300 });
+    await run(`ALTER TABLE t ADD COLUMN d INT NOT NULL DEFAULT 7 FIRST`);
+    await mirror.until(() => snapshots('t') === 2);
+    expect(rows('t').map(({ d }) => d)).toEqual([7, 7, 7]);
+    await run(`ALTER TABLE t RENAME COLUMN b TO title`);
+    await mirror.until(() => snapshots('t') === 3);
+    expect(rows('t').map(({ title }) => title)).toEqual(['one', 'two', 'three']);
+    await run(`ALTER TABLE t MODIFY a BIGINT, DROP COLUMN d;
       UPDATE t SET a = 9223372036854775807 WHERE id = 1`);
-      await mirror.caughtUp();
-      expect(snapshots('t')).toBe(3);
-      expect(rows('t')[0]).toEqual({ id: 1, a: 9223372036854775807n, title: 'one', c: null });
-      await run(`ALTER TABLE t MODIFY a VARCHAR(30)`);
-      await mirror.until(() => snapshots('t') === 4);
-      expect(rows('t').map(({ a }) => a)).toEqual(['9223372036854775807', '20', '30']);
-      await run(`ALTER TABLE t DROP COLUMN c, ADD COLUMN c INT NULL`);
-      await mirror.until(() => snapshots('t') === 5);
-      expect(rows('t').map(({ c }) => c)).toEqual([null, null, null]);
-    },
-  );
+    await mirror.caughtUp();
+    expect(snapshots('t')).toBe(3);
+    expect(rows('t')[0]).toEqual({ id: 1, a: 9223372036854775807n, title: 'one', c: null });
+    await run(`ALTER TABLE t MODIFY a VARCHAR(30)`);
+    await mirror.until(() => snapshots('t') === 4);
+    expect(rows('t').map(({ a }) => a)).toEqual(['9223372036854775807', '20', '30']);
+    await run(`ALTER TABLE t DROP COLUMN c, ADD COLUMN c INT NULL`);
+    await mirror.until(() => snapshots('t') === 5);
+    expect(rows('t').map(({ c }) => c)).toEqual([null, null, null]);
+  });
 
-  named('a key that is another one', async () => {
+  test('a key that is another one', async () => {
     await begin(`CREATE TABLE t (id INT PRIMARY KEY, code INT NOT NULL);
       INSERT INTO t VALUES (1, 10), (2, 20)`);
     await run(`ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (code);
@@ -134,7 +130,7 @@ function changesOf(name: ServerName): void {
     ]);
   });
 
-  named('a table that is swapped for another, dropped and made again, alone and with its database', async () => {
+  test('a table that is swapped for another, dropped and made again, alone and with its database', async () => {
     await begin(
       `CREATE TABLE movie (id INT PRIMARY KEY, title VARCHAR(20));
       CREATE TABLE movie_new (id INT PRIMARY KEY, title VARCHAR(20));
@@ -163,7 +159,7 @@ function changesOf(name: ServerName): void {
     expect(rows('movie')).toEqual([{ id: 17, title: 'of another database' }]);
   });
 
-  named('partitions that are emptied and exchanged', async () => {
+  test('partitions that are emptied and exchanged', async () => {
     await begin(
       `CREATE TABLE t (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (10), PARTITION high VALUES LESS THAN MAXVALUE);
       CREATE TABLE other (id INT PRIMARY KEY);
@@ -179,7 +175,7 @@ function changesOf(name: ServerName): void {
     expect(rows('t')).toEqual([{ id: 12 }]);
   });
 
-  named('a change that a session wrote into the log as a statement', async () => {
+  test('a change that a session wrote into the log as a statement', async () => {
     await begin(`CREATE TABLE t (id INT PRIMARY KEY, n INT);
       CREATE TABLE audit (id INT PRIMARY KEY, n INT);
       CREATE TRIGGER tr AFTER UPDATE ON t FOR EACH ROW INSERT INTO audit VALUES (NEW.id, NEW.n);
@@ -196,46 +192,42 @@ function changesOf(name: ServerName): void {
     expect(rows('audit')).toEqual(rows('t'));
   });
 
-  named(
-    'prepared transactions: committed later, rolled back, and committed by a run that did not see them prepared',
-    async () => {
-      await begin(`CREATE TABLE t (id INT PRIMARY KEY, n INT)`);
-      // Its session can do nothing else until it ends, so each has one of its own, which leaves.
-      const prepare = async (name: string, id: number) => {
-        const options = { socketPath: server.socketPath, user: 'root', database: database.name };
-        const session = await mysql.createConnection(options);
-        await session.query(`XA START '${name}'`);
-        await session.query(`INSERT INTO t VALUES (${id}, 1)`);
-        await session.query(`XA END '${name}'`);
-        await session.query(`XA PREPARE '${name}'`);
-        const { threadId } = session;
-        await session.end();
-        // As long as the server has not seen it leave, nobody else may end the transaction.
-        const isThere = async () =>
-          (await database.query('SHOW PROCESSLIST')).some(({ Id }) => Number(Id) === threadId);
-        while (await isThere());
-      };
-      await prepare('one', 1);
-      await prepare('two', 2);
-      await prepare('three', 3);
-      await run(`INSERT INTO t VALUES (4, 4)`);
-      await mirror.caughtUp();
-      expect(rows('t')).toEqual([{ id: 4, n: 4 }]);
-      await run(`XA COMMIT 'one';
+  test('prepared transactions: committed later, rolled back, and committed by a run that did not see them prepared', async () => {
+    await begin(`CREATE TABLE t (id INT PRIMARY KEY, n INT)`);
+    // Its session can do nothing else until it ends, so each has one of its own, which leaves.
+    const prepare = async (name: string, id: number) => {
+      const options = { socketPath: server.socketPath, user: 'root', database: database.name };
+      const session = await mysql.createConnection(options);
+      await session.query(`XA START '${name}'`);
+      await session.query(`INSERT INTO t VALUES (${id}, 1)`);
+      await session.query(`XA END '${name}'`);
+      await session.query(`XA PREPARE '${name}'`);
+      const { threadId } = session;
+      await session.end();
+      // As long as the server has not seen it leave, nobody else may end the transaction.
+      const isThere = async () => (await database.query('SHOW PROCESSLIST')).some(({ Id }) => Number(Id) === threadId);
+      while (await isThere());
+    };
+    await prepare('one', 1);
+    await prepare('two', 2);
+    await prepare('three', 3);
+    await run(`INSERT INTO t VALUES (4, 4)`);
+    await mirror.caughtUp();
+    expect(rows('t')).toEqual([{ id: 4, n: 4 }]);
+    await run(`XA COMMIT 'one';
       XA ROLLBACK 'two'`);
-      await mirror.caughtUp();
-      expect(rows('t').map(({ id }) => id)).toEqual([1, 4]);
-      await mirror.stop();
-      await mirror.start();
-      await run(`INSERT INTO t VALUES (5, 5);
+    await mirror.caughtUp();
+    expect(rows('t').map(({ id }) => id)).toEqual([1, 4]);
+    await mirror.stop();
+    await mirror.start();
+    await run(`INSERT INTO t VALUES (5, 5);
       XA COMMIT 'three'`);
-      await mirror.caughtUp();
-      expect(rows('t').map(({ id }) => id)).toEqual([1, 3, 4, 5]);
-      expect(snapshots('t')).toBe(1);
-    },
-  );
+    await mirror.caughtUp();
+    expect(rows('t').map(({ id }) => id)).toEqual([1, 3, 4, 5]);
+    expect(snapshots('t')).toBe(1);
+  });
 
-  named('a transaction that is larger than memory should hold, and what a savepoint took back', async () => {
+  test('a transaction that is larger than memory should hold, and what a savepoint took back', async () => {
     await begin(`CREATE TABLE t (id INT PRIMARY KEY, pad VARCHAR(2000))`);
     await run(`START TRANSACTION;
       INSERT INTO t SELECT seq, REPEAT('x', 1500) FROM ${server.numbers(20_000)};
@@ -287,7 +279,7 @@ function changesOf(name: ServerName): void {
     expect([rows('safe'), rows('loose')]).toEqual([[{ id: 1 }], [{ id: 2 }]]);
   });
 
-  named('rows that a foreign key changes, whether the log tells them or not', async () => {
+  test('rows that a foreign key changes, whether the log tells them or not', async () => {
     await begin(
       `CREATE TABLE studio (id INT PRIMARY KEY);
       CREATE TABLE x_film (id INT PRIMARY KEY, studio INT, FOREIGN KEY (studio) REFERENCES studio (id) ON DELETE CASCADE ON UPDATE CASCADE);
@@ -315,7 +307,7 @@ function changesOf(name: ServerName): void {
     expect(opsOf('studio')).toEqual([]);
   });
 
-  named('generated, invisible and defaulted columns', async () => {
+  test('generated, invisible and defaulted columns', async () => {
     await begin(`CREATE TABLE t (id INT PRIMARY KEY, a INT, v INT AS (a + 1) VIRTUAL, s INT AS (a * 2) STORED, hidden INT INVISIBLE DEFAULT 5);
       INSERT INTO t (id, a) VALUES (1, 10)`);
     await run(`INSERT INTO t (id, a) VALUES (2, 20);
@@ -327,7 +319,7 @@ function changesOf(name: ServerName): void {
     ]);
   });
 
-  named('an idle server is known to be idle, and a neighbour that is busy moves the position', async () => {
+  test('an idle server is known to be idle, and a neighbour that is busy moves the position', async () => {
     await begin(
       `CREATE TABLE t (id INT PRIMARY KEY);
       CREATE TABLE neighbour (id INT PRIMARY KEY)`,

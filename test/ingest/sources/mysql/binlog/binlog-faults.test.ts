@@ -6,6 +6,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import type { BinlogItem } from '#ingest/sources/mysql/binlog/binlog-item.ts';
 import { parseGtidSet } from '#ingest/sources/mysql/binlog/gtid.ts';
+import { Random } from '#test/engines/matrix/random.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { startMariadb } from '#test/fixtures/mariadb.ts';
 import { endOf, openReader, queriesOf, readAll, rowsOf } from './reader.ts';
@@ -152,13 +153,9 @@ describeWith('mariadb', "a binary log in a server's worse days", () => {
     expect(whole).toHaveLength(360);
     const seed = Number(process.env.BINLOG_SEED ?? Date.now() % 1_000_000);
     console.log(`BINLOG_SEED=${seed}`);
-    let state = seed;
-    const random = (below: number) => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
+    const random = new Random(seed);
     using proxy = await startProxy(server.port, (client, upstream) => {
-      let left = random(2) === 0 ? 500 + random(2_000) : 5_000 + random(90_000);
+      let left = random.below(2) === 0 ? 500 + random.below(2_000) : 5_000 + random.below(90_000);
       client.on('data', (chunk) => upstream.write(chunk));
       upstream.on('data', (chunk: Buffer) => {
         client.write(chunk.subarray(0, left));

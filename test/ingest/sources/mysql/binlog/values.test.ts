@@ -4,6 +4,7 @@ import { decoderOf } from '#ingest/sources/mysql/binlog/charsets.ts';
 import { decimalText } from '#ingest/sources/mysql/binlog/decimal.ts';
 import { doubleText } from '#ingest/sources/mysql/binlog/double-text.ts';
 import { inet4Text, inet6Text, uuidText } from '#ingest/sources/mysql/binlog/mariadb-types.ts';
+import { Random } from '#test/engines/matrix/random.ts';
 import { describeWith } from '#test/fixtures/engine.ts';
 import { mariadbVersions, startMariadb, type TestMariadb, type TestMariadbDatabase } from '#test/fixtures/mariadb.ts';
 import { describeServers, startServer } from '#test/fixtures/mysql-server.ts';
@@ -259,11 +260,8 @@ describeWith('mariadb', 'values in the log are those that SELECT prints', () => 
     it('decimals of every size, to the digit', async () => {
       const seed = Number(process.env.BINLOG_SEED ?? Date.now() % 1_000_000);
       console.log(`BINLOG_SEED=${seed}`);
-      let state = seed;
-      const digit = () => {
-        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-        return String(Math.floor((state / 2 ** 32) * 10));
-      };
+      const random = new Random(seed);
+      const digit = () => String(random.below(10));
       const columns: [string, string[]][] = [];
       for (let precision = 1; precision <= 65; precision++) {
         for (const scale of new Set([0, 1, precision >> 1, precision - 1, precision, (precision * 7) % 39])) {
