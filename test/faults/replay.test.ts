@@ -10,6 +10,7 @@ import { IcebergCatalog } from '#catalog/iceberg/tables/catalog.ts';
 import { commitTables } from '#catalog/iceberg/write/commit.ts';
 import { TableWriter } from '#catalog/iceberg/write/table-writer.ts';
 import { type ReplayRecord, readReplay } from '#catalog/services/pipeline/replay-record.ts';
+import { Random } from '#test/engines/matrix/random.ts';
 import { allEqual } from './deaths.ts';
 import { Load, studioPipelines, studioTables } from './load.ts';
 import { WorkerSetup } from './worker-setup.ts';
@@ -45,15 +46,6 @@ afterEach(async () => {
   await load.close();
   await setup[Symbol.asyncDispose]();
 });
-
-/** Numbers below `bound`, the same for the same seed. */
-function randomNumbers(seed: number): (bound: number) => number {
-  let state = seed >>> 0;
-  return (bound) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * bound);
-  };
-}
 
 async function ask(name: string, input: { from?: string; key?: string } = {}): Promise<string> {
   const id = randomUUID();
@@ -111,7 +103,7 @@ async function countUp(signal: AbortSignal): Promise<number> {
 }
 
 test(`replays of every kind, killed anywhere, leave tables equal to their source and never show an older row (seed ${seed})`, async () => {
-  const random = randomNumbers(seed);
+  const random = new Random(seed);
   setup.start();
   await setup.define(['public.*'], pipelines);
   await allEqual(setup);
@@ -120,19 +112,19 @@ test(`replays of every kind, killed anywhere, leave tables equal to their source
   const times: string[] = [];
   for (let round = 0; round < rounds; round++) {
     load.start();
-    await load.transactions(5 + random(40));
+    await load.transactions(5 + random.below(40));
     times.push(new Date().toISOString());
     for (const name of Object.keys(pipelines).filter((each) => each !== 'kept')) {
-      const kind = random(4);
+      const kind = random.below(4);
       if (kind === 0) await ask(name);
-      else if (kind === 1) await ask(name, { from: times[random(times.length)] ?? '' });
-      else if (kind === 2) await ask(name, { key: String(1 + random(3000)) });
+      else if (kind === 1) await ask(name, { from: times[random.below(times.length)] ?? '' });
+      else if (kind === 2) await ask(name, { key: String(1 + random.below(3000)) });
     }
-    await load.transactions(random(30));
-    if (random(3) === 0) await load.pause();
+    await load.transactions(random.below(30));
+    if (random.below(3) === 0) await load.pause();
     await setup.end('SIGKILL');
     setup.start();
-    if (random(2) === 0) await setup.hasStarted();
+    if (random.below(2) === 0) await setup.hasStarted();
   }
   await ask('all');
   await ask('released');

@@ -1,4 +1,5 @@
 import mysql from 'mysql2/promise';
+import { Random } from '#test/engines/matrix/random.ts';
 import type { TestServer } from '#test/fixtures/mysql-server.ts';
 
 type Cell = string | null;
@@ -8,7 +9,7 @@ export class RandomWork {
   readonly server: TestServer;
   readonly database: string;
   readonly done: string[] = [];
-  #state: number;
+  readonly #random: Random;
   #next = 1;
   #columns = 0;
   #connection: mysql.Connection | null = null;
@@ -16,13 +17,7 @@ export class RandomWork {
   constructor(server: TestServer, database: string, seed: number) {
     this.server = server;
     this.database = database;
-    this.#state = seed >>> 0 || 1;
-  }
-
-  /** Below `limit`, by a linear congruential generator. */
-  #below(limit: number): number {
-    this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((this.#state / 2 ** 32) * limit);
+    this.#random = new Random(seed);
   }
 
   async run(sql: string): Promise<mysql.RowDataPacket[]> {
@@ -52,22 +47,22 @@ export class RandomWork {
 
   /** One transaction of a few statements, of which some are taken back. */
   async transaction(): Promise<void> {
-    const count = 1 + this.#below(5);
+    const count = 1 + this.#random.below(5);
     await this.run('START TRANSACTION');
     for (let at = 0; at < count; at++) {
-      const isTakenBack = this.#below(8) === 0;
+      const isTakenBack = this.#random.below(8) === 0;
       if (isTakenBack) await this.run('SAVEPOINT s');
       await this.run(this.#change());
       if (isTakenBack) await this.run('ROLLBACK TO s');
     }
-    await this.run(this.#below(10) === 0 ? 'ROLLBACK' : 'COMMIT');
+    await this.run(this.#random.below(10) === 0 ? 'ROLLBACK' : 'COMMIT');
   }
 
   #change(): string {
-    const id = () => 1 + this.#below(this.#next);
+    const id = () => 1 + this.#random.below(this.#next);
     const from = id();
-    const to = from + this.#below(30);
-    switch (this.#below(9)) {
+    const to = from + this.#random.below(30);
+    switch (this.#random.below(9)) {
       case 0:
       case 1:
         return `INSERT INTO movie (id, title) VALUES (${this.#next}, 'new ${this.#next++}'), (${this.#next}, NULL), (${this.#next++ + 100_000_000}, 'far')`.replace(
@@ -75,13 +70,13 @@ export class RandomWork {
           `(${this.#next++}, NULL)`,
         );
       case 2:
-        return `UPDATE movie SET n = n + ${this.#below(100)}, title = CONCAT(LEFT(IFNULL(title, ''), 20), '+') WHERE id BETWEEN ${from} AND ${to}`;
+        return `UPDATE movie SET n = n + ${this.#random.below(100)}, title = CONCAT(LEFT(IFNULL(title, ''), 20), '+') WHERE id BETWEEN ${from} AND ${to}`;
       case 3:
-        return `DELETE FROM movie WHERE id BETWEEN ${from} AND ${from + this.#below(5)}`;
+        return `DELETE FROM movie WHERE id BETWEEN ${from} AND ${from + this.#random.below(5)}`;
       case 4:
         return `UPDATE IGNORE movie SET id = id + 200000000 WHERE id = ${from}`;
       case 5:
-        return `REPLACE INTO pair (a, b, n) VALUES (${from}, 'p${this.#below(7)}', ${this.#below(1000)})`;
+        return `REPLACE INTO pair (a, b, n) VALUES (${from}, 'p${this.#random.below(7)}', ${this.#random.below(1000)})`;
       case 6:
         return `UPDATE pair SET n = n * 2 % 1000 WHERE a BETWEEN ${from} AND ${to}`;
       case 7:
@@ -93,16 +88,16 @@ export class RandomWork {
 
   /** A migration of a table with a key, or of the one without. */
   async alter(): Promise<void> {
-    const table = ['movie', 'pair', 'entry'][this.#below(3)];
+    const table = ['movie', 'pair', 'entry'][this.#random.below(3)];
     const columns = (await this.columnsOf(table ?? '')).filter((name) => /^c\d+$/.test(name));
-    const column = columns[this.#below(columns.length)];
+    const column = columns[this.#random.below(columns.length)];
     const fresh = `c${this.#columns++}`;
-    switch (this.#below(column === undefined ? 5 : 10)) {
+    switch (this.#random.below(column === undefined ? 5 : 10)) {
       case 0:
         await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NULL`);
         return;
       case 1:
-        await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NOT NULL DEFAULT ${this.#below(9)}`);
+        await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} INT NOT NULL DEFAULT ${this.#random.below(9)}`);
         return;
       case 2:
         await this.run(`ALTER TABLE ${table} ADD COLUMN ${fresh} VARCHAR(20) DEFAULT 'd' FIRST`);
@@ -140,9 +135,9 @@ export class RandomWork {
     await this.run("SET SESSION sql_mode = ''");
     for (const step of steps[table] ?? []) {
       await this.run(`ALTER TABLE ${table} ${step}`);
-      if (table === 'movie') await this.run(`UPDATE movie SET n = n + 0.5 WHERE id % 3 = ${this.#below(3)}`);
-      else if (table === 'pair') await this.run(`UPDATE pair SET n = n + 100 WHERE a % 5 = ${this.#below(5)}`);
-      else await this.run(`INSERT INTO entry (movie, what) VALUES (${this.#below(this.#next)}, 'for a while')`);
+      if (table === 'movie') await this.run(`UPDATE movie SET n = n + 0.5 WHERE id % 3 = ${this.#random.below(3)}`);
+      else if (table === 'pair') await this.run(`UPDATE pair SET n = n + 100 WHERE a % 5 = ${this.#random.below(5)}`);
+      else await this.run(`INSERT INTO entry (movie, what) VALUES (${this.#random.below(this.#next)}, 'for a while')`);
     }
     await this.run('SET SESSION sql_mode = DEFAULT');
   }
